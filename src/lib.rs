@@ -1,1 +1,34 @@
 //! Renders headless through EGL, encodes H.264 and writes it where go2rtc reads it.
+//!
+//! ```text
+//! Tick -> Renderer -> picture -> Encoder -> AccessUnit -> Sink
+//! ```
+//!
+//! To stream your own GL drawing, implement [`Renderer`] and hand it to [`stream`]; `examples/own_renderer.rs` does so
+//! in a few lines. The parts, from the ground up, each using only those before it:
+//!
+//! | floor | modules |
+//! |---|---|
+//! | words: pure, no I/O | [`error`], [`settings`], [`color`], [`h264`], [`pacer`], [`stats`] |
+//! | drivers: all `unsafe` | [`control`], [`gl`] |
+//! | stages | [`render`], [`encoder`], [`sink`] |
+//! | assembly | [`mod@stream`] |
+
+pub mod color;
+pub mod control;
+pub mod encoder;
+pub mod error;
+pub mod gl;
+pub mod h264;
+pub mod pacer;
+pub mod render;
+pub mod settings;
+pub mod sink;
+pub mod stats;
+pub mod stream;
+
+pub use control::Control;
+pub use error::Error;
+pub use render::{Frame, Renderer};
+pub use settings::Settings;
+pub use sink::Output;

@@ -1,0 +1,290 @@
+//! The grammar: options, subcommands, help. Values check themselves as they are parsed.
+
+use super::usage_error;
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use mb_encode::settings::{Bitrate, EncoderChoice, FifoMode, FrameRate, Gop, PipeSize, Size};
+use mb_encode::{Error, Output, Settings};
+use std::path::PathBuf;
+use std::time::Duration;
+
+const EXAMPLES: &str = "\
+Examples:
+  In go2rtc.yaml, a stream that runs while somebody watches:
+      demo: exec:mb-encode --stdout#video=h264#raw
+  A FIFO for  exec:cat …/demo.h264#video=h264#raw :
+      mb-encode --fifo temp/streams/demo.h264
+  Four seconds in a file:
+      mb-encode --out clip.h264 --frames 240
+  Your own shader, on the screen:
+      mb-encode --stdout --shader examples/shaders/waves.glsl | ffplay -f h264 -
+
+Signals:
+  SIGTERM, SIGINT   finish the access unit at hand and end; a second one ends at once
+  SIGUSR1           make the next picture an IDR (a keyframe)
+
+Exit codes:
+  0   done, stopped, or the reader left
+  1   failed while running: the cause is on standard error
+  2   wrong use or input";
+
+/// Renders headless through EGL, encodes H.264 and writes it where go2rtc reads it.
+///
+/// Standard output carries the video and nothing else; everything for people goes to standard error.
+#[derive(Debug, Parser)]
+#[command(name = "mb-encode", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(max_term_width = 100, disable_help_subcommand = true)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// Write to standard output, for go2rtc's exec: or a pipe
+    #[arg(long, help_heading = "Output (exactly one)")]
+    stdout: bool,
+
+    /// Write to a FIFO, made if missing; encodes only while a reader is connected
+    #[arg(long, value_name = "PATH", help_heading = "Output (exactly one)")]
+    fifo: Option<PathBuf>,
+
+    /// Write to a file
+    #[arg(long, value_name = "PATH", help_heading = "Output (exactly one)")]
+    out: Option<PathBuf>,
+
+    /// Permissions of a FIFO that is made, in octal
+    #[arg(
+        long,
+        env = "MB_ENCODE_FIFO_MODE",
+        value_name = "MODE",
+        default_value_t,
+        help_heading = "Output (exactly one)"
+    )]
+    fifo_mode: FifoMode,
+
+    /// Capacity of the FIFO's pipe, 4k to 1M bytes [default: the system's, 64k]
+    #[arg(long, env = "MB_ENCODE_PIPE_SIZE", value_name = "BYTES", help_heading = "Output (exactly one)")]
+    pipe_size: Option<PipeSize>,
+
+    /// Picture width in pixels: even, 64 to 4096
+    #[arg(long, env = "MB_ENCODE_WIDTH", value_name = "PIXELS", default_value = "1280", value_parser = parse_side)]
+    #[arg(help_heading = "Picture")]
+    width: u32,
+
+    /// Picture height in pixels: even, 64 to 4096
+    #[arg(long, env = "MB_ENCODE_HEIGHT", value_name = "PIXELS", default_value = "720", value_parser = parse_side)]
+    #[arg(help_heading = "Picture")]
+    height: u32,
+
+    /// Pictures per second: 1 to 240, also 30000/1001
+    #[arg(long, env = "MB_ENCODE_FPS", value_name = "RATE", default_value = "60", help_heading = "Picture")]
+    fps: FrameRate,
+
+    /// Pictures until the end; 0 is endless
+    #[arg(long, env = "MB_ENCODE_FRAMES", value_name = "N", default_value_t = 0, help_heading = "Picture")]
+    frames: u64,
+
+    /// What to show
+    #[arg(long, env = "MB_ENCODE_SCENE", value_enum, default_value_t, help_heading = "Picture")]
+    pub scene: Scene,
+
+    /// Show what a fragment shader draws (Shadertoy's mainImage)
+    #[arg(long, env = "MB_ENCODE_SHADER", value_name = "FILE", help_heading = "Picture", conflicts_with = "scene")]
+    shader: Option<PathBuf>,
+
+    /// Text in the test card's first line
+    #[arg(long, env = "MB_ENCODE_LABEL", value_name = "TEXT", default_value = "mb-encode", help_heading = "Picture")]
+    pub label: String,
+
+    /// Draw on this GPU, counted as CUDA counts them [default: the first, else in software]
+    #[arg(long, env = "MB_ENCODE_DEVICE", value_name = "N", help_heading = "Picture")]
+    device: Option<u32>,
+
+    /// Which encoder; auto takes NVENC where it works
+    #[arg(long, env = "MB_ENCODE_ENCODER", value_enum, default_value_t, help_heading = "Encoding")]
+    encoder: EncoderArg,
+
+    /// Bits per second: 64k to 400M
+    #[arg(long, env = "MB_ENCODE_BITRATE", value_name = "RATE", default_value = "6M", help_heading = "Encoding")]
+    bitrate: Bitrate,
+
+    /// Pictures from one IDR (keyframe) to the next: 1 to 3600 [default: one second]
+    #[arg(long, env = "MB_ENCODE_GOP", value_name = "N", help_heading = "Encoding")]
+    gop: Option<Gop>,
+
+    /// As fast as it goes, without holding pictures to --fps
+    #[arg(long, env = "MB_ENCODE_NO_PACE", help_heading = "Encoding")]
+    no_pace: bool,
+
+    /// Least severe level to log [default: warn with --stdout, else info]
+    #[arg(long, env = "MB_ENCODE_LOG_LEVEL", value_enum, value_name = "LEVEL", help_heading = "Logging")]
+    log_level: Option<LogLevel>,
+
+    /// How to log
+    #[arg(
+        long,
+        env = "MB_ENCODE_LOG_FORMAT",
+        value_enum,
+        value_name = "FORMAT",
+        default_value_t,
+        help_heading = "Logging"
+    )]
+    pub log_format: LogFormat,
+
+    /// Log rate, bitrate, skipped pictures and encode times every so many seconds
+    #[arg(long, env = "MB_ENCODE_STATS", value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    #[arg(help_heading = "Logging")]
+    stats: Option<u32>,
+
+    /// Draw and code one picture, write nothing
+    #[arg(long, hide = true)]
+    pub rehearse: bool,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum Command {
+    /// Print shell completions
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the man page
+    Man,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum Scene {
+    /// Colour patches, motion, label, frame number, clock, and a strip that a program can read
+    #[default]
+    Testcard,
+    /// A red bar that moves 7 pixels a picture
+    Bar,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum EncoderArg {
+    #[default]
+    Auto,
+    Nvenc,
+    Openh264,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum LogLevel {
+    Off,
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+fn parse_side(text: &str) -> Result<u32, String> {
+    let side = text.parse().unwrap_or(0);
+    Size::check_side(side)
+}
+
+impl Args {
+    /// The settings of the stream.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            size: Size::new(self.width, self.height).expect("each side was checked as it was parsed"),
+            frame_rate: self.fps,
+            bitrate: self.bitrate,
+            gop: self.gop,
+            pictures: (self.frames > 0).then_some(self.frames),
+            paced: !self.no_pace,
+            encoder: match self.encoder {
+                EncoderArg::Auto => EncoderChoice::Auto,
+                EncoderArg::Nvenc => EncoderChoice::Nvenc,
+                EncoderArg::Openh264 => EncoderChoice::Openh264,
+            },
+            device: self.device,
+        }
+    }
+
+    /// The one output that was asked for.
+    pub fn output(&self) -> Result<Output, clap::Error> {
+        match (self.stdout, &self.fifo, &self.out) {
+            (true, None, None) => Ok(Output::Stdout),
+            (false, Some(path), None) => {
+                Ok(Output::Fifo { path: path.clone(), mode: self.fifo_mode, pipe_size: self.pipe_size })
+            }
+            (false, None, Some(path)) => Ok(Output::File(path.clone())),
+            (stdout, fifo, out) => {
+                let given: Vec<_> = [(stdout, "--stdout"), (fifo.is_some(), "--fifo"), (out.is_some(), "--out")]
+                    .into_iter()
+                    .filter_map(|(given, name)| given.then_some(name))
+                    .collect();
+                let seen = match given.len() {
+                    0 => "none of --stdout, --fifo and --out was given".to_owned(),
+                    _ => format!("{} were given", given.join(" and ")),
+                };
+                Err(usage_error(format!(
+                    "{seen}; give exactly one, for example: mb-encode --out clip.h264 --frames 240"
+                )))
+            }
+        }
+    }
+
+    /// The shader's name and source, if there is one.
+    pub fn shader_source(&self) -> Result<Option<(String, String)>, Error> {
+        let Some(path) = &self.shader else {
+            return Ok(None);
+        };
+        let name = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(source) => Ok(Some((name, source))),
+            Err(error) => Err(Error::input(
+                format!("cannot read the shader {name}"),
+                "name a text file in GLSL with a mainImage, like examples/shaders/waves.glsl",
+            )
+            .caused_by(error)),
+        }
+    }
+
+    pub fn stats_interval(&self) -> Option<Duration> {
+        self.stats.map(|seconds| Duration::from_secs(seconds.into()))
+    }
+
+    /// The level to log from. go2rtc shows a viewer the first 512 bytes of standard error, and these are for the
+    /// cause of a failure: on standard output only warnings and errors are logged unless asked for.
+    pub fn log_level(&self) -> LogLevel {
+        self.log_level.unwrap_or(if self.stdout { LogLevel::Warn } else { LogLevel::Info })
+    }
+}
+
+pub fn print_completions(shell: clap_complete::Shell) -> anyhow::Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "mb-encode", &mut script);
+    print(&script)
+}
+
+pub fn print_man_page() -> anyhow::Result<()> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Args::command()).render(&mut page)?;
+    print(&page)
+}
+
+/// A reader that has seen enough, `| head` say, is no error.
+fn print(text: &[u8]) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    match std::io::stdout().write_all(text) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_consistent() {
+        Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,87 @@
+//! What went wrong, in words that tell a person what to do next.
+//!
+//! One type serves the whole library: what was seen, the cause below it, and a remedy. The [`Fault`] says
+//! whose turn it is, the caller's or the machine's; the program turns it into its exit code.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// Whose turn it is after an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The request cannot be served as it was made: a wrong value, path or shader.
+    Input,
+    /// The request was fine and the machine could not do it, or stopped doing it.
+    Machine,
+}
+
+/// An error with its remedy.
+///
+/// `Display` gives the whole message: what was seen, its cause after a colon, and on lines of their own what to
+/// do about it. It starts with the cause because go2rtc shows only the first 512 bytes to a viewer.
+#[derive(Debug)]
+pub struct Error {
+    fault: Fault,
+    what: String,
+    remedy: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of the caller: `what` is wrong with the request, `remedy` is what to write instead.
+    pub fn input(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::new(Fault::Input, what.into(), remedy.into())
+    }
+
+    /// A failure of the machine: `what` failed, `remedy` is what to do about it.
+    pub fn machine(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::new(Fault::Machine, what.into(), remedy.into())
+    }
+
+    fn new(fault: Fault, what: String, remedy: String) -> Self {
+        Self { fault, what, remedy, source: None }
+    }
+
+    /// The same error with the cause that lies below it.
+    pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Whose turn it is.
+    pub fn fault(&self) -> Fault {
+        self.fault
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        if let Some(source) = &self.source {
+            write!(f, ": {source}")?;
+        }
+        if !self.remedy.is_empty() {
+            write!(f, "\n  {}", self.remedy.replace('\n', "\n  "))?;
+        }
+        Ok(())
+    }
+}
+
+// The cause stands in `Display` already; offering it as `source()` too would print it twice in an error chain.
+impl StdError for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_what_was_seen_then_why_then_what_to_do() {
+        let error = Error::machine("cannot open the FIFO a.h264", "make the folder first:\nmkdir -p streams")
+            .caused_by(std::io::Error::from_raw_os_error(2));
+        assert_eq!(
+            error.to_string(),
+            "cannot open the FIFO a.h264: No such file or directory (os error 2)\n  make the folder first:\n  mkdir -p streams"
+        );
+        assert_eq!(error.fault(), Fault::Machine);
+    }
+}

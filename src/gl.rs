@@ -1,0 +1,10 @@
+//! OpenGL without a window: the EGL context, and the few objects that pictures are drawn with.
+//!
+//! All calls into EGL and GL are made here; what this room hands out is safe to use. Everything it hands out holds
+//! the context alive and stays on its thread.
+
+mod context;
+mod objects;
+
+pub use context::{Gl, Hardware};
+pub use objects::{Program, Region, Target, Texture, WHOLE_TARGET};

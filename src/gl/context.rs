@@ -1,0 +1,288 @@
+//! The EGL display and context: desktop OpenGL 3.3 core, no window system, no surface.
+
+use crate::error::Error;
+use khronos_egl as egl;
+use std::cell::Cell;
+use std::ffi::c_void;
+use std::fmt;
+use std::rc::Rc;
+
+type Egl = egl::DynamicInstance<egl::EGL1_5>;
+
+/// `EGL_PLATFORM_DEVICE_EXT`, EGL_EXT_platform_device.
+const PLATFORM_DEVICE: egl::Enum = 0x313F;
+/// `EGL_PLATFORM_SURFACELESS_MESA`, EGL_MESA_platform_surfaceless.
+const PLATFORM_SURFACELESS: egl::Enum = 0x31DD;
+/// `EGL_CUDA_DEVICE_NV`, EGL_NV_device_cuda.
+const CUDA_DEVICE: egl::Int = 0x323A;
+
+const INSTALL_EGL: &str = "install it: apt install libegl1 libgl1-mesa-dri (in a container with an NVIDIA GPU also set \
+     NVIDIA_DRIVER_CAPABILITIES=compute,video,graphics,utility)";
+
+/// A current OpenGL context, and the front door to everything drawn with it.
+///
+/// Clones share the context; it is destroyed with the last of them. It belongs to the thread that made it.
+#[derive(Clone)]
+pub struct Gl(Rc<Context>);
+
+struct Context {
+    glow: glow::Context,
+    egl: Egl,
+    display: egl::Display,
+    context: egl::Context,
+    hardware: Hardware,
+    _claim: Claim,
+}
+
+/// One context a thread: a second one would become current in place of the first, under all its objects.
+struct Claim;
+
+thread_local! {
+    static CLAIMED: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Claim {
+    fn take() -> Result<Self, Error> {
+        if CLAIMED.replace(true) {
+            return Err(Error::input(
+                "this thread already has a GL context",
+                "drop the first one, or open the second one on a thread of its own",
+            ));
+        }
+        Ok(Self)
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        CLAIMED.set(false);
+    }
+}
+
+/// What draws.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hardware {
+    /// `GL_VENDOR`.
+    pub vendor: String,
+    /// `GL_RENDERER`.
+    pub renderer: String,
+    /// `GL_VERSION`.
+    pub version: String,
+}
+
+impl fmt::Display for Hardware {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, GL {}", self.renderer, self.version)
+    }
+}
+
+impl Gl {
+    /// Opens a context on the GPU that CUDA calls `device`. With `None` it takes the first NVIDIA GPU, else what
+    /// Mesa offers, which is software rendering where there is no GPU. The context is current on this thread when it
+    /// returns.
+    ///
+    /// # Errors
+    /// No libEGL or none that works, no such GPU, or a driver without OpenGL 3.3 core.
+    pub fn open(device: Option<u32>) -> Result<Self, Error> {
+        let claim = Claim::take()?;
+        // SAFETY: loading a library runs its initialisers; libEGL is what the user installed as the system's EGL.
+        // Nothing of it is used after `Context` is dropped, which holds the library.
+        let egl = unsafe { Egl::load_required() }
+            .map_err(|error| Error::machine("libEGL.so.1 (EGL 1.5) cannot be loaded", INSTALL_EGL).caused_by(error))?;
+        let display = open_display(&egl, device)?;
+        let context = Context::open(egl, display, claim)?;
+        Ok(Self(Rc::new(context)))
+    }
+
+    /// The GL functions, for renderers that draw with their own calls. The context is current on this thread.
+    pub fn glow(&self) -> &glow::Context {
+        &self.0.glow
+    }
+
+    /// What draws.
+    pub fn hardware(&self) -> &Hardware {
+        &self.0.hardware
+    }
+}
+
+impl fmt::Debug for Gl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Gl").field(&self.0.hardware).finish()
+    }
+}
+
+fn open_display(egl: &Egl, device: Option<u32>) -> Result<egl::Display, Error> {
+    let extensions = egl.query_string(None, egl::EXTENSIONS).map_err(|error| {
+        Error::machine("libEGL answers no query, so it found no driver", INSTALL_EGL).caused_by(error)
+    })?;
+    let extensions = extensions.to_string_lossy();
+    let has = |name: &str| extensions.split(' ').any(|extension| extension == name);
+
+    let mut gpus = Vec::new();
+    if has("EGL_EXT_platform_device") && has("EGL_EXT_device_query") {
+        gpus = Device::all(egl);
+        gpus.retain(|gpu| gpu.cuda_ordinal.is_some());
+    }
+    let gpu = match device {
+        Some(ordinal) => Some(gpus.iter().find(|gpu| gpu.cuda_ordinal == Some(ordinal)).ok_or_else(|| {
+            let seen = match gpus.len() {
+                0 => "EGL shows no NVIDIA GPU".to_owned(),
+                n => format!("EGL shows {n} NVIDIA GPU(s)"),
+            };
+            Error::machine(
+                format!("there is no GPU {ordinal}: {seen}"),
+                "see which GPUs there are with nvidia-smi -L, or leave --device out to draw in software",
+            )
+        })?),
+        None => gpus.first(),
+    };
+    let (platform, native) = match gpu {
+        Some(gpu) => (PLATFORM_DEVICE, gpu.handle),
+        None if has("EGL_MESA_platform_surfaceless") => (PLATFORM_SURFACELESS, egl::DEFAULT_DISPLAY),
+        None => {
+            return Err(Error::machine(
+                "EGL has no driver that draws without a window system (EGL_MESA_platform_surfaceless)",
+                INSTALL_EGL,
+            ));
+        }
+    };
+    // SAFETY: `native` is a device that this EGL has just listed, or the default that the surfaceless platform
+    // requires; the attribute list ends with EGL_NONE.
+    unsafe { egl.get_platform_display(platform, native, &[egl::ATTRIB_NONE]) }
+        .map_err(|error| Error::machine("EGL opens no display without a window system", INSTALL_EGL).caused_by(error))
+}
+
+/// One entry of EGL_EXT_device_enumeration that answers queries.
+struct Device {
+    handle: *mut c_void,
+    cuda_ordinal: Option<u32>,
+}
+
+impl Device {
+    fn all(egl: &Egl) -> Vec<Self> {
+        type QueryDevices = extern "system" fn(egl::Int, *mut *mut c_void, *mut egl::Int) -> egl::Boolean;
+        type QueryString = extern "system" fn(*mut c_void, egl::Int) -> *const std::ffi::c_char;
+        type QueryAttrib = extern "system" fn(*mut c_void, egl::Int, *mut egl::Attrib) -> egl::Boolean;
+        let (Some(devices), Some(string), Some(attrib)) = (
+            egl.get_proc_address("eglQueryDevicesEXT"),
+            egl.get_proc_address("eglQueryDeviceStringEXT"),
+            egl.get_proc_address("eglQueryDeviceAttribEXT"),
+        ) else {
+            return Vec::new();
+        };
+        // SAFETY: EGL gave these addresses for these names, and the types are those of EGL_EXT_device_base.
+        let (devices, string, attrib) = unsafe {
+            (
+                std::mem::transmute::<extern "system" fn(), QueryDevices>(devices),
+                std::mem::transmute::<extern "system" fn(), QueryString>(string),
+                std::mem::transmute::<extern "system" fn(), QueryAttrib>(attrib),
+            )
+        };
+        let mut handles = [std::ptr::null_mut(); 64];
+        let mut count = 0;
+        if devices(handles.len() as egl::Int, handles.as_mut_ptr(), &mut count) != egl::TRUE {
+            return Vec::new();
+        }
+        let count = usize::try_from(count).unwrap_or(0).min(handles.len());
+        let answer = |&handle: &*mut c_void| {
+            // The string comes first: driver 450.80.02 crashes in the attribute query for a GPU that a container
+            // hides, and its string query says so without crashing.
+            let extensions = string(handle, egl::EXTENSIONS);
+            if extensions.is_null() {
+                return None;
+            }
+            // SAFETY: EGL's strings are static, zero-terminated and never freed.
+            let extensions = unsafe { std::ffi::CStr::from_ptr(extensions) }.to_string_lossy();
+            let mut ordinal: egl::Attrib = 0;
+            let is_cuda = extensions.split(' ').any(|extension| extension == "EGL_NV_device_cuda")
+                && attrib(handle, CUDA_DEVICE, &mut ordinal) == egl::TRUE;
+            let cuda_ordinal = if is_cuda { u32::try_from(ordinal).ok() } else { None };
+            Some(Self { handle, cuda_ordinal })
+        };
+        handles[..count].iter().filter_map(answer).collect()
+    }
+}
+
+impl Context {
+    fn open(egl: Egl, display: egl::Display, claim: Claim) -> Result<Self, Error> {
+        let failed = |what: &str, error: egl::Error| Error::machine(what, INSTALL_EGL).caused_by(error);
+        egl.initialize(display).map_err(|error| failed("EGL found no working driver", error))?;
+        // From here on an early return has to terminate the display, which `Drop` does.
+        let mut opening = Opening { egl: Some(egl), display };
+        let egl = opening.egl.as_ref().expect("set in the line above");
+
+        let extensions = egl.query_string(Some(display), egl::EXTENSIONS).map_err(|e| failed("EGL query", e))?;
+        let extensions = extensions.to_string_lossy();
+        for needed in ["EGL_KHR_surfaceless_context", "EGL_KHR_no_config_context"] {
+            if !extensions.split(' ').any(|extension| extension == needed) {
+                return Err(Error::machine(format!("the EGL driver lacks {needed}"), INSTALL_EGL));
+            }
+        }
+        egl.bind_api(egl::OPENGL_API).map_err(|e| failed("the EGL driver has no desktop OpenGL, only GLES", e))?;
+        let attributes = [
+            egl::CONTEXT_MAJOR_VERSION,
+            3,
+            egl::CONTEXT_MINOR_VERSION,
+            3,
+            egl::CONTEXT_OPENGL_PROFILE_MASK,
+            egl::CONTEXT_OPENGL_CORE_PROFILE_BIT,
+            egl::NONE,
+        ];
+        // SAFETY: EGL_KHR_no_config_context, checked above, makes a null config legal in eglCreateContext.
+        let no_config = unsafe { egl::Config::from_ptr(std::ptr::null_mut()) };
+        let context = egl.create_context(display, no_config, None, &attributes).map_err(|error| {
+            Error::machine(
+                "the driver is too old: it has no OpenGL 3.3 core",
+                "update it: apt install libgl1-mesa-dri, or NVIDIA driver 530.41.03 or newer",
+            )
+            .caused_by(error)
+        })?;
+        egl.make_current(display, None, None, Some(context)).map_err(|error| {
+            // The context goes with the display that `opening` terminates.
+            failed("the EGL context cannot be made current without a surface", error)
+        })?;
+        // SAFETY: the context made current above answers for these names, and stays current on this thread as long
+        // as `Context` lives: nothing else in this crate makes another one current, and `Gl` is not `Send`.
+        let glow = unsafe {
+            glow::Context::from_loader_function(|name| match egl.get_proc_address(name) {
+                Some(function) => function as *const c_void,
+                None => std::ptr::null(),
+            })
+        };
+        use glow::HasContext;
+        // SAFETY: a context is current on this thread.
+        let hardware = unsafe {
+            Hardware {
+                vendor: glow.get_parameter_string(glow::VENDOR),
+                renderer: glow.get_parameter_string(glow::RENDERER),
+                version: glow.get_parameter_string(glow::VERSION),
+            }
+        };
+        let egl = opening.egl.take().expect("taken only here");
+        Ok(Self { glow, egl, display, context, hardware, _claim: claim })
+    }
+}
+
+/// An initialised display that no `Context` owns yet.
+struct Opening {
+    egl: Option<Egl>,
+    display: egl::Display,
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        if let Some(egl) = &self.egl {
+            let _ = egl.terminate(self.display);
+        }
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // Every GL object holds an `Rc` of this, so they are gone by now. Errors have nobody left to tell.
+        let _ = self.egl.make_current(self.display, None, None, None);
+        let _ = self.egl.destroy_context(self.display, self.context);
+        let _ = self.egl.terminate(self.display);
+        let _ = self.egl.release_thread();
+    }
+}

@@ -1,0 +1,374 @@
+//! Textures, render targets and programs. Each holds its context and frees itself.
+
+use super::Gl;
+use crate::error::Error;
+use crate::settings::Size;
+use glow::HasContext;
+use std::fmt;
+
+/// A rectangle in pixels. `y` counts up from the bottom row, as everywhere in GL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// Left edge.
+    pub x: u32,
+    /// Bottom edge.
+    pub y: u32,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+}
+
+impl Region {
+    fn corners(self) -> [i32; 4] {
+        let (x, y) = (self.x as i32, self.y as i32);
+        [x, y, x + self.width as i32, y + self.height as i32]
+    }
+
+    fn is_inside(self, width: u32, height: u32) -> bool {
+        self.x.checked_add(self.width).is_some_and(|right| right <= width)
+            && self.y.checked_add(self.height).is_some_and(|top| top <= height)
+    }
+}
+
+/// An RGBA8 texture that can be copied into a [`Target`].
+pub struct Texture {
+    gl: Gl,
+    texture: glow::Texture,
+    framebuffer: glow::Framebuffer,
+    width: u32,
+    height: u32,
+}
+
+impl Texture {
+    /// A texture of `width` x `height` texels with undefined contents.
+    ///
+    /// # Errors
+    /// The driver refuses the size.
+    pub fn new(gl: &Gl, width: u32, height: u32) -> Result<Self, Error> {
+        let refused = |why: String| {
+            Error::machine(format!("the GL driver refuses a texture of {width}x{height}"), "choose a smaller size")
+                .caused_by(why)
+        };
+        let raw = gl.glow();
+        // SAFETY: the context of `gl` is current on this thread, as `Gl` promises for its whole life.
+        unsafe {
+            let texture = raw.create_texture().map_err(refused)?;
+            raw.bind_texture(glow::TEXTURE_2D, Some(texture));
+            // One level: it can be sampled and rendered to at once, without mipmaps.
+            raw.tex_parameter_i32(glow::TEXTURE_2D, glow::TEXTURE_MAX_LEVEL, 0);
+            raw.tex_parameter_i32(glow::TEXTURE_2D, glow::TEXTURE_MIN_FILTER, glow::NEAREST as i32);
+            raw.tex_parameter_i32(glow::TEXTURE_2D, glow::TEXTURE_MAG_FILTER, glow::NEAREST as i32);
+            raw.tex_image_2d(
+                glow::TEXTURE_2D,
+                0,
+                glow::RGBA8 as i32,
+                width as i32,
+                height as i32,
+                0,
+                glow::RGBA,
+                glow::UNSIGNED_BYTE,
+                glow::PixelUnpackData::Slice(None),
+            );
+            raw.bind_texture(glow::TEXTURE_2D, None);
+            let framebuffer = match raw.create_framebuffer() {
+                Ok(framebuffer) => framebuffer,
+                Err(why) => {
+                    raw.delete_texture(texture);
+                    return Err(refused(why));
+                }
+            };
+            let this = Self { gl: gl.clone(), texture, framebuffer, width, height };
+            raw.bind_framebuffer(glow::FRAMEBUFFER, Some(framebuffer));
+            raw.framebuffer_texture_2d(glow::FRAMEBUFFER, glow::COLOR_ATTACHMENT0, glow::TEXTURE_2D, Some(texture), 0);
+            let status = raw.check_framebuffer_status(glow::FRAMEBUFFER);
+            raw.bind_framebuffer(glow::FRAMEBUFFER, None);
+            if status != glow::FRAMEBUFFER_COMPLETE {
+                return Err(refused(format!("framebuffer status {status:#x}")));
+            }
+            Ok(this)
+        }
+    }
+
+    /// Replaces all texels with `rgba`: four bytes a texel, rows without padding, the bottom row first.
+    ///
+    /// # Panics
+    /// `rgba` is not `width * height * 4` bytes long.
+    pub fn upload(&self, rgba: &[u8]) {
+        assert_eq!(rgba.len(), self.width as usize * self.height as usize * 4, "texel data of the texture's size");
+        let raw = self.gl.glow();
+        // SAFETY: the context is current, and the slice's length was checked against what GL reads.
+        unsafe {
+            raw.bind_texture(glow::TEXTURE_2D, Some(self.texture));
+            raw.tex_sub_image_2d(
+                glow::TEXTURE_2D,
+                0,
+                0,
+                0,
+                self.width as i32,
+                self.height as i32,
+                glow::RGBA,
+                glow::UNSIGNED_BYTE,
+                glow::PixelUnpackData::Slice(Some(rgba)),
+            );
+            raw.bind_texture(glow::TEXTURE_2D, None);
+        }
+    }
+
+    /// Width in texels.
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// Height in texels.
+    pub fn height(&self) -> u32 {
+        self.height
+    }
+}
+
+impl Drop for Texture {
+    fn drop(&mut self) {
+        let raw = self.gl.glow();
+        // SAFETY: both objects were made in this context and are deleted only here.
+        unsafe {
+            raw.delete_framebuffer(self.framebuffer);
+            raw.delete_texture(self.texture);
+        }
+    }
+}
+
+impl fmt::Debug for Texture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Texture({}x{})", self.width, self.height)
+    }
+}
+
+/// What pictures are drawn into: an RGBA8 framebuffer of the stream's size, row 0 at the bottom.
+#[derive(Debug)]
+pub struct Target {
+    texture: Texture,
+    size: Size,
+}
+
+impl Target {
+    /// A target of `size`, black.
+    ///
+    /// # Errors
+    /// The driver refuses the size.
+    pub fn new(gl: &Gl, size: Size) -> Result<Self, Error> {
+        let texture = Texture::new(gl, size.width(), size.height())?;
+        let this = Self { texture, size };
+        this.clear(this.whole(), [0.0; 3]);
+        Ok(this)
+    }
+
+    /// Its size in pixels.
+    pub fn size(&self) -> Size {
+        self.size
+    }
+
+    /// The region that covers all of it.
+    pub fn whole(&self) -> Region {
+        Region { x: 0, y: 0, width: self.size.width(), height: self.size.height() }
+    }
+
+    /// Makes it the framebuffer that GL draws into, with the viewport on all of it.
+    pub fn bind(&self) {
+        let raw = self.texture.gl.glow();
+        // SAFETY: the context is current and the framebuffer lives as long as `self`.
+        unsafe {
+            raw.bind_framebuffer(glow::FRAMEBUFFER, Some(self.texture.framebuffer));
+            raw.viewport(0, 0, self.size.width() as i32, self.size.height() as i32);
+        }
+    }
+
+    /// Fills `region` with one colour; each part from 0 to 1. What lies outside the target is left out.
+    pub fn clear(&self, region: Region, [r, g, b]: [f32; 3]) {
+        let raw = self.texture.gl.glow();
+        self.bind();
+        // SAFETY: the context is current; GL clips a scissor box that reaches past the framebuffer.
+        unsafe {
+            raw.enable(glow::SCISSOR_TEST);
+            raw.scissor(region.x as i32, region.y as i32, region.width as i32, region.height as i32);
+            raw.clear_color(r, g, b, 1.0);
+            raw.clear(glow::COLOR_BUFFER_BIT);
+            raw.disable(glow::SCISSOR_TEST);
+        }
+    }
+
+    /// Copies all of `texture` to `to`, stretched without smoothing where the sizes differ.
+    ///
+    /// # Panics
+    /// `to` reaches past the target.
+    pub fn copy(&self, texture: &Texture, to: Region) {
+        assert!(to.is_inside(self.size.width(), self.size.height()), "{to:?} lies inside {}", self.size);
+        let from = Region { x: 0, y: 0, width: texture.width, height: texture.height }.corners();
+        let to = to.corners();
+        let raw = self.texture.gl.glow();
+        self.bind();
+        // SAFETY: the context is current and both framebuffers live; the regions lie inside them.
+        unsafe {
+            raw.bind_framebuffer(glow::READ_FRAMEBUFFER, Some(texture.framebuffer));
+            raw.blit_framebuffer(
+                from[0],
+                from[1],
+                from[2],
+                from[3],
+                to[0],
+                to[1],
+                to[2],
+                to[3],
+                glow::COLOR_BUFFER_BIT,
+                glow::NEAREST,
+            );
+            raw.bind_framebuffer(glow::READ_FRAMEBUFFER, Some(self.texture.framebuffer));
+        }
+    }
+
+    /// Waits until everything is drawn and reads the picture into `rgba`: four bytes a pixel, rows without padding,
+    /// the **bottom** row first.
+    ///
+    /// # Panics
+    /// `rgba` is not `width * height * 4` bytes long.
+    pub fn read(&self, rgba: &mut [u8]) {
+        assert_eq!(rgba.len(), self.size.pixels() * 4, "pixel data of the target's size");
+        let raw = self.texture.gl.glow();
+        self.bind();
+        // SAFETY: the context is current, no pixel pack buffer is bound, and the slice's length was checked against
+        // what GL writes with its default packing (rows of a multiple of 4 bytes are what RGBA gives anyway).
+        unsafe {
+            raw.bind_buffer(glow::PIXEL_PACK_BUFFER, None);
+            raw.read_pixels(
+                0,
+                0,
+                self.size.width() as i32,
+                self.size.height() as i32,
+                glow::RGBA,
+                glow::UNSIGNED_BYTE,
+                glow::PixelPackData::Slice(Some(rgba)),
+            );
+        }
+    }
+}
+
+/// A compiled and linked pair of shaders that draws triangles from `gl_VertexID` alone.
+pub struct Program {
+    gl: Gl,
+    program: glow::Program,
+    vertex_array: glow::VertexArray,
+}
+
+/// A vertex shader that covers the whole target with one triangle: draw it with `draw(3)`.
+pub const WHOLE_TARGET: &str = "#version 330 core
+void main() {
+    vec2 corner = vec2(gl_VertexID & 1, gl_VertexID >> 1);
+    gl_Position = vec4(corner * 4.0 - 1.0, 0.0, 1.0);
+}
+";
+
+impl Program {
+    /// Compiles and links two GLSL 3.30 sources. The fragment shader has one `out vec4`.
+    ///
+    /// # Errors
+    /// The compiler's own words; the fault is the caller's.
+    pub fn new(gl: &Gl, vertex: &str, fragment: &str) -> Result<Self, Error> {
+        let raw = gl.glow();
+        let refused = |stage: &str, log: String| {
+            Error::input(format!("the {stage} does not compile"), String::new()).caused_by(log.trim().to_owned())
+        };
+        let broken = |why: String| Error::machine("the GL driver makes no program", String::new()).caused_by(why);
+        // SAFETY: the context is current; each object made here is deleted on every way out.
+        unsafe {
+            let program = raw.create_program().map_err(broken)?;
+            let vertex_array = match raw.create_vertex_array() {
+                Ok(vertex_array) => vertex_array,
+                Err(why) => {
+                    raw.delete_program(program);
+                    return Err(broken(why));
+                }
+            };
+            let this = Self { gl: gl.clone(), program, vertex_array };
+            let stages =
+                [(glow::VERTEX_SHADER, "vertex shader", vertex), (glow::FRAGMENT_SHADER, "fragment shader", fragment)];
+            for (kind, name, source) in stages {
+                let shader = raw.create_shader(kind).map_err(broken)?;
+                raw.shader_source(shader, source);
+                raw.compile_shader(shader);
+                let compiled = raw.get_shader_compile_status(shader);
+                let log = raw.get_shader_info_log(shader);
+                raw.attach_shader(program, shader);
+                // Deletion takes effect when the program lets go of it.
+                raw.delete_shader(shader);
+                if !compiled {
+                    return Err(refused(name, log));
+                }
+            }
+            raw.link_program(program);
+            if !raw.get_program_link_status(program) {
+                return Err(refused("shader program", raw.get_program_info_log(program)));
+            }
+            Ok(this)
+        }
+    }
+
+    /// Sets the `float` or `vec2` to `vec4` uniform `name` to `values`. A uniform that the shader does not use is left
+    /// out, as in GL.
+    ///
+    /// # Panics
+    /// `values` is empty or has more than four parts.
+    pub fn set(&self, name: &str, values: &[f32]) {
+        let raw = self.gl.glow();
+        // SAFETY: the context is current and the program lives as long as `self`.
+        unsafe {
+            raw.use_program(Some(self.program));
+            let location = raw.get_uniform_location(self.program, name);
+            let location = location.as_ref();
+            match *values {
+                [x] => raw.uniform_1_f32(location, x),
+                [x, y] => raw.uniform_2_f32(location, x, y),
+                [x, y, z] => raw.uniform_3_f32(location, x, y, z),
+                [x, y, z, w] => raw.uniform_4_f32(location, x, y, z, w),
+                _ => panic!("a uniform has one to four parts, not {}", values.len()),
+            }
+        }
+    }
+
+    /// Sets the `int` uniform `name`.
+    pub fn set_int(&self, name: &str, value: i32) {
+        let raw = self.gl.glow();
+        // SAFETY: as in `set`.
+        unsafe {
+            raw.use_program(Some(self.program));
+            raw.uniform_1_i32(raw.get_uniform_location(self.program, name).as_ref(), value);
+        }
+    }
+
+    /// Draws `vertices / 3` triangles into the bound framebuffer; `gl_VertexID` counts from 0.
+    pub fn draw(&self, vertices: u32) {
+        let raw = self.gl.glow();
+        // SAFETY: the context is current; no vertex attribute is enabled, so no memory is read.
+        unsafe {
+            raw.use_program(Some(self.program));
+            raw.bind_vertex_array(Some(self.vertex_array));
+            raw.draw_arrays(glow::TRIANGLES, 0, vertices as i32);
+            raw.bind_vertex_array(None);
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let raw = self.gl.glow();
+        // SAFETY: both objects were made in this context and are deleted only here.
+        unsafe {
+            raw.delete_vertex_array(self.vertex_array);
+            raw.delete_program(self.program);
+        }
+    }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Program")
+    }
+}

@@ -1,0 +1,258 @@
+//! Access units and NAL units as an Annex B byte stream (H.264 annex B), in the one layout that go2rtc cuts
+//! correctly.
+//!
+//! go2rtc reads a raw stream without parsing slices. It starts a new packet at every **4-byte** start code that is
+//! followed by a NAL unit of type 1 or 7, and looks for the next one from byte 10 of a packet on. [`AccessUnit`]
+//! therefore holds:
+//!
+//! - a 4-byte start code before SPS, PPS and the first slice, a 3-byte one before anything else;
+//! - SPS and PPS in front of every IDR picture, so that a packet starts there;
+//! - no access unit delimiter, and no SEI in front;
+//! - at least [`MIN_BYTES`], and in the first one of a stream [`MIN_BYTES_FIRST`], made up by filler data.
+//!
+//! There are no B pictures, so decoding order is output order and DTS equals PTS throughout this crate.
+
+use std::time::Duration;
+
+/// A start code with its `zero_byte`, mandatory before parameter sets and the first NAL unit of an access unit
+/// (H.264 section B.1.2).
+pub const START_CODE_LONG: [u8; 4] = [0, 0, 0, 1];
+/// A start code without `zero_byte`.
+pub const START_CODE_SHORT: [u8; 3] = [0, 0, 1];
+
+/// go2rtc searches for the next packet from here on; a shorter access unit would be glued to the one behind it.
+pub const MIN_BYTES: usize = 10;
+/// go2rtc looks at this many bytes before it opens a stream and would wait for more pictures until it has them.
+pub const MIN_BYTES_FIRST: usize = 256;
+
+/// `nal_unit_type`, H.264 table 7-1; the ones this crate tells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NalUnitType {
+    /// 1: slice of a picture that is not an IDR picture.
+    Slice,
+    /// 5: slice of an IDR picture.
+    IdrSlice,
+    /// 6: supplemental enhancement information.
+    Sei,
+    /// 7: sequence parameter set.
+    Sps,
+    /// 8: picture parameter set.
+    Pps,
+    /// 9: access unit delimiter.
+    AccessUnitDelimiter,
+    /// 12: filler data.
+    Filler,
+    /// Any other value.
+    Other(u8),
+}
+
+/// One NAL unit without its start code. Never empty: the first byte is its header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NalUnit<'a>(&'a [u8]);
+
+impl<'a> NalUnit<'a> {
+    /// The type in the header's low five bits.
+    pub fn nal_unit_type(self) -> NalUnitType {
+        match self.0[0] & 0x1f {
+            1 => NalUnitType::Slice,
+            5 => NalUnitType::IdrSlice,
+            6 => NalUnitType::Sei,
+            7 => NalUnitType::Sps,
+            8 => NalUnitType::Pps,
+            9 => NalUnitType::AccessUnitDelimiter,
+            12 => NalUnitType::Filler,
+            other => NalUnitType::Other(other),
+        }
+    }
+
+    /// Header and payload, with emulation prevention bytes.
+    pub fn bytes(self) -> &'a [u8] {
+        self.0
+    }
+}
+
+/// Splits an Annex B byte stream at its start codes (H.264 section B.1.1). Zero bytes between NAL units belong to
+/// none of them.
+pub fn nal_units(stream: &[u8]) -> impl Iterator<Item = NalUnit<'_>> {
+    let mut rest = after_start_code(stream);
+    std::iter::from_fn(move || {
+        loop {
+            let body = rest?;
+            let end = memchr::memmem::find(body, &START_CODE_SHORT);
+            rest = end.map(|end| &body[end + START_CODE_SHORT.len()..]);
+            // `trailing_zero_8bits` and the next start code's `zero_byte`: a NAL unit never ends in a zero byte.
+            let mut unit = &body[..end.unwrap_or(body.len())];
+            while let [head @ .., 0] = unit {
+                unit = head;
+            }
+            if !unit.is_empty() {
+                return Some(NalUnit(unit));
+            }
+        }
+    })
+}
+
+fn after_start_code(stream: &[u8]) -> Option<&[u8]> {
+    memchr::memmem::find(stream, &START_CODE_SHORT).map(|at| &stream[at + START_CODE_SHORT.len()..])
+}
+
+/// All NAL units of one coded picture. Made once and filled again for each picture.
+#[derive(Debug, Default)]
+pub struct AccessUnit {
+    bytes: Vec<u8>,
+    is_idr: bool,
+    pts: Duration,
+}
+
+impl AccessUnit {
+    /// The Annex B byte stream, in the layout that this module describes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Whether this is an IDR picture: decoding can start here.
+    pub fn is_idr(&self) -> bool {
+        self.is_idr
+    }
+
+    /// When the picture is to be shown, as time since the start of the stream.
+    pub fn pts(&self) -> Duration {
+        self.pts
+    }
+
+    /// Starts the next picture, shown at `pts`. What the access unit held is gone; its memory is kept.
+    pub fn begin(&mut self, pts: Duration) {
+        self.bytes.clear();
+        self.is_idr = false;
+        self.pts = pts;
+    }
+
+    /// Adds what an encoder put out for this picture: an Annex B byte stream with any start codes. Delimiters and
+    /// filler are left out, start codes are rewritten.
+    pub fn push_annex_b(&mut self, stream: &[u8]) {
+        for unit in nal_units(stream) {
+            self.push(unit);
+        }
+    }
+
+    fn push(&mut self, unit: NalUnit<'_>) {
+        let long = match unit.nal_unit_type() {
+            NalUnitType::AccessUnitDelimiter | NalUnitType::Filler => return,
+            NalUnitType::Sps | NalUnitType::Pps => true,
+            // A second slice behind a 4-byte start code would become a packet of its own.
+            NalUnitType::Slice | NalUnitType::IdrSlice => !self.has_slice(),
+            NalUnitType::Sei | NalUnitType::Other(_) => false,
+        };
+        self.is_idr |= unit.nal_unit_type() == NalUnitType::IdrSlice;
+        if long {
+            self.bytes.extend_from_slice(&START_CODE_LONG);
+        } else {
+            self.bytes.extend_from_slice(&START_CODE_SHORT);
+        }
+        self.bytes.extend_from_slice(unit.bytes());
+    }
+
+    fn has_slice(&self) -> bool {
+        nal_units(&self.bytes).any(|unit| matches!(unit.nal_unit_type(), NalUnitType::Slice | NalUnitType::IdrSlice))
+    }
+
+    /// Makes the access unit at least `min_bytes` long with one filler data NAL unit, which stands behind the slice
+    /// (H.264 section 7.4.1.2.3).
+    pub fn pad_to(&mut self, min_bytes: usize) {
+        // Start code, header and `rbsp_trailing_bits` are there in any case.
+        const OVERHEAD: usize = 5;
+        if self.bytes.len() >= min_bytes {
+            return;
+        }
+        let ff_bytes = (min_bytes - self.bytes.len()).saturating_sub(OVERHEAD);
+        self.bytes.extend_from_slice(&[0, 0, 1, 12]);
+        self.bytes.resize(self.bytes.len() + ff_bytes, 0xff);
+        self.bytes.push(0x80);
+    }
+
+    /// What is wrong with the layout, if anything: an encoder that breaks it would garble every stream.
+    pub fn layout_fault(&self) -> Option<&'static str> {
+        let mut slices = 0;
+        let mut parameter_sets = (false, false);
+        for unit in nal_units(&self.bytes) {
+            match unit.nal_unit_type() {
+                NalUnitType::Sps => parameter_sets.0 = slices == 0,
+                NalUnitType::Pps => parameter_sets.1 = slices == 0,
+                NalUnitType::Sei if slices == 0 && !parameter_sets.1 => {
+                    return Some("an SEI stands in front");
+                }
+                NalUnitType::Slice | NalUnitType::IdrSlice => slices += 1,
+                _ => {}
+            }
+        }
+        match slices {
+            0 => Some("it has no slice"),
+            2.. => Some("it has more than one slice"),
+            _ if self.is_idr && parameter_sets != (true, true) => Some("an IDR picture has no SPS and PPS in front"),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn types(stream: &[u8]) -> Vec<NalUnitType> {
+        nal_units(stream).map(NalUnit::nal_unit_type).collect()
+    }
+
+    #[test]
+    fn splits_long_and_short_start_codes_and_drops_trailing_zeros() {
+        let stream = [0, 0, 0, 1, 0x67, 1, 2, 0, 0, 0, 0, 1, 0x68, 3, 0, 0, 1, 0x65, 0, 0, 3, 1];
+        let units: Vec<_> = nal_units(&stream).map(NalUnit::bytes).collect();
+        assert_eq!(units, [&[0x67, 1, 2][..], &[0x68, 3], &[0x65, 0, 0, 3, 1]]);
+        assert_eq!(types(&stream), [NalUnitType::Sps, NalUnitType::Pps, NalUnitType::IdrSlice]);
+        assert_eq!(types(&[]), []);
+        assert_eq!(types(&[0, 0, 1]), []);
+        assert_eq!(types(&[1, 2, 3]), []);
+    }
+
+    #[test]
+    fn lays_an_idr_picture_out_for_go2rtc() {
+        let mut unit = AccessUnit::default();
+        unit.begin(Duration::ZERO);
+        // As NVENC and OpenH264 write it: delimiter, then everything behind 4-byte start codes.
+        unit.push_annex_b(&[0, 0, 0, 1, 9, 0xf0, 0, 0, 0, 1, 0x67, 7, 0, 0, 0, 1, 0x68, 8]);
+        unit.push_annex_b(&[0, 0, 0, 1, 6, 5, 0x80, 0, 0, 0, 1, 0x65, 1, 0, 0, 0, 1, 0x65, 2]);
+        assert_eq!(
+            unit.bytes(),
+            [0, 0, 0, 1, 0x67, 7, 0, 0, 0, 1, 0x68, 8, 0, 0, 1, 6, 5, 0x80, 0, 0, 0, 1, 0x65, 1, 0, 0, 1, 0x65, 2]
+        );
+        assert!(unit.is_idr());
+        assert_eq!(unit.layout_fault(), Some("it has more than one slice"));
+    }
+
+    #[test]
+    fn pads_with_one_filler_unit_behind_the_slice() {
+        for min_bytes in [MIN_BYTES, 11, 14, 15, 16, MIN_BYTES_FIRST] {
+            let mut unit = AccessUnit::default();
+            unit.push_annex_b(&[0, 0, 0, 1, 0x61, 1, 2]);
+            unit.pad_to(min_bytes);
+            assert!(unit.bytes().len() >= min_bytes && unit.bytes().len() <= min_bytes.max(12));
+            assert_eq!(types(unit.bytes()), [NalUnitType::Slice, NalUnitType::Filler]);
+            let filler = nal_units(unit.bytes()).last().unwrap().bytes();
+            assert!(filler[1..filler.len() - 1].iter().all(|&byte| byte == 0xff) && filler.ends_with(&[0x80]));
+        }
+    }
+
+    #[test]
+    fn names_what_is_wrong_with_a_layout() {
+        for (stream, fault) in [
+            (&[0u8, 0, 1, 0x67, 1, 0, 0, 1, 0x68, 1, 0, 0, 1, 0x65, 1][..], None),
+            (&[0, 0, 1, 0x61, 1], None),
+            (&[0, 0, 1, 0x65, 1], Some("an IDR picture has no SPS and PPS in front")),
+            (&[0, 0, 1, 6, 1, 0x80, 0, 0, 1, 0x61, 1], Some("an SEI stands in front")),
+            (&[0, 0, 1, 0x67, 1], Some("it has no slice")),
+        ] {
+            let mut unit = AccessUnit::default();
+            unit.push_annex_b(stream);
+            assert_eq!(unit.layout_fault(), fault);
+        }
+    }
+}

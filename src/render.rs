@@ -1,0 +1,53 @@
+//! What draws the pictures.
+//!
+//! [`Renderer`] is the trait that you implement to stream your own GL drawing; the built-in scenes are three of its
+//! implementations. See `examples/own_renderer.rs`.
+
+mod bar;
+mod shader;
+pub mod strip;
+pub mod testcard;
+mod text;
+
+pub use bar::Bar;
+pub use shader::ShaderScene;
+pub use testcard::TestCard;
+
+use crate::error::Error;
+use crate::gl::{Gl, Target};
+use std::time::{Duration, SystemTime};
+
+/// Draws pictures, one at a time.
+///
+/// A renderer is made for each stream, with the [`Gl`] that it will draw in, and dropped at its end; it stays on one
+/// thread. Renderers that need to be made where no context is yet are given as a closure: `|gl, settings| …`.
+pub trait Renderer {
+    /// Draws one picture into [`Frame::target`], which is bound as the framebuffer with the viewport on all of it.
+    ///
+    /// What the target holds at first is undefined: draw, or clear, every pixel. Its format is RGBA8 and its alpha
+    /// is ignored. Values are as a screen shows them (gamma-encoded sRGB or BT.709 primaries); nothing is converted
+    /// but the colour space. Row 0 is the **bottom** row, as in all of GL. Other GL state is as this renderer left
+    /// it, except for the scissor test, which is off.
+    ///
+    /// # Errors
+    /// An error ends the stream, with its message.
+    fn draw(&mut self, frame: &Frame<'_>) -> Result<(), Error>;
+}
+
+/// The picture to draw now.
+#[derive(Debug)]
+pub struct Frame<'a> {
+    /// The context that is current.
+    pub gl: &'a Gl,
+    /// Where to draw.
+    pub target: &'a Target,
+    /// Which picture of the stream this is, from 0, without gaps: a skipped one is never drawn and has no number.
+    pub index: u64,
+    /// When it is to be shown, as time since the start of the stream. Skipped pictures leave gaps here, so what
+    /// moves by `pts` moves evenly in real time.
+    pub pts: Duration,
+    /// `pts` less that of the picture before; for the first picture the frame interval.
+    pub delta: Duration,
+    /// The wall clock.
+    pub wall_clock: SystemTime,
+}

@@ -1,0 +1,69 @@
+//! Where access units go, and whether anybody takes them.
+
+mod fifo;
+mod writer;
+
+pub use fifo::Fifo;
+pub use writer::Writer;
+
+use crate::control::Control;
+use crate::error::Error;
+use crate::h264::AccessUnit;
+use crate::settings::{FifoMode, PipeSize};
+use rustix::fd::BorrowedFd;
+use std::path::PathBuf;
+
+/// Takes one access unit after the other, whole.
+pub trait Sink: Send + Sync {
+    /// Whether a picture drawn now would be taken at once. Never blocks.
+    fn readiness(&self) -> Readiness;
+
+    /// Writes `unit` whole, waiting for the reader as long as it takes.
+    ///
+    /// # Errors
+    /// The sink is broken: the disk is full, say. A reader that left is no error.
+    fn write(&self, unit: &AccessUnit, control: &Control) -> Result<Delivery, Error>;
+
+    /// Reports an error condition (`POLLERR` or `POLLHUP`) as soon as the reader leaves, written to or not.
+    fn reader(&self) -> Option<BorrowedFd<'_>>;
+}
+
+/// What a sink says before a picture is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// Draw.
+    Ready,
+    /// The reader is behind: skip this picture.
+    Busy,
+    /// The reader left.
+    Gone,
+}
+
+/// What became of an access unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// Written whole.
+    Written,
+    /// The reader left before it had all of it.
+    ReaderGone,
+    /// A stop was requested, and the reader took too long for the rest.
+    Stopped,
+}
+
+/// Where a stream is to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// The standard output of this process.
+    Stdout,
+    /// A file, replaced if it exists.
+    File(PathBuf),
+    /// A FIFO, made if missing; the stream runs while a reader is connected.
+    Fifo {
+        /// Its path.
+        path: PathBuf,
+        /// Permission bits if it is made.
+        mode: FifoMode,
+        /// Capacity of the pipe; `None` leaves the system's default.
+        pipe_size: Option<PipeSize>,
+    },
+}

@@ -1,0 +1,324 @@
+//! A FIFO that is served one reader at a time.
+//!
+//! Waiting costs nothing: it is a blocking `open`, which the kernel ends when a reader opens the other end.
+//!
+//! Bytes in a pipe outlive a reader for as long as the writer has it open, so a reader that comes in the instant the
+//! last one leaves would find the end of the last one's stream. Therefore each reader gets a pipe of its own: as soon
+//! as one has connected, a fresh FIFO takes the place of its FIFO in the folder, in one atomic exchange. Who opens the
+//! path from then on waits there until its turn comes, and its pipe has never held a byte.
+
+use super::Writer;
+use crate::control::Control;
+use crate::error::Error;
+use crate::settings::{FifoMode, PipeSize};
+use rustix::event::{EventfdFlags, PollFlags, eventfd};
+use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, RenameFlags, Stat, Uid, inotify};
+use rustix::io::Errno;
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::path::{Path, PathBuf};
+
+/// A FIFO in a folder, served by this process alone.
+#[derive(Debug)]
+pub struct Fifo {
+    path: PathBuf,
+    mode: FifoMode,
+    pipe_size: Option<PipeSize>,
+    /// Held while this process serves the FIFO; the kernel lets go of it when the process ends, however it ends.
+    _claim: UnixListener,
+    warned: bool,
+}
+
+impl Fifo {
+    /// Takes charge of the FIFO at `path`, and makes it if nothing is there, with the folders above it.
+    ///
+    /// # Errors
+    /// Something else is at `path`, another process serves it, or it cannot be made.
+    pub fn new(path: &Path, mode: FifoMode, pipe_size: Option<PipeSize>) -> Result<Self, Error> {
+        let path = resolve(path)?;
+        let claim = claim(&path)?;
+        let this = Self { path, mode, pipe_size, _claim: claim, warned: false };
+        this.ensure()?;
+        Ok(this)
+    }
+
+    /// Waits for a reader and gives the writer of its pipe, which nobody has read from or written to. `None` when a
+    /// stop was requested.
+    ///
+    /// # Errors
+    /// The FIFO was removed and cannot be made again.
+    pub fn wait_for_reader(&mut self, control: &Control) -> Result<Option<Writer>, Error> {
+        loop {
+            let inode = self.ensure()?;
+            let Some(fd) = self.open_for_reader(&inode, control)? else {
+                if control.stop_requested() {
+                    return Ok(None);
+                }
+                tracing::info!(fifo = %self.path.display(), "the FIFO was replaced or removed, waiting on it anew");
+                continue;
+            };
+            if let Err(error) = self.exchange(&inode) {
+                if !std::mem::replace(&mut self.warned, true) {
+                    tracing::warn!(
+                        "a reader of {} can find the end of an earlier one's stream: no fresh FIFO for each: {error}",
+                        self.path.display()
+                    );
+                }
+            }
+            // The description is ours alone, unlike that of standard output.
+            rustix::fs::fcntl_setfl(&fd, OFlags::NONBLOCK).map_err(|errno| self.failed(errno))?;
+            if let Some(size) = self.pipe_size {
+                if let Err(errno) = rustix::pipe::fcntl_setpipe_size(&fd, size.bytes() as usize) {
+                    tracing::warn!("cannot set the pipe size to {} bytes: {errno}", size.bytes());
+                }
+            }
+            return Writer::fifo(fd, self.path.display().to_string()).map(Some);
+        }
+    }
+
+    /// Makes the FIFO if it is missing, and gives a descriptor that names its inode without opening the pipe.
+    fn ensure(&self) -> Result<OwnedFd, Error> {
+        let open = || rustix::fs::open(&self.path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
+        let inode = match open() {
+            Err(Errno::NOENT) => {
+                if let Some(folder) = self.path.parent() {
+                    std::fs::create_dir_all(folder).map_err(|error| self.not_made(error))?;
+                }
+                make(&self.path, self.mode.bits()).map_err(|errno| self.not_made(errno.into()))?;
+                open()
+            }
+            other => other,
+        };
+        let inode = inode.map_err(|errno| self.failed(errno))?;
+        let stat = rustix::fs::fstat(&inode).map_err(|errno| self.failed(errno))?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Fifo => Ok(inode),
+            other => Err(refuse(&self.path, other)),
+        }
+    }
+
+    /// Blocks until a reader opens the FIFO. `None` when a stop was requested or the FIFO is no longer at its path.
+    fn open_for_reader(&self, inode: &OwnedFd, control: &Control) -> Result<Option<OwnedFd>, Error> {
+        let done = eventfd(0, EventfdFlags::CLOEXEC).map_err(|errno| self.failed(errno))?;
+        let folder = self.watch_folder().map_err(|errno| self.failed(errno))?;
+        // Opening through /proc reaches the inode even after its name is gone.
+        let pipe = format!("/proc/self/fd/{}", inode.as_raw_fd());
+        std::thread::scope(|scope| {
+            let watch = std::thread::Builder::new()
+                .name("fifo-watch".to_owned())
+                .stack_size(64 * 1024)
+                .spawn_scoped(scope, || self.wake_when_over(inode, &pipe, &folder, &done, control))
+                .map_err(|error| {
+                    Error::machine("cannot start a thread", "raise the limit of processes: ulimit -u").caused_by(error)
+                })?;
+            let opened = loop {
+                match rustix::fs::open(&pipe, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
+                    Err(Errno::INTR) => {}
+                    other => break other,
+                }
+            };
+            let _ = rustix::io::write(&done, &1u64.to_ne_bytes());
+            let woken = watch.join().unwrap_or(true);
+            match opened {
+                Ok(_) if woken || control.stop_requested() => Ok(None),
+                Ok(fd) => Ok(Some(fd)),
+                Err(errno) => Err(Error::machine(
+                    format!("cannot write to the FIFO {}", self.path.display()),
+                    format!("allow it: chmod ug+rw {}", self.path.display()),
+                )
+                .caused_by(errno)),
+            }
+        })
+    }
+
+    /// Runs beside a blocking open and ends it, by opening the other end for a moment, when a stop is requested or the
+    /// FIFO's name is gone. Gives whether it did; else it returns when `done` is readable.
+    fn wake_when_over(&self, inode: &OwnedFd, pipe: &str, folder: &OwnedFd, done: &OwnedFd, control: &Control) -> bool {
+        use rustix::event::{PollFd, poll};
+        let wake = control.wake_fd();
+        loop {
+            let mut fds = [
+                PollFd::new(done, PollFlags::IN),
+                PollFd::new(&wake, PollFlags::IN),
+                PollFd::new(folder, PollFlags::IN),
+            ];
+            if poll(&mut fds, None).is_err() {
+                continue;
+            }
+            let [opened, stop, changed] = [0, 1, 2].map(|at: usize| !fds[at].revents().is_empty());
+            if opened {
+                return false;
+            }
+            if changed {
+                // What changed is read off the path itself; the events only say when to look.
+                let _ = rustix::io::read(folder, &mut [0u8; 4096]);
+            }
+            if stop || changed && !self.is_at_path(inode) {
+                break;
+            }
+        }
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let reader = rustix::fs::open(pipe, flags, Mode::empty());
+        // Held until the blocked open has returned, which `done` tells.
+        let _ = poll(&mut [PollFd::new(done, PollFlags::IN)], None);
+        drop(reader);
+        true
+    }
+
+    fn watch_folder(&self) -> Result<OwnedFd, Errno> {
+        use inotify::{CreateFlags, WatchFlags};
+        let watch = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        let folder = self.path.parent().unwrap_or(Path::new("/"));
+        let events = WatchFlags::DELETE
+            | WatchFlags::MOVED_FROM
+            | WatchFlags::MOVED_TO
+            | WatchFlags::DELETE_SELF
+            | WatchFlags::MOVE_SELF
+            | WatchFlags::ONLYDIR;
+        inotify::add_watch(&watch, folder, events)?;
+        Ok(watch)
+    }
+
+    fn is_at_path(&self, inode: &OwnedFd) -> bool {
+        match (rustix::fs::fstat(inode), rustix::fs::lstat(&self.path)) {
+            (Ok(ours), Ok(there)) => same_file(&ours, &there),
+            _ => false,
+        }
+    }
+
+    /// Puts a fresh FIFO with the same owner and permissions in the place of `inode`.
+    fn exchange(&self, inode: &OwnedFd) -> io::Result<()> {
+        let old = rustix::fs::fstat(inode)?;
+        let mut name = std::ffi::OsString::from(".");
+        name.push(self.path.file_name().unwrap_or_default());
+        name.push(format!(".{}", std::process::id()));
+        let fresh = self.path.with_file_name(name);
+        // Left by a process with our id that was killed right here.
+        let _ = rustix::fs::unlink(&fresh);
+        make(&fresh, old.st_mode & 0o7777)?;
+        // Only root may give files away; for everybody else the owner is right already, and the group may differ.
+        let _ = rustix::fs::chown(&fresh, Some(Uid::from_raw(old.st_uid)), Some(Gid::from_raw(old.st_gid)));
+        let exchanged = self.put_in_place(&fresh, &old);
+        let _ = rustix::fs::unlink(&fresh);
+        exchanged
+    }
+
+    fn put_in_place(&self, fresh: &Path, old: &Stat) -> io::Result<()> {
+        let swap = || rustix::fs::renameat_with(CWD, fresh, CWD, &self.path, RenameFlags::EXCHANGE);
+        match swap() {
+            Ok(()) => {
+                // Something else may have taken the path since the reader opened it; then it goes back untouched.
+                if !rustix::fs::lstat(fresh).is_ok_and(|there| same_file(old, &there)) {
+                    swap()?;
+                    return Err(io::Error::other("something else has taken its place"));
+                }
+                Ok(())
+            }
+            // File systems without the exchange, NFS for one.
+            Err(Errno::INVAL | Errno::NOSYS)
+                if rustix::fs::lstat(&self.path).is_ok_and(|there| same_file(old, &there)) =>
+            {
+                Ok(rustix::fs::rename(fresh, &self.path)?)
+            }
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    fn failed(&self, errno: Errno) -> Error {
+        Error::machine(format!("cannot use the FIFO {}", self.path.display()), String::new()).caused_by(errno)
+    }
+
+    fn not_made(&self, error: io::Error) -> Error {
+        Error::input(
+            format!("cannot make the FIFO {}", self.path.display()),
+            "choose a folder that you may write to: mb-encode --fifo temp/streams/demo.h264",
+        )
+        .caused_by(error)
+    }
+}
+
+impl Drop for Fifo {
+    fn drop(&mut self) {
+        // Who waits at the path would wait for ever now. Opening it for a moment gives them the end of file.
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let _ = rustix::fs::open(&self.path, flags, Mode::empty());
+    }
+}
+
+/// The path with symbolic links followed, whether or not its last part exists.
+fn resolve(path: &Path) -> Result<PathBuf, Error> {
+    let shown = path.display();
+    match std::fs::canonicalize(path) {
+        Ok(path) => return Ok(path),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(Error::input(
+                format!("cannot use {shown} as a FIFO"),
+                "choose a path in a folder that you may enter: mb-encode --fifo temp/streams/demo.h264",
+            )
+            .caused_by(error));
+        }
+        Err(_) => {}
+    }
+    if path.is_symlink() {
+        return Err(Error::input(
+            format!("{shown} is a symbolic link to nothing"),
+            format!("remove it, or make what it points to: rm {shown}"),
+        ));
+    }
+    let (Some(name), Some(folder)) = (path.file_name(), path.parent()) else {
+        return Err(Error::input(format!("{shown} names no file"), "write: mb-encode --fifo temp/streams/demo.h264"));
+    };
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let folder = match std::fs::canonicalize(folder) {
+        Ok(folder) => folder,
+        Err(_) => std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()),
+    };
+    Ok(folder.join(name))
+}
+
+/// Two writers would mix their streams. An abstract socket is a lock that leaves no file and dies with its owner.
+fn claim(path: &Path) -> Result<UnixListener, Error> {
+    use std::os::unix::ffi::OsStrExt;
+    const CRC: crc::Crc<u64> = crc::Crc::<u64>::new(&crc::CRC_64_XZ);
+    let bytes = path.as_os_str().as_bytes();
+    // A socket's name holds 107 bytes, a path 4095.
+    let tail = &bytes[bytes.len().saturating_sub(60)..];
+    let mut name = format!("mb-encode fifo {:016x} ", CRC.checksum(bytes)).into_bytes();
+    name.extend_from_slice(tail);
+    let taken = SocketAddr::from_abstract_name(name).and_then(|address| UnixListener::bind_addr(&address));
+    taken.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => Error::input(
+            format!("another mb-encode serves the FIFO {}", path.display()),
+            "choose another path, or stop the other one",
+        ),
+        _ => Error::machine("cannot make a socket", String::new()).caused_by(error),
+    })
+}
+
+fn make(path: &Path, mode: u32) -> Result<(), Errno> {
+    let mode = Mode::from_raw_mode(mode);
+    rustix::fs::mknodat(CWD, path, FileType::Fifo, mode, 0)?;
+    // The process's umask took bits away.
+    rustix::fs::chmodat(CWD, path, mode, AtFlags::empty())
+}
+
+fn same_file(a: &Stat, b: &Stat) -> bool {
+    (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino)
+}
+
+fn refuse(path: &Path, file_type: FileType) -> Error {
+    let what = match file_type {
+        FileType::RegularFile => "a regular file",
+        FileType::Directory => "a folder",
+        FileType::Symlink => "a symbolic link",
+        FileType::Socket => "a socket",
+        _ => "a device",
+    };
+    let shown = path.display();
+    Error::input(
+        format!("{shown} is {what}, not a FIFO; it was left as it is"),
+        format!("choose another path, or write a file with --out {shown}"),
+    )
+}
