@@ -3,6 +3,7 @@
 mod args;
 mod logging;
 mod signals;
+mod worker;
 
 use args::{Args, Command, Scene};
 use clap::{CommandFactory, Parser};
@@ -10,8 +11,10 @@ use mb_encode::error::Fault;
 use mb_encode::gl::Gl;
 use mb_encode::render::{Bar, Renderer, ShaderScene, TestCard};
 use mb_encode::{Control, Error, Output, Settings, stream};
+use signals::Child;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A failure while running.
 const FAILED: u8 = 1;
@@ -46,12 +49,32 @@ fn stream(args: &Args) -> anyhow::Result<()> {
         return Ok(stream::rehearse(&settings, make_renderer)?);
     }
     let control = Arc::new(Control::new()?);
-    signals::start(&control)?;
-    if matches!(output, Output::Fifo { .. }) {
-        rehearse_in_child()?;
+    let child = Child::default();
+    signals::start(&control, &child)?;
+    let stats_every = args.stats_interval();
+    match (&output, args.serve_reader) {
+        (Output::Fifo { path, mode, pipe_size }, None) => worker::serve(path, *mode, *pipe_size, &control, &child),
+        (Output::Fifo { .. }, Some(reader)) => {
+            die_with_parent();
+            let connected = Instant::now();
+            let totals = stream::run(&settings, &Output::Stdout, make_renderer, &control, stats_every)?;
+            stream::log_disconnected(reader, &totals, connected.elapsed());
+            Ok(())
+        }
+        _ => {
+            stream::run(&settings, &output, make_renderer, &control, stats_every)?;
+            Ok(())
+        }
     }
-    stream::run(&settings, &output, make_renderer, &control, args.stats_interval())?;
-    Ok(())
+}
+
+/// A worker that is killed takes the process that encodes for it along.
+fn die_with_parent() {
+    let parent = rustix::process::getppid();
+    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
+    if rustix::process::getppid() != parent {
+        std::process::exit(FAILED.into());
+    }
 }
 
 fn make_renderer(
@@ -63,27 +86,8 @@ fn make_renderer(
     Ok(match (shader, args.scene) {
         (Some((name, source)), _) => Box::new(ShaderScene::new(gl, name, source)?),
         (None, Scene::Testcard) => Box::new(TestCard::new(gl, settings.size, &args.label)?),
-        (None, Scene::Bar) => Box::new(Bar),
+        (None, Scene::Bar) => Box::new(Bar::new(gl, settings.size)?),
     })
-}
-
-/// Draws and codes one picture in a process of its own, so that a FIFO worker that cannot work says so when it is
-/// started and not hours later to its first reader, and yet waits without a graphics driver in its memory.
-fn rehearse_in_child() -> anyhow::Result<()> {
-    use anyhow::Context as _;
-    let program = std::env::current_exe().context("cannot find this program's own file")?;
-    let status = std::process::Command::new(program)
-        .args(std::env::args_os().skip(1))
-        .arg("--rehearse")
-        .stdin(std::process::Stdio::null())
-        .stdout(std::process::Stdio::null())
-        .status()
-        .context("cannot start this program a second time")?;
-    if !status.success() {
-        // It has printed its reason.
-        std::process::exit(status.code().unwrap_or(FAILED.into()));
-    }
-    Ok(())
 }
 
 /// An error in how the options go together, shown as clap shows its own.

@@ -1,16 +1,17 @@
 //! What turns pictures into access units.
 
 mod openh264;
+mod picture;
+
+pub use picture::{HostPicture, Readback};
 
 use crate::error::Error;
-use crate::gl::Target;
 use crate::h264::AccessUnit;
-use crate::settings::{EncoderChoice, Settings, Size};
-use std::time::Duration;
+use crate::settings::{EncoderChoice, Settings};
 
 /// An encoder of one of two kinds, by where it takes its pictures from.
 pub enum Encoder {
-    /// Codes a picture that was read back to host memory. It may run on a thread of its own.
+    /// Codes pictures that were fetched to host memory. It may run on a thread of its own.
     Host(Box<dyn HostEncoder>),
 }
 
@@ -22,32 +23,6 @@ pub trait HostEncoder: Send {
     /// # Errors
     /// The encoder failed; it cannot be used any more.
     fn encode(&mut self, picture: &HostPicture, force_idr: bool, unit: &mut AccessUnit) -> Result<(), Error>;
-}
-
-/// A picture in host memory, in a buffer that is filled again and again.
-#[derive(Debug)]
-pub struct HostPicture {
-    /// Four bytes a pixel, rows without padding, the bottom row first.
-    rgba: Vec<u8>,
-    pts: Duration,
-}
-
-impl HostPicture {
-    /// A buffer for pictures of `size`.
-    pub fn new(size: Size) -> Self {
-        Self { rgba: vec![0; size.pixels() * 4], pts: Duration::ZERO }
-    }
-
-    /// Waits until `target` is drawn, and takes what it shows.
-    pub fn read(&mut self, target: &Target, pts: Duration) {
-        target.read(&mut self.rgba);
-        self.pts = pts;
-    }
-
-    /// When it is to be shown, as time since the start of the stream.
-    pub fn pts(&self) -> Duration {
-        self.pts
-    }
 }
 
 impl Encoder {

@@ -20,6 +20,7 @@ pub mod encoder;
 pub mod error;
 pub mod gl;
 pub mod h264;
+mod openh264;
 pub mod pacer;
 pub mod render;
 pub mod settings;

@@ -4,6 +4,7 @@
 //! implementations. See `examples/own_renderer.rs`.
 
 mod bar;
+mod canvas;
 mod shader;
 pub mod strip;
 pub mod testcard;

@@ -10,7 +10,7 @@
 //! writing have a thread of their own, so that one picture is drawn while the one before is coded.
 
 use crate::control::Control;
-use crate::encoder::{Encoder, HostEncoder, HostPicture};
+use crate::encoder::{Encoder, HostEncoder, HostPicture, Readback};
 use crate::error::Error;
 use crate::gl::{Gl, Target};
 use crate::h264::{self, AccessUnit};
@@ -71,21 +71,13 @@ pub fn run(
             tracing::info!(fifo = %path.display(), "waiting for a reader");
             let mut all = Totals::default();
             for reader in 1u64.. {
-                let Some(sink) = fifo.wait_for_reader(control)? else {
-                    break;
-                };
+                let Some(pipe) = fifo.wait_for_reader(control)? else { break };
+                let sink = Writer::pipe(pipe, path.display().to_string())?;
                 tracing::info!(reader, "reader connected");
                 let connected = Instant::now();
                 let (end, totals) = Pipeline::open(settings, make)?.run(&sink, control, stats_every)?;
                 all.add(&totals);
-                tracing::info!(
-                    reader,
-                    pictures = totals.pictures,
-                    bytes = totals.bytes,
-                    skipped = totals.skipped(),
-                    seconds = (connected.elapsed().as_secs_f64() * 10.0).round() / 10.0,
-                    "reader disconnected"
-                );
+                log_disconnected(reader, &totals, connected.elapsed());
                 if end != End::ReaderGone {
                     break;
                 }
@@ -93,6 +85,18 @@ pub fn run(
             Ok(all)
         }
     }
+}
+
+/// Logs that a FIFO's reader left, with what it was sent.
+pub fn log_disconnected(reader: u64, totals: &Totals, connected: Duration) {
+    tracing::info!(
+        reader,
+        pictures = totals.pictures,
+        bytes = totals.bytes,
+        skipped = totals.skipped(),
+        seconds = (connected.as_secs_f64() * 10.0).round() / 10.0,
+        "reader disconnected"
+    );
 }
 
 /// Draws and codes one picture, and throws it away: everything that a stream needs is there and works.
@@ -103,7 +107,7 @@ pub fn rehearse(settings: &Settings, mut make_renderer: impl MakeRenderer) -> Re
     let Pipeline { mut artist, encoder: Encoder::Host(mut encoder) } = Pipeline::open(settings, &mut make_renderer)?;
     let mut picture = HostPicture::new(settings.size);
     artist.draw(0, Duration::ZERO, settings.frame_rate.interval())?;
-    picture.read(&artist.target, Duration::ZERO);
+    Readback::new(settings.size).fetch(&artist.target, Duration::ZERO, &mut picture);
     encoder.encode(&picture, true, &mut AccessUnit::default())
 }
 
@@ -183,6 +187,7 @@ impl Artist<'_> {
     ) -> Result<End, Error> {
         let Settings { frame_rate, paced, pictures, .. } = *self.settings;
         let mut pacer = Pacer::new(frame_rate);
+        let mut readback = Readback::new(self.settings.size);
         let mut last_pts = None;
         let mut index = 0;
         let lock = || stats.lock().unwrap_or_else(PoisonError::into_inner);
@@ -233,7 +238,7 @@ impl Artist<'_> {
             let delta = if delta.is_zero() { frame_rate.interval() } else { delta };
             last_pts = Some(tick.pts);
             self.draw(index, tick.pts, delta)?;
-            picture.read(&self.target, tick.pts);
+            readback.fetch(&self.target, tick.pts, &mut picture);
             index += 1;
             let job = Job { picture, force_idr: control.take_idr_request() };
             if to_coder.send(job).is_err() {

@@ -136,6 +136,10 @@ pub struct Args {
     /// Draw and code one picture, write nothing
     #[arg(long, hide = true)]
     pub rehearse: bool,
+
+    /// With --fifo: stream to this reader, whose pipe is standard output
+    #[arg(long, hide = true)]
+    pub serve_reader: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Subcommand)]

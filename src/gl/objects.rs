@@ -20,18 +20,13 @@ pub struct Region {
 }
 
 impl Region {
-    fn corners(self) -> [i32; 4] {
-        let (x, y) = (self.x as i32, self.y as i32);
-        [x, y, x + self.width as i32, y + self.height as i32]
-    }
-
     fn is_inside(self, width: u32, height: u32) -> bool {
         self.x.checked_add(self.width).is_some_and(|right| right <= width)
             && self.y.checked_add(self.height).is_some_and(|top| top <= height)
     }
 }
 
-/// An RGBA8 texture that can be copied into a [`Target`].
+/// An RGBA8 texture, to copy from and to copy to. Texel row 0 is the bottom one.
 pub struct Texture {
     gl: Gl,
     texture: glow::Texture,
@@ -115,14 +110,53 @@ impl Texture {
         }
     }
 
-    /// Width in texels.
-    pub fn width(&self) -> u32 {
-        self.width
+    /// Copies `region` of `from` to `(x, y)` in this texture, texel by texel. What would land outside is left out.
+    ///
+    /// Software renderers do this without compiling a shader, which costs them more time than everything else up to
+    /// the first picture.
+    ///
+    /// # Panics
+    /// `region` reaches past `from`.
+    pub fn copy(&self, from: &Texture, region: Region, x: u32, y: u32) {
+        assert!(region.is_inside(from.width, from.height), "{region:?} lies inside {from:?}");
+        let width = region.width.min(self.width.saturating_sub(x)) as i32;
+        let height = region.height.min(self.height.saturating_sub(y)) as i32;
+        let (from_x, from_y, x, y) = (region.x as i32, region.y as i32, x as i32, y as i32);
+        let raw = self.gl.glow();
+        // SAFETY: the context is current and both framebuffers live; both rectangles lie inside them and are of one
+        // size.
+        unsafe {
+            raw.bind_framebuffer(glow::READ_FRAMEBUFFER, Some(from.framebuffer));
+            raw.bind_framebuffer(glow::DRAW_FRAMEBUFFER, Some(self.framebuffer));
+            raw.blit_framebuffer(
+                from_x,
+                from_y,
+                from_x + width,
+                from_y + height,
+                x,
+                y,
+                x + width,
+                y + height,
+                glow::COLOR_BUFFER_BIT,
+                glow::NEAREST,
+            );
+        }
     }
 
-    /// Height in texels.
-    pub fn height(&self) -> u32 {
-        self.height
+    /// The region that covers all of it.
+    pub fn whole(&self) -> Region {
+        Region { x: 0, y: 0, width: self.width, height: self.height }
+    }
+
+    /// Fills all of it with one colour; each part from 0 to 1.
+    fn clear(&self, [r, g, b]: [f32; 3]) {
+        let raw = self.gl.glow();
+        // SAFETY: the context is current and the framebuffer lives.
+        unsafe {
+            raw.bind_framebuffer(glow::FRAMEBUFFER, Some(self.framebuffer));
+            raw.clear_color(r, g, b, 1.0);
+            raw.clear(glow::COLOR_BUFFER_BIT);
+        }
     }
 }
 
@@ -158,18 +192,13 @@ impl Target {
     pub fn new(gl: &Gl, size: Size) -> Result<Self, Error> {
         let texture = Texture::new(gl, size.width(), size.height())?;
         let this = Self { texture, size };
-        this.clear(this.whole(), [0.0; 3]);
+        this.clear([0.0; 3]);
         Ok(this)
     }
 
     /// Its size in pixels.
     pub fn size(&self) -> Size {
         self.size
-    }
-
-    /// The region that covers all of it.
-    pub fn whole(&self) -> Region {
-        Region { x: 0, y: 0, width: self.size.width(), height: self.size.height() }
     }
 
     /// Makes it the framebuffer that GL draws into, with the viewport on all of it.
@@ -182,47 +211,19 @@ impl Target {
         }
     }
 
-    /// Fills `region` with one colour; each part from 0 to 1. What lies outside the target is left out.
-    pub fn clear(&self, region: Region, [r, g, b]: [f32; 3]) {
-        let raw = self.texture.gl.glow();
-        self.bind();
-        // SAFETY: the context is current; GL clips a scissor box that reaches past the framebuffer.
-        unsafe {
-            raw.enable(glow::SCISSOR_TEST);
-            raw.scissor(region.x as i32, region.y as i32, region.width as i32, region.height as i32);
-            raw.clear_color(r, g, b, 1.0);
-            raw.clear(glow::COLOR_BUFFER_BIT);
-            raw.disable(glow::SCISSOR_TEST);
-        }
+    /// Fills it with one colour; each part from 0 to 1. It is bound afterwards.
+    pub fn clear(&self, rgb: [f32; 3]) {
+        self.texture.clear(rgb);
     }
 
-    /// Copies all of `texture` to `to`, stretched without smoothing where the sizes differ.
+    /// Copies `region` of `from` to `(x, y)`, pixel by pixel. What would land outside is left out. It is bound
+    /// afterwards.
     ///
     /// # Panics
-    /// `to` reaches past the target.
-    pub fn copy(&self, texture: &Texture, to: Region) {
-        assert!(to.is_inside(self.size.width(), self.size.height()), "{to:?} lies inside {}", self.size);
-        let from = Region { x: 0, y: 0, width: texture.width, height: texture.height }.corners();
-        let to = to.corners();
-        let raw = self.texture.gl.glow();
+    /// `region` reaches past `from`.
+    pub fn copy(&self, from: &Texture, region: Region, x: u32, y: u32) {
+        self.texture.copy(from, region, x, y);
         self.bind();
-        // SAFETY: the context is current and both framebuffers live; the regions lie inside them.
-        unsafe {
-            raw.bind_framebuffer(glow::READ_FRAMEBUFFER, Some(texture.framebuffer));
-            raw.blit_framebuffer(
-                from[0],
-                from[1],
-                from[2],
-                from[3],
-                to[0],
-                to[1],
-                to[2],
-                to[3],
-                glow::COLOR_BUFFER_BIT,
-                glow::NEAREST,
-            );
-            raw.bind_framebuffer(glow::READ_FRAMEBUFFER, Some(self.texture.framebuffer));
-        }
     }
 
     /// Waits until everything is drawn and reads the picture into `rgba`: four bytes a pixel, rows without padding,

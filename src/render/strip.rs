@@ -18,7 +18,9 @@
 use crate::gl::Region;
 use crate::settings::Size;
 
-const BITS: u32 = 96;
+/// How many blocks there are.
+pub const BLOCKS: usize = 96;
+const BITS: u32 = BLOCKS as u32;
 const CRC: crc::Crc<u16> = crc::Crc::<u16>::new(&crc::CRC_16_IBM_3740);
 
 /// What the strip says.
@@ -70,9 +72,15 @@ impl Strip {
         Region { x: 0, y: 0, width: self.columns * self.block, height: self.rows * self.block }
     }
 
-    /// Blocks in a row, and rows.
-    pub fn blocks(&self) -> (u32, u32) {
-        (self.columns, self.rows)
+    /// Side of a block in pixels.
+    pub fn block(&self) -> u32 {
+        self.block
+    }
+
+    /// The bottom left corner of each block, counted from the bottom row, in the order of [`Strip::draw`].
+    pub fn corners(&self) -> impl Iterator<Item = (u32, u32)> + use<> {
+        let Self { columns, rows, block, .. } = *self;
+        (0..BITS).map(move |at| (at % columns * block, (rows - 1 - at / columns) * block))
     }
 
     /// `mark` as one value a block, `true` for white, row by row from the top left.

@@ -3,13 +3,14 @@
 //! From the top: three lines of text (label, frame number, wall clock in UTC to the millisecond), two rows of colour
 //! patches, a band that a white bar crosses once in four seconds, and the [`strip`](super::strip).
 
-use super::strip::{Mark, Strip};
-use super::text::{TextBlock, letter_side};
+use super::canvas::Canvas;
+use super::strip::{self, Mark, Strip};
+use super::text::{ChangingLine, Letters, draw_letter, letter_side};
 use super::{Frame, Renderer};
 use crate::error::Error;
 use crate::gl::{Gl, Region, Texture};
 use crate::settings::Size;
-use std::fmt::Write as _;
+use std::io::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// The patches as RGB from left to right: the 100 % bars above, 75 % bars and greys below.
@@ -27,7 +28,7 @@ pub const PATCHES: [[[u8; 3]; 8]; 2] = [
     ],
 ];
 
-const BAND: [f32; 3] = [0.125, 0.125, 0.125];
+const BAND: [u8; 3] = [32; 3];
 const CROSSING: Duration = Duration::from_secs(4);
 const LINES: u32 = 3;
 
@@ -56,6 +57,20 @@ impl Layout {
         Self { strip, size, scale, band, patches, text }
     }
 
+    /// Blank pixels left of the text.
+    fn margin(&self) -> u32 {
+        // Where a line has room for only a few letters, none of it is given away.
+        if self.scale > 1 { letter_side(self.scale) / 2 } else { 0 }
+    }
+
+    fn band_region(&self) -> Region {
+        Region { x: 0, y: self.band, width: self.size.width(), height: self.patches - self.band }
+    }
+
+    fn bar_width(&self) -> u32 {
+        (self.size.width() / 40).max(4)
+    }
+
     /// The strip at the bottom.
     pub fn strip(&self) -> Strip {
         self.strip
@@ -77,14 +92,25 @@ impl Layout {
 }
 
 /// The default scene.
+///
+/// It keeps a picture of its own that holds what stays the same, brings the few things that change up to date in it
+/// by small copies, and copies it whole into the target.
 #[derive(Debug)]
 pub struct TestCard {
     layout: Layout,
-    label: String,
-    text: TextBlock,
-    line: String,
+    card: Texture,
+    letters: Letters,
+    number: ChangingLine,
+    clock: ChangingLine,
+    clock_letters: usize,
+    /// A black block and a white one, side by side.
     blocks: Texture,
-    block_rgba: Vec<u8>,
+    shown: [bool; strip::BLOCKS],
+    /// A piece of the empty band, and the bar.
+    band: Texture,
+    bar: Texture,
+    bar_at: u32,
+    line: Vec<u8>,
 }
 
 impl TestCard {
@@ -92,72 +118,99 @@ impl TestCard {
     ///
     /// # Errors
     /// The GL driver is out of memory.
-    pub fn new(gl: &Gl, size: Size, label: impl Into<String>) -> Result<Self, Error> {
+    pub fn new(gl: &Gl, size: Size, label: &str) -> Result<Self, Error> {
         let layout = Layout::new(size);
-        let (columns, rows) = layout.strip.blocks();
+        let Layout { scale, text, .. } = layout;
+        let side = letter_side(scale);
+        let clock_letters = ((size.width() - layout.margin()) / side) as usize;
+
+        let mut card = Canvas::new(size.width(), size.height());
+        for (at, letter) in (0..).zip(label.chars().take(clock_letters)) {
+            draw_letter(&mut card, letter, layout.margin() + at * side, text + 2 * side, scale);
+        }
+        for (region, rgb) in layout.patches() {
+            card.fill(region, rgb);
+        }
+        card.fill(layout.band_region(), BAND);
+
+        let mut blocks = Canvas::new(2 * layout.strip.block(), layout.strip.block());
+        blocks.fill(Region { x: layout.strip.block(), ..layout.strip.region() }, [255; 3]);
+
+        let bar_size = (layout.bar_width(), layout.band_region().height);
+        let filled = |rgb| {
+            let mut canvas = Canvas::new(bar_size.0, bar_size.1);
+            canvas.fill(Region { x: 0, y: 0, width: bar_size.0, height: bar_size.1 }, rgb);
+            canvas.into_texture(gl)
+        };
         Ok(Self {
             layout,
-            label: label.into(),
-            text: TextBlock::new(gl, size.width() / letter_side(layout.scale), LINES)?,
-            line: String::with_capacity(64),
-            blocks: Texture::new(gl, columns, rows)?,
-            block_rgba: vec![0; (columns * rows * 4) as usize],
+            card: card.into_texture(gl)?,
+            letters: Letters::new(gl, scale)?,
+            number: ChangingLine::new((layout.margin(), text + side), clock_letters),
+            clock: ChangingLine::new((layout.margin(), text), clock_letters),
+            clock_letters,
+            blocks: blocks.into_texture(gl)?,
+            shown: [false; strip::BLOCKS],
+            band: filled(BAND)?,
+            bar: filled([255; 3])?,
+            bar_at: 0,
+            line: Vec::with_capacity(64),
         })
     }
 
-    fn write_text(&mut self, frame: &Frame<'_>) {
-        self.text.write(0, &self.label);
+    fn update_text(&mut self, frame: &Frame<'_>) {
+        // Writing into a `Vec` cannot fail.
         self.line.clear();
         let _ = write!(self.line, "{:08}", frame.index);
-        self.text.write(1, &self.line);
+        self.number.show(&self.line, &self.letters, &self.card);
+
         let now = time::UtcDateTime::from(frame.wall_clock);
-        let clock = format_args!("{:02}:{:02}:{:02}.{:03}", now.hour(), now.minute(), now.second(), now.millisecond());
+        let (hour, minute, second, millisecond) = (now.hour(), now.minute(), now.second(), now.millisecond());
         self.line.clear();
         // The longest form that fits.
-        let _ = match self.text.letters() {
-            27.. => write!(self.line, "{} {clock} UTC", now.date()),
-            12.. => write!(self.line, "{clock}"),
-            _ => write!(self.line, "{:02}.{:03}", now.second(), now.millisecond()),
-        };
-        self.text.write(2, &self.line);
+        if self.clock_letters >= 27 {
+            let (year, month, day) = (now.year(), u8::from(now.month()), now.day());
+            let _ = write!(self.line, "{year:04}-{month:02}-{day:02} ");
+        }
+        if self.clock_letters >= 12 {
+            let _ = write!(self.line, "{hour:02}:{minute:02}:");
+        }
+        let _ = write!(self.line, "{second:02}.{millisecond:03}");
+        if self.clock_letters >= 27 {
+            let _ = write!(self.line, " UTC");
+        }
+        self.clock.show(&self.line, &self.letters, &self.card);
     }
 
-    fn write_strip(&mut self, frame: &Frame<'_>) {
+    fn update_strip(&mut self, frame: &Frame<'_>) {
         let since_epoch = frame.wall_clock.duration_since(UNIX_EPOCH).unwrap_or_default();
         let mark = Mark { frame: frame.index as u32, wall_clock_ms: since_epoch.as_millis() as u64 };
-        let (columns, _) = self.layout.strip.blocks();
-        let row_bytes = columns as usize * 4;
-        let mut blocks = self.layout.strip.draw(mark);
-        // The texture's bottom row comes first, the strip's top row.
-        for row in self.block_rgba.chunks_exact_mut(row_bytes).rev() {
-            for (texel, white) in row.chunks_exact_mut(4).zip(&mut blocks) {
-                texel.fill(if white { 255 } else { 0 });
+        let strip = self.layout.strip;
+        let side = strip.block();
+        let corners = strip.corners();
+        for ((shown, white), (x, y)) in self.shown.iter_mut().zip(strip.draw(mark)).zip(corners) {
+            if std::mem::replace(shown, white) != white {
+                let block = Region { x: if white { side } else { 0 }, y: 0, width: side, height: side };
+                self.card.copy(&self.blocks, block, x, y);
             }
         }
-        self.blocks.upload(&self.block_rgba);
+    }
+
+    fn update_bar(&mut self, frame: &Frame<'_>) {
+        let band = self.layout.band_region();
+        let crossed = (frame.pts.as_nanos() % CROSSING.as_nanos()) as f64 / CROSSING.as_nanos() as f64;
+        self.card.copy(&self.band, self.band.whole(), self.bar_at, band.y);
+        self.bar_at = (crossed * f64::from(band.width)) as u32;
+        self.card.copy(&self.bar, self.bar.whole(), self.bar_at, band.y);
     }
 }
 
 impl Renderer for TestCard {
     fn draw(&mut self, frame: &Frame<'_>) -> Result<(), Error> {
-        let (target, layout) = (frame.target, self.layout);
-        let width = layout.size.width();
-
-        target.clear(target.whole(), [0.0; 3]);
-        for (region, rgb) in layout.patches() {
-            target.clear(region, rgb.map(|part| f32::from(part) / 255.0));
-        }
-
-        let height = layout.patches - layout.band;
-        target.clear(Region { x: 0, y: layout.band, width, height }, BAND);
-        let crossed = (frame.pts.as_nanos() % CROSSING.as_nanos()) as f64 / CROSSING.as_nanos() as f64;
-        let bar = Region { x: (crossed * f64::from(width)) as u32, y: layout.band, width: (width / 40).max(4), height };
-        target.clear(bar, [1.0; 3]);
-
-        self.write_strip(frame);
-        target.copy(&self.blocks, layout.strip.region());
-        self.write_text(frame);
-        self.text.draw(target, 0, layout.text, layout.scale);
+        self.update_text(frame);
+        self.update_bar(frame);
+        self.update_strip(frame);
+        frame.target.copy(&self.card, self.card.whole(), 0, 0);
         Ok(())
     }
 }

@@ -1,58 +1,24 @@
-//! Lines of 8x8 pixel letters in a small texture, stretched into the picture.
+//! Lines of 8x8 pixel letters, each texel of a letter `scale` pixels wide.
 
+use super::canvas::Canvas;
 use crate::error::Error;
-use crate::gl::{Gl, Region, Target, Texture};
+use crate::gl::{Gl, Region, Texture};
 use font8x8::UnicodeFonts;
 
-/// Side of a letter in texels.
-const LETTER: u32 = 8;
-
-/// A block of text with a fixed number of lines and letters a line.
-#[derive(Debug)]
-pub struct TextBlock {
-    texture: Texture,
-    rgba: Vec<u8>,
-    letters: u32,
-    lines: u32,
+/// Side of a letter in a picture.
+pub fn letter_side(scale: u32) -> u32 {
+    8 * scale
 }
 
-impl TextBlock {
-    /// Room for `lines` lines of `letters` letters.
-    pub fn new(gl: &Gl, letters: u32, lines: u32) -> Result<Self, Error> {
-        let (width, height) = (letters * LETTER, lines * LETTER);
-        let rgba = vec![0; (width * height * 4) as usize];
-        Ok(Self { texture: Texture::new(gl, width, height)?, rgba, letters, lines })
-    }
-
-    /// Letters in a line.
-    pub fn letters(&self) -> u32 {
-        self.letters
-    }
-
-    /// Writes line `line`, counted from the top, white on black. What does not fit is cut off; letters that the font
-    /// lacks are left blank.
-    pub fn write(&mut self, line: u32, text: &str) {
-        let row_bytes = (self.letters * LETTER * 4) as usize;
-        // The texture's bottom row comes first.
-        let bottom = ((self.lines - 1 - line) * LETTER) as usize * row_bytes;
-        let band = &mut self.rgba[bottom..bottom + LETTER as usize * row_bytes];
-        band.fill(0);
-        for (at, letter) in text.chars().take(self.letters as usize).enumerate() {
-            let glyph = glyph(letter);
-            for (y, row) in band.chunks_exact_mut(row_bytes).rev().enumerate() {
-                let start = at * (LETTER * 4) as usize;
-                for (x, texel) in row[start..start + (LETTER * 4) as usize].chunks_exact_mut(4).enumerate() {
-                    texel.fill(if glyph[y] >> x & 1 == 1 { 255 } else { 0 });
-                }
-            }
+/// Draws `letter` in white on black with its bottom left corner at `(x, y)`. What the font lacks is left blank.
+pub fn draw_letter(canvas: &mut Canvas, letter: char, x: u32, y: u32, scale: u32) {
+    let glyph = glyph(letter);
+    for row in 0..8u32 {
+        for column in 0..8u32 {
+            let lit = glyph[row as usize] >> column & 1 == 1;
+            let texel = Region { x: x + column * scale, y: y + (7 - row) * scale, width: scale, height: scale };
+            canvas.fill(texel, if lit { [255; 3] } else { [0; 3] });
         }
-    }
-
-    /// Copies the block into `target` with its bottom left corner at `(x, y)`, each texel `scale` pixels wide.
-    pub fn draw(&self, target: &Target, x: u32, y: u32, scale: u32) {
-        self.texture.upload(&self.rgba);
-        let (width, height) = (self.texture.width() * scale, self.texture.height() * scale);
-        target.copy(&self.texture, Region { x, y, width, height });
     }
 }
 
@@ -66,7 +32,54 @@ fn glyph(letter: char) -> [u8; 8] {
     fonts.into_iter().flatten().next().unwrap_or_default()
 }
 
-/// Side of a letter in a picture whose texels are `scale` pixels wide.
-pub fn letter_side(scale: u32) -> u32 {
-    LETTER * scale
+/// A line of text that changes from picture to picture. Only the letters that changed are drawn again.
+#[derive(Debug)]
+pub struct ChangingLine {
+    /// Bottom left corner in the picture.
+    corner: (u32, u32),
+    shown: Vec<u8>,
+}
+
+impl ChangingLine {
+    /// An empty line of up to `letters` letters.
+    pub fn new(corner: (u32, u32), letters: usize) -> Self {
+        Self { corner, shown: vec![b' '; letters] }
+    }
+
+    /// Makes `picture` show `text`. What does not fit is cut off.
+    pub fn show(&mut self, text: &[u8], letters: &Letters, picture: &Texture) {
+        let text = text.iter().copied().chain(std::iter::repeat(b' '));
+        for (at, (shown, letter)) in self.shown.iter_mut().zip(text).enumerate() {
+            if std::mem::replace(shown, letter) != letter {
+                let x = self.corner.0 + at as u32 * letters.side;
+                picture.copy(&letters.texture, letters.region(letter), x, self.corner.1);
+            }
+        }
+    }
+}
+
+/// The letters of numbers and times, drawn once.
+#[derive(Debug)]
+pub struct Letters {
+    texture: Texture,
+    side: u32,
+}
+
+/// A letter that is not among them shows as the first, a blank.
+const CHANGING: &[u8] = b" 0123456789:.-UTC";
+
+impl Letters {
+    pub fn new(gl: &Gl, scale: u32) -> Result<Self, Error> {
+        let side = letter_side(scale);
+        let mut canvas = Canvas::new(side * CHANGING.len() as u32, side);
+        for (at, &letter) in (0..).zip(CHANGING) {
+            draw_letter(&mut canvas, char::from(letter), at * side, 0, scale);
+        }
+        Ok(Self { texture: canvas.into_texture(gl)?, side })
+    }
+
+    fn region(&self, letter: u8) -> Region {
+        let at = CHANGING.iter().position(|&known| known == letter).unwrap_or(0) as u32;
+        Region { x: at * self.side, y: 0, width: self.side, height: self.side }
+    }
 }

@@ -7,7 +7,6 @@
 //! as one has connected, a fresh FIFO takes the place of its FIFO in the folder, in one atomic exchange. Who opens the
 //! path from then on waits there until its turn comes, and its pipe has never held a byte.
 
-use super::Writer;
 use crate::control::Control;
 use crate::error::Error;
 use crate::settings::{FifoMode, PipeSize};
@@ -44,12 +43,12 @@ impl Fifo {
         Ok(this)
     }
 
-    /// Waits for a reader and gives the writer of its pipe, which nobody has read from or written to. `None` when a
-    /// stop was requested.
+    /// Waits for a reader and gives the writing end of its pipe, which nobody has read from or written to and which
+    /// is not inherited by child processes. `None` when a stop was requested. See [`Writer::pipe`](super::Writer::pipe).
     ///
     /// # Errors
     /// The FIFO was removed and cannot be made again.
-    pub fn wait_for_reader(&mut self, control: &Control) -> Result<Option<Writer>, Error> {
+    pub fn wait_for_reader(&mut self, control: &Control) -> Result<Option<OwnedFd>, Error> {
         loop {
             let inode = self.ensure()?;
             let Some(fd) = self.open_for_reader(&inode, control)? else {
@@ -67,14 +66,12 @@ impl Fifo {
                     );
                 }
             }
-            // The description is ours alone, unlike that of standard output.
-            rustix::fs::fcntl_setfl(&fd, OFlags::NONBLOCK).map_err(|errno| self.failed(errno))?;
             if let Some(size) = self.pipe_size {
                 if let Err(errno) = rustix::pipe::fcntl_setpipe_size(&fd, size.bytes() as usize) {
                     tracing::warn!("cannot set the pipe size to {} bytes: {errno}", size.bytes());
                 }
             }
-            return Writer::fifo(fd, self.path.display().to_string()).map(Some);
+            return Ok(Some(fd));
         }
     }
 

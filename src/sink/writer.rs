@@ -90,11 +90,13 @@ impl Writer {
         Self::new(fd, name)
     }
 
-    /// A FIFO that a reader has opened. `fd` must not block.
-    pub(super) fn fifo(fd: OwnedFd, name: String) -> Result<Self, Error> {
-        let mut this = Self::new(fd, name)?;
-        this.chunk = usize::MAX;
-        Ok(this)
+    /// The writing end of a pipe, from [`Fifo::wait_for_reader`](super::Fifo::wait_for_reader) say; `name` stands for
+    /// it in messages.
+    ///
+    /// # Errors
+    /// The descriptor cannot be examined.
+    pub fn pipe(fd: OwnedFd, name: impl Into<String>) -> Result<Self, Error> {
+        Self::new(fd, name.into())
     }
 
     fn new(fd: OwnedFd, name: String) -> Result<Self, Error> {
