@@ -26,6 +26,7 @@ pub mod render;
 pub mod settings;
 pub mod sink;
 pub mod stats;
+mod stdio;
 pub mod stream;
 
 pub use control::Control;

@@ -14,7 +14,7 @@ use crate::encoder::{Encoder, HostEncoder, HostPicture, Readback};
 use crate::error::Error;
 use crate::gl::{Gl, Target};
 use crate::h264::{self, AccessUnit};
-use crate::pacer::Pacer;
+use crate::pacer::{Pacer, Steadier};
 use crate::render::{Frame, Renderer};
 use crate::settings::Settings;
 use crate::sink::{Delivery, Fifo, Output, Readiness, Sink, Writer};
@@ -145,7 +145,8 @@ impl<'a> Pipeline<'a> {
             // The channel has room for all of them.
             let _ = to_artist.try_send(HostPicture::new(artist.settings.size));
         }
-        let coder = Coder { encoder, sink, control, stats: &stats, drawn, done: to_artist, start };
+        let steadier = artist.settings.paced.then(|| Steadier::new(artist.settings.frame_rate));
+        let coder = Coder { encoder, sink, control, stats: &stats, drawn, done: to_artist, start, steadier };
 
         let (drawing, coding) = std::thread::scope(|scope| {
             let coder = std::thread::Builder::new()
@@ -291,6 +292,7 @@ struct Coder<'a> {
     drawn: Receiver<Job>,
     done: SyncSender<HostPicture>,
     start: Instant,
+    steadier: Option<Steadier>,
 }
 
 impl Coder<'_> {
@@ -308,6 +310,13 @@ impl Coder<'_> {
                 ));
             }
             unit.pad_to(std::mem::replace(&mut min_bytes, h264::MIN_BYTES));
+            if let Some(steadier) = &mut self.steadier {
+                let now = self.start.elapsed();
+                let early = steadier.release(unit.pts(), now).saturating_sub(now);
+                if !early.is_zero() {
+                    self.control.wait(None, Some(early));
+                }
+            }
             match self.sink.write(&unit, self.control)? {
                 Delivery::Written => {
                     let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);

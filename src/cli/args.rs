@@ -32,7 +32,8 @@ Exit codes:
 /// Standard output carries the video and nothing else; everything for people goes to standard error.
 #[derive(Debug, Parser)]
 #[command(name = "mb-encode", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
-#[command(max_term_width = 100, disable_help_subcommand = true)]
+#[command(override_usage = "mb-encode --stdout | --fifo <PATH> | --out <PATH> [OPTIONS]\n       mb-encode <COMMAND>")]
+#[command(max_term_width = 110, disable_help_subcommand = true, disable_help_flag = true)]
 pub struct Args {
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -53,6 +54,7 @@ pub struct Args {
     #[arg(
         long,
         env = "MB_ENCODE_FIFO_MODE",
+        hide_env_values = true,
         value_name = "MODE",
         default_value_t,
         help_heading = "Output (exactly one)"
@@ -60,67 +62,130 @@ pub struct Args {
     fifo_mode: FifoMode,
 
     /// Capacity of the FIFO's pipe, 4k to 1M bytes [default: the system's, 64k]
-    #[arg(long, env = "MB_ENCODE_PIPE_SIZE", value_name = "BYTES", help_heading = "Output (exactly one)")]
+    #[arg(
+        long,
+        env = "MB_ENCODE_PIPE_SIZE",
+        hide_env_values = true,
+        value_name = "BYTES",
+        help_heading = "Output (exactly one)"
+    )]
     pipe_size: Option<PipeSize>,
 
     /// Picture width in pixels: even, 64 to 4096
-    #[arg(long, env = "MB_ENCODE_WIDTH", value_name = "PIXELS", default_value = "1280", value_parser = parse_side)]
+    #[arg(long, env = "MB_ENCODE_WIDTH", hide_env_values = true, value_name = "PIXELS", default_value = "1280", value_parser = parse_side)]
     #[arg(help_heading = "Picture")]
     width: u32,
 
     /// Picture height in pixels: even, 64 to 4096
-    #[arg(long, env = "MB_ENCODE_HEIGHT", value_name = "PIXELS", default_value = "720", value_parser = parse_side)]
+    #[arg(long, env = "MB_ENCODE_HEIGHT", hide_env_values = true, value_name = "PIXELS", default_value = "720", value_parser = parse_side)]
     #[arg(help_heading = "Picture")]
     height: u32,
 
     /// Pictures per second: 1 to 240, also 30000/1001
-    #[arg(long, env = "MB_ENCODE_FPS", value_name = "RATE", default_value = "60", help_heading = "Picture")]
+    #[arg(
+        long,
+        env = "MB_ENCODE_FPS",
+        hide_env_values = true,
+        value_name = "RATE",
+        default_value = "60",
+        help_heading = "Picture"
+    )]
     fps: FrameRate,
 
     /// Pictures until the end; 0 is endless
-    #[arg(long, env = "MB_ENCODE_FRAMES", value_name = "N", default_value_t = 0, help_heading = "Picture")]
+    #[arg(
+        long,
+        env = "MB_ENCODE_FRAMES",
+        hide_env_values = true,
+        value_name = "N",
+        default_value_t = 0,
+        help_heading = "Picture"
+    )]
     frames: u64,
 
     /// What to show
-    #[arg(long, env = "MB_ENCODE_SCENE", value_enum, default_value_t, help_heading = "Picture")]
+    #[arg(
+        long,
+        env = "MB_ENCODE_SCENE",
+        hide_env_values = true,
+        value_enum,
+        default_value_t,
+        help_heading = "Picture"
+    )]
     pub scene: Scene,
 
     /// Show what a fragment shader draws (Shadertoy's mainImage)
-    #[arg(long, env = "MB_ENCODE_SHADER", value_name = "FILE", help_heading = "Picture", conflicts_with = "scene")]
+    #[arg(
+        long,
+        env = "MB_ENCODE_SHADER",
+        hide_env_values = true,
+        value_name = "FILE",
+        help_heading = "Picture",
+        conflicts_with = "scene"
+    )]
     shader: Option<PathBuf>,
 
     /// Text in the test card's first line
-    #[arg(long, env = "MB_ENCODE_LABEL", value_name = "TEXT", default_value = "mb-encode", help_heading = "Picture")]
+    #[arg(
+        long,
+        env = "MB_ENCODE_LABEL",
+        hide_env_values = true,
+        value_name = "TEXT",
+        default_value = "mb-encode",
+        help_heading = "Picture"
+    )]
     pub label: String,
 
     /// Draw on this GPU, counted as CUDA counts them [default: the first, else in software]
-    #[arg(long, env = "MB_ENCODE_DEVICE", value_name = "N", help_heading = "Picture")]
+    #[arg(long, env = "MB_ENCODE_DEVICE", hide_env_values = true, value_name = "N", help_heading = "Picture")]
     device: Option<u32>,
 
     /// Which encoder; auto takes NVENC where it works
-    #[arg(long, env = "MB_ENCODE_ENCODER", value_enum, default_value_t, help_heading = "Encoding")]
+    #[arg(
+        long,
+        env = "MB_ENCODE_ENCODER",
+        hide_env_values = true,
+        value_enum,
+        default_value_t,
+        help_heading = "Encoding"
+    )]
     encoder: EncoderArg,
 
     /// Bits per second: 64k to 400M
-    #[arg(long, env = "MB_ENCODE_BITRATE", value_name = "RATE", default_value = "6M", help_heading = "Encoding")]
+    #[arg(
+        long,
+        env = "MB_ENCODE_BITRATE",
+        hide_env_values = true,
+        value_name = "RATE",
+        default_value = "6M",
+        help_heading = "Encoding"
+    )]
     bitrate: Bitrate,
 
     /// Pictures from one IDR (keyframe) to the next: 1 to 3600 [default: one second]
-    #[arg(long, env = "MB_ENCODE_GOP", value_name = "N", help_heading = "Encoding")]
+    #[arg(long, env = "MB_ENCODE_GOP", hide_env_values = true, value_name = "N", help_heading = "Encoding")]
     gop: Option<Gop>,
 
     /// As fast as it goes, without holding pictures to --fps
-    #[arg(long, env = "MB_ENCODE_NO_PACE", help_heading = "Encoding")]
+    #[arg(long, env = "MB_ENCODE_NO_PACE", hide_env_values = true, help_heading = "Encoding")]
     no_pace: bool,
 
     /// Least severe level to log [default: warn with --stdout, else info]
-    #[arg(long, env = "MB_ENCODE_LOG_LEVEL", value_enum, value_name = "LEVEL", help_heading = "Logging")]
+    #[arg(
+        long,
+        env = "MB_ENCODE_LOG_LEVEL",
+        hide_env_values = true,
+        value_enum,
+        value_name = "LEVEL",
+        help_heading = "Logging"
+    )]
     log_level: Option<LogLevel>,
 
     /// How to log
     #[arg(
         long,
         env = "MB_ENCODE_LOG_FORMAT",
+        hide_env_values = true,
         value_enum,
         value_name = "FORMAT",
         default_value_t,
@@ -129,9 +194,13 @@ pub struct Args {
     pub log_format: LogFormat,
 
     /// Log rate, bitrate, skipped pictures and encode times every so many seconds
-    #[arg(long, env = "MB_ENCODE_STATS", value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    #[arg(long, env = "MB_ENCODE_STATS", hide_env_values = true, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
     #[arg(help_heading = "Logging")]
     stats: Option<u32>,
+
+    /// Print this help
+    #[arg(short, long, action = clap::ArgAction::HelpShort)]
+    help: Option<bool>,
 
     /// Draw and code one picture, write nothing
     #[arg(long, hide = true)]

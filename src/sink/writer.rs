@@ -45,6 +45,12 @@ impl Writer {
     /// # Errors
     /// It is closed, or a terminal.
     pub fn stdout() -> Result<Self, Error> {
+        if crate::stdio::stdout_was_closed() {
+            return Err(Error::input(
+                "standard output is closed",
+                "pipe it: mb-encode --stdout | ffplay -f h264 -, or write a file: mb-encode --out clip.h264 --frames 240",
+            ));
+        }
         let stdout = std::io::stdout();
         if stdout.is_terminal() {
             return Err(Error::input(
