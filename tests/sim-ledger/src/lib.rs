@@ -1,0 +1,14 @@
+//! What the simulated drivers share: their settings, the faults they were ordered to show, and the
+//! report they leave behind.
+//!
+//! Each driver holds one static [`Ledger`] and one static [`Call`] per exported function, so that
+//! counting a call costs two atomic operations and no allocation: the drivers are also used to
+//! measure the CPU time of the code that calls them.
+//!
+//! It never prints, and it knows neither CUDA nor NVENC.
+
+mod fault;
+mod ledger;
+pub mod setting;
+
+pub use ledger::{Call, Ledger};

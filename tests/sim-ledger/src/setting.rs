@@ -1,0 +1,84 @@
+//! Every environment variable that the simulated drivers read, in one place, and how it is read.
+//!
+//! A value that cannot be understood is a panic (an abort, at the C boundary): a test that asked for
+//! a fault and did not get it would pass for the wrong reason. It never writes the environment.
+
+/// Faults to show, separated by `,` or `;`. Each is `point:status`, with `@n` and `xk` after it.
+///
+/// A *point* of the encoder is a short name (`open initialize preset caps guids profiles formats
+/// bitstream register map encode lock unlock unmap unregister reconfigure sequence streams destroy
+/// instance max-version`) or `nvenc:NvEncLockBitstream`; of CUDA it is `cuda:cuInit`.
+///
+/// `open:2`: status 2 from every call. `open:2x3`: from the first three calls.
+/// `encode:5@37`: status 5 from call 37 (the first is 0) of a session's life, in one life.
+/// `encode:5@37x3`: in each of three lives. A CUDA call counts from the load of the library, and
+/// again from its last fault: `cuda:cuGraphicsMapResources:999@12`.
+///
+/// After an ordered 3, 4, 5 or 20 at `encode`, `lock`, `map` or `register` the session is lost: each
+/// later call that needs the device gives that status again, only releasing works.
+pub const FAULT: &str = "MB_SIM_FAULT";
+
+/// Name of the function (as in the report, e.g. `cuInit` or `NvEncOpenEncodeSessionEx`) that aborts.
+pub const CRASH: &str = "MB_SIM_CRASH";
+
+/// File to which each driver appends its report, one flat JSON object a line. The last line of a
+/// process and library counts; lines are written at exit and whenever a session or a context ends.
+pub const REPORT: &str = "MB_SIM_REPORT";
+
+/// `null` switches the pixel work off: maps and copies move nothing, pictures are tiny and valid.
+pub const ENCODE: &str = "MB_SIM_ENCODE";
+
+/// What `cuMemAllocPitch_v2` rounds a row up to, `512` unless told; `512+4` adds 4 bytes after that.
+pub const PITCH_ALIGN: &str = "MB_SIM_PITCH_ALIGN";
+
+/// `late`: an async copy on a non-blocking stream arrives only when that stream is synchronised.
+pub const ASYNC: &str = "MB_SIM_ASYNC";
+
+/// What `cuDriverGetVersion` answers, `12020` unless told.
+pub const DRIVER_VERSION: &str = "MB_SIM_DRIVER_VERSION";
+
+/// How many CUDA devices the machine has, 1 unless told. `CUDA_VISIBLE_DEVICES` chooses among them.
+pub const DEVICES: &str = "MB_SIM_DEVICES";
+
+/// Which of those devices draws (0 unless told): the answer of `cuGLGetDevices_v2`. `none`: OpenGL
+/// does not run on an NVIDIA device (219).
+pub const GL_DEVICE: &str = "MB_SIM_GL_DEVICE";
+
+/// The newest API the encoder driver speaks, `12.1` unless told. Below 12.1 it refuses every struct.
+pub const NVENC_VERSION: &str = "MB_SIM_NVENC_VERSION";
+
+/// Capabilities, e.g. `WIDTH_MAX=1920,SUPPORT_CUSTOM_VBV_BUF_SIZE=0` (or by number: `16=1920`).
+pub const CAPS: &str = "MB_SIM_CAPS";
+
+/// How many sessions may be open at once; no limit unless told.
+pub const SESSION_LIMIT: &str = "MB_SIM_SESSION_LIMIT";
+
+/// The status beyond the limit: 21 unless told, 10 from older drivers.
+pub const SESSION_STATUS: &str = "MB_SIM_SESSION_STATUS";
+
+/// A folder of lock files that makes the limit hold for all processes that name it.
+pub const SESSION_DIR: &str = "MB_SIM_SESSION_DIR";
+
+/// `1`: a failed open still hands out a handle, which has to be destroyed (some drivers do).
+pub const FAILED_OPEN_HANDLE: &str = "MB_SIM_FAILED_OPEN_HANDLE";
+
+/// The value of a variable, unless it is unset or empty.
+pub fn text(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The number in a variable, or `default` where it is unset.
+pub fn number(name: &str, default: u64) -> u64 {
+    match text(name) {
+        Some(value) => value
+            .trim()
+            .parse()
+            .unwrap_or_else(|_| panic!("{name}={value}: expected a number")),
+        None => default,
+    }
+}
+
+/// Whether the variable has this very value.
+pub fn is(name: &str, value: &str) -> bool {
+    text(name).as_deref() == Some(value)
+}
