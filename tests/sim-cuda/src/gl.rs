@@ -5,7 +5,7 @@
 //! error behind that the caller did not have.
 
 use crate::status::{INVALID_GRAPHICS_CONTEXT, Refusal, broken, failed};
-use std::ffi::{CStr, c_void};
+use std::ffi::{CStr, c_char, c_void};
 use std::sync::OnceLock;
 
 const TEXTURE_2D: u32 = 0x0DE1;
@@ -34,9 +34,9 @@ macro_rules! gl_functions {
                 let egl = Box::leak(Box::new(unsafe { libloading::Library::new("libEGL.so.1") }.ok()?));
                 // SAFETY: this is the signature that the EGL specification gives for the name.
                 let current_context = unsafe { egl.get(b"eglGetCurrentContext\0") }.ok()?;
+                type Lookup = unsafe extern "C" fn(*const c_char) -> *const c_void;
                 // SAFETY: as above.
-                let address: libloading::Symbol<unsafe extern "C" fn(*const i8) -> *const c_void> =
-                    unsafe { egl.get(b"eglGetProcAddress\0") }.ok()?;
+                let address: Lookup = *unsafe { egl.get(b"eglGetProcAddress\0") }.ok()?;
                 $(
                     // SAFETY: the name is a NUL-terminated literal.
                     let $field = unsafe { address(CStr::as_ptr($symbol)) };

@@ -1,0 +1,173 @@
+//! The simulated drivers, for tests: built once, laid out as a library folder, and their report read.
+//!
+//! `sim::drivers()` gives a folder with `libcuda.so.1` and `libnvidia-encode.so.1`. A test starts the
+//! program with that folder first on `LD_LIBRARY_PATH` (`sim::library_path`), orders faults with the
+//! variables of `tests/sim-ledger/src/setting.rs`, and afterwards reads what the drivers saw:
+//!
+//! ```ignore
+//! let report = folder.path().join("drivers.json");
+//! let output = Command::new(env!("CARGO_BIN_EXE_mb-encode"))
+//!     .env("LD_LIBRARY_PATH", sim::library_path(sim::drivers()))
+//!     .env("MB_SIM_REPORT", &report)
+//!     .env("MB_SIM_FAULT", "encode:5@37")
+//!     .output()?;
+//! sim::Report::read(&report).assert_clean();
+//! ```
+//!
+//! It never changes the environment of the test process, and never puts the libraries where a
+//! program that did not ask for them would find them.
+
+#![allow(dead_code)] // Every test program uses its own part.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+const CUDA: (&str, &str) = ("libsim_cuda.so", "libcuda.so.1");
+const NVENC: (&str, &str) = ("libsim_nvenc.so", "libnvidia-encode.so.1");
+
+/// The folder with both simulated drivers. Built by the first call; later ones cost nothing.
+pub fn drivers() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| folder_of("both", &[CUDA, NVENC]))
+}
+
+/// A folder with the simulated CUDA driver alone: a machine whose encoder library is missing.
+pub fn cuda_alone() -> PathBuf {
+    folder_of("cuda", &[CUDA])
+}
+
+/// A folder with the simulated encoder alone: for a machine with CUDA but without an encoder chip.
+pub fn nvenc_alone() -> PathBuf {
+    folder_of("nvenc", &[NVENC])
+}
+
+/// A folder with both drivers, in which one of them does not export `symbol`.
+pub fn drivers_without(symbol: &str) -> PathBuf {
+    let folder = folder_of(&format!("without-{symbol}"), &[]);
+    let mut found = false;
+    for (built, name) in [CUDA, NVENC] {
+        let mut library = std::fs::read(build().join(built)).expect("the library was just built");
+        found |= hide(&mut library, symbol);
+        replace(&folder.join(name), |path| std::fs::write(path, &library));
+    }
+    assert!(found, "neither driver exports {symbol}");
+    folder
+}
+
+/// The value of `LD_LIBRARY_PATH` that puts `folder` before whatever is there already.
+pub fn library_path(folder: &Path) -> OsString {
+    let mut path = folder.as_os_str().to_owned();
+    if let Some(rest) = std::env::var_os("LD_LIBRARY_PATH").filter(|rest| !rest.is_empty()) {
+        path.push(":");
+        path.push(rest);
+    }
+    path
+}
+
+/// Builds both crates and gives the folder of their libraries.
+fn build() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sim-build");
+        let status = Command::new(env!("CARGO"))
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .args(["build", "--quiet", "-p", "sim-cuda", "-p", "sim-nvenc", "--target-dir"])
+            .arg(&target)
+            .status()
+            .expect("cargo runs: it runs this test");
+        assert!(status.success(), "the simulated drivers do not build");
+        target.join("debug")
+    })
+}
+
+fn folder_of(name: &str, libraries: &[(&str, &str)]) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sim-drivers").join(name);
+    std::fs::create_dir_all(&folder).expect("the target folder can be written");
+    for (built, name) in libraries {
+        let library = build().join(built);
+        replace(&folder.join(name), |path| std::os::unix::fs::symlink(&library, path));
+    }
+    folder
+}
+
+/// Makes a file beside its place and moves it there, for test programs run at the same time.
+fn replace(path: &Path, make: impl Fn(&Path) -> std::io::Result<()>) {
+    let draft = path.with_extension(format!("{}.draft", std::process::id()));
+    let _ = std::fs::remove_file(&draft);
+    make(&draft).expect("the target folder can be written");
+    std::fs::rename(&draft, path).expect("a file can be moved within its folder");
+}
+
+/// Renames a symbol in the library's dynamic string table, so that nobody finds it. The loader looks
+/// a name up by its hash and then compares the names: the hash still matches, the name does not.
+fn hide(library: &mut [u8], symbol: &str) -> bool {
+    let entry = [b"\0", symbol.as_bytes(), b"\0"].concat();
+    // The dynamic string table comes before all other sections that hold names.
+    let place = library.windows(entry.len()).position(|bytes| bytes == entry);
+    if let Some(place) = place {
+        library[place + 1] = b'X';
+    }
+    place.is_some()
+}
+
+/// What the drivers of one or more processes saw: the last line of each process and library, summed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    counts: BTreeMap<String, u64>,
+}
+
+impl Report {
+    /// Reads the file that `MB_SIM_REPORT` named. A file that is missing is an empty report.
+    pub fn read(path: &Path) -> Report {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let mut last: BTreeMap<(String, String), Vec<(String, u64)>> = BTreeMap::new();
+        for line in text.lines() {
+            let mut process = (String::new(), String::new());
+            let mut counts = Vec::new();
+            for field in line.trim_matches(['{', '}']).split(',') {
+                let (key, value) = field.split_once(':').expect("key and value");
+                let (key, value) = (key.trim_matches('"'), value.trim_matches('"'));
+                match key {
+                    "library" => process.0 = value.to_owned(),
+                    "pid" => process.1 = value.to_owned(),
+                    "event" => {}
+                    _ => counts.push((key.to_owned(), value.parse().expect("a number"))),
+                }
+            }
+            last.insert(process, counts);
+        }
+        let mut report = Report::default();
+        for (key, count) in last.into_values().flatten() {
+            let sum = report.counts.entry(key).or_default();
+            *sum += count;
+        }
+        report
+    }
+
+    /// One count, e.g. `call.cuGraphicsMapResources`, `pictures`, `idr_pictures`, `peak.sessions`,
+    /// `fault.NvEncEncodePicture`, `violation.NvEncLockBitstream.locked-before-encode`.
+    pub fn count(&self, what: &str) -> u64 {
+        self.counts.get(what).copied().unwrap_or(0)
+    }
+
+    /// Everything above zero whose name begins so: `live.`, `leak.`, `violation.`, `fault.`, `call.`.
+    pub fn all(&self, prefix: &str) -> BTreeMap<&str, u64> {
+        let named = |(name, count): (_, &u64)| (name, *count);
+        self.counts
+            .iter()
+            .map(|(name, count)| named((name.as_str(), count)))
+            .filter(|(name, count)| name.starts_with(prefix) && *count > 0)
+            .collect()
+    }
+
+    /// Asserts that everything was released in time and no rule was broken.
+    pub fn assert_clean(&self) {
+        assert!(!self.counts.is_empty(), "the simulated drivers left no report");
+        for prefix in ["live.", "leak.", "violation."] {
+            assert_eq!(self.all(prefix), BTreeMap::new(), "the drivers' report says {prefix}…");
+        }
+    }
+}
