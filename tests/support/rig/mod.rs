@@ -7,4 +7,6 @@
 
 pub mod cuda;
 pub mod egl;
+pub mod live;
+pub mod nvenc;
 pub mod process;
