@@ -1,5 +1,7 @@
 //! The CUDA driver API by name, every status as a number.
 
+#![allow(dead_code)] // Every test program uses its own part.
+
 use libloading::Library;
 use std::sync::OnceLock;
 

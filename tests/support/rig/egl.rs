@@ -1,5 +1,7 @@
 //! A real OpenGL context without a window, and textures with known pixels in it.
 
+#![allow(dead_code)] // Every test program uses its own part.
+
 use glow::HasContext;
 use khronos_egl as egl;
 

@@ -3,6 +3,8 @@
 //! A library is loaded and settings are read once a process, so each scene is this test program
 //! again, asked for one ignored test by name.
 
+#![allow(dead_code)] // Every test program uses its own part.
+
 use crate::sim;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
