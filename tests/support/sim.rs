@@ -24,6 +24,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 const CUDA: (&str, &str) = ("libsim_cuda.so", "libcuda.so.1");
 const NVENC: (&str, &str) = ("libsim_nvenc.so", "libnvidia-encode.so.1");
@@ -54,6 +55,7 @@ pub fn drivers_without(symbol: &str) -> PathBuf {
         replace(&folder.join(name), |path| std::fs::write(path, &library));
     }
     assert!(found, "neither driver exports {symbol}");
+    link_unversioned(&folder);
     folder
 }
 
@@ -97,17 +99,29 @@ fn folder_of(name: &str, libraries: &[(&str, &str)]) -> PathBuf {
         .join(name);
     std::fs::create_dir_all(&folder).expect("the target folder can be written");
     for (built, name) in libraries {
-        let library = build().join(built);
-        replace(&folder.join(name), |path| {
-            std::os::unix::fs::symlink(&library, path)
-        });
+        link(&build().join(built), &folder.join(name));
+    }
+    if libraries.contains(&CUDA) {
+        link_unversioned(&folder);
     }
     folder
 }
 
-/// Makes a file beside its place and moves it there, for test programs run at the same time.
+/// Some look for the unversioned name first. The loader knows both names as one library.
+fn link_unversioned(folder: &Path) {
+    link(Path::new(CUDA.1), &folder.join("libcuda.so"));
+}
+
+fn link(library: &Path, name: &Path) {
+    replace(name, |path| std::os::unix::fs::symlink(library, path));
+}
+
+/// Makes a file beside its place and moves it there, for tests run at the same time.
 fn replace(path: &Path, make: impl Fn(&Path) -> std::io::Result<()>) {
-    let draft = path.with_extension(format!("{}.draft", std::process::id()));
+    static DRAFTS: AtomicU32 = AtomicU32::new(0);
+    let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
+    let draft = format!("{}-{number}.draft", std::process::id());
+    let draft = path.with_file_name(draft);
     let _ = std::fs::remove_file(&draft);
     make(&draft).expect("the target folder can be written");
     std::fs::rename(&draft, path).expect("a file can be moved within its folder");
@@ -169,10 +183,9 @@ impl Report {
 
     /// Everything above zero whose name begins so: `live.`, `leak.`, `violation.`, `fault.`, `call.`.
     pub fn all(&self, prefix: &str) -> BTreeMap<&str, u64> {
-        let named = |(name, count): (_, &u64)| (name, *count);
         self.counts
             .iter()
-            .map(|(name, count)| named((name.as_str(), count)))
+            .map(|(name, count)| (name.as_str(), *count))
             .filter(|(name, count)| name.starts_with(prefix) && *count > 0)
             .collect()
     }

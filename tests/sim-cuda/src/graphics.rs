@@ -122,15 +122,16 @@ fn selected(
 /// Brings the texture's pixels into its array. A texture that was deleted keeps showing its last
 /// pixels, for the driver holds its memory; one whose size or format changed cannot be mapped.
 fn show(driver: &mut Driver, gl: &Current, resource: Handle) -> Answer {
+    if moves_no_pixels() {
+        return Ok(());
+    }
     let (texture, array) = known(driver, resource).map(|one| (one.texture, one.array))?;
     if !gl.exists(texture.name) {
         LEDGER.count("mapped_after_deletion", 1);
     } else if gl.texture(texture.name, texture.target) != Ok(texture) {
         return Err(broken(MAP_FAILED, "texture-changed-since-registration"));
-    } else if !moves_no_pixels() {
-        if let Some(array) = driver.arrays.get_mut(&array) {
-            gl.read(&texture, &mut array.pixels);
-        }
+    } else if let Some(array) = driver.arrays.get_mut(&array) {
+        gl.read(&texture, &mut array.pixels);
     }
     Ok(())
 }

@@ -113,6 +113,38 @@ fn a_fault_at_a_picture_comes_there_and_loses_the_device_where_it_must() {
     }
 }
 
+/// A thousand encoders one after the other, as a stream whose reader comes and goes makes them.
+#[test]
+#[ignore = "a scene"]
+fn a_thousand_lives() {
+    let live = Live::start(SIZE, false, |_| {});
+    let context = cuda::start();
+    for _ in 1..1000 {
+        let encoder = Encoder::open(context).expect("a session");
+        let settings = Settings::live(&encoder, SIZE);
+        assert_eq!(encoder.initialize(&settings.init), 0);
+        let (_, buffer) = encoder.create_bitstream();
+        assert_eq!(
+            (encoder.destroy_bitstream(buffer), encoder.destroy()),
+            (0, 0)
+        );
+    }
+    live.end();
+    assert_eq!(cuda::cuDevicePrimaryCtxRelease_v2(0), 0);
+}
+
+#[test]
+fn a_thousand_lives_leave_nothing_behind() {
+    let ended = process::run(
+        "a_thousand_lives",
+        "thousand",
+        &[("MB_SIM_SESSION_LIMIT", "2")],
+    );
+    ended.assert_passed().report.assert_clean();
+    assert_eq!(ended.report.count("call.NvEncDestroyEncoder"), 1000);
+    assert_eq!(ended.report.count("peak.sessions"), 2);
+}
+
 #[test]
 #[ignore = "a scene"]
 fn maps_of_textures() {
