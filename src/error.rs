@@ -24,6 +24,7 @@ pub struct Error {
     fault: Fault,
     what: String,
     remedy: String,
+    device_loss: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -39,13 +40,32 @@ impl Error {
     }
 
     fn new(fault: Fault, what: String, remedy: String) -> Self {
-        Self { fault, what, remedy, source: None }
+        Self { fault, what, remedy, device_loss: false, source: None }
     }
 
     /// The same error with the cause that lies below it.
     pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// The same error, for a GPU that was there and is gone: a new session may work.
+    pub(crate) fn as_device_loss(mut self) -> Self {
+        self.device_loss = true;
+        self
+    }
+
+    /// Whether the GPU was lost while it was in use, so that starting over may help.
+    pub fn is_device_loss(&self) -> bool {
+        self.device_loss
+    }
+
+    /// What was seen and its cause on one line, without the remedy.
+    pub fn cause(&self) -> String {
+        match &self.source {
+            Some(source) => format!("{}: {source}", self.what),
+            None => self.what.clone(),
+        }
     }
 
     /// Whose turn it is.
@@ -56,10 +76,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)?;
-        if let Some(source) = &self.source {
-            write!(f, ": {source}")?;
-        }
+        f.write_str(&self.cause())?;
         if !self.remedy.is_empty() {
             write!(f, "\n  {}", self.remedy.replace('\n', "\n  "))?;
         }

@@ -5,6 +5,8 @@
 
 mod context;
 mod objects;
+mod planes;
 
 pub use context::{Gl, Hardware};
 pub use objects::{Program, Region, Target, Texture, WHOLE_TARGET};
+pub use planes::{Nv12, Plane};

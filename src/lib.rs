@@ -10,16 +10,19 @@
 //! | floor | modules |
 //! |---|---|
 //! | words: pure, no I/O | [`error`], [`settings`], [`color`], [`h264`], [`pacer`], [`stats`] |
-//! | drivers: all `unsafe` | [`control`], [`gl`] |
+//! | drivers: all `unsafe` | [`control`], [`gl`], [`cuda`], [`nvenc`] |
 //! | stages | [`render`], [`encoder`], [`sink`] |
 //! | assembly | [`mod@stream`] |
 
 pub mod color;
 pub mod control;
+pub mod cuda;
+mod dl;
 pub mod encoder;
 pub mod error;
 pub mod gl;
 pub mod h264;
+pub mod nvenc;
 mod openh264;
 pub mod pacer;
 pub mod render;

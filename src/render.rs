@@ -27,8 +27,8 @@ pub trait Renderer {
     ///
     /// What the target holds at first is undefined: draw, or clear, every pixel. Its format is RGBA8 and its alpha
     /// is ignored. Values are as a screen shows them (gamma-encoded sRGB or BT.709 primaries); nothing is converted
-    /// but the colour space. Row 0 is the **bottom** row, as in all of GL. Other GL state is as this renderer left
-    /// it, except for the scissor test, which is off.
+    /// but the colour space. Row 0 is the **bottom** row, as in all of GL. Other GL state
+    /// may have changed since the last picture: set what you need.
     ///
     /// # Errors
     /// An error ends the stream, with its message.

@@ -29,7 +29,11 @@ pub struct Settings {
     pub paced: bool,
     /// Which encoder.
     pub encoder: EncoderChoice,
-    /// Which GPU; `None` takes the first, or software rendering where there is none.
+    /// NVENC's speed against quality.
+    pub preset: Preset,
+    /// How low NVENC's delay is to be.
+    pub tuning: Tuning,
+    /// Which GPU, as CUDA counts them; `None` takes the first, or software rendering where there is none.
     pub device: Option<u32>,
 }
 
@@ -44,6 +48,8 @@ impl Default for Settings {
             pictures: None,
             paced: true,
             encoder: EncoderChoice::Auto,
+            preset: Preset::default(),
+            tuning: Tuning::default(),
             device: None,
         }
     }
@@ -293,6 +299,36 @@ pub enum EncoderChoice {
     Nvenc,
     /// OpenH264, on the CPU.
     Openh264,
+}
+
+/// NVENC's presets, from the fastest to the best picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Preset {
+    /// Fastest.
+    P1,
+    /// Between `P1` and `P3`.
+    P2,
+    /// Between `P2` and `P4`.
+    P3,
+    /// The middle: on all chips since Turing well within a frame interval at 1080p60.
+    #[default]
+    P4,
+    /// Between `P4` and `P6`.
+    P5,
+    /// Between `P5` and `P7`.
+    P6,
+    /// Slowest.
+    P7,
+}
+
+/// NVENC's tuning for live streams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tuning {
+    /// Low latency: no reordering, a little more room between pictures of different size.
+    LowLatency,
+    /// Ultra low latency: every picture within its interval.
+    #[default]
+    UltraLowLatency,
 }
 
 /// Permission bits of a new FIFO, octal, at least 0600: this process writes to it and, to wake itself, reads from it.

@@ -2,7 +2,7 @@
 
 use super::usage_error;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
-use mb_encode::settings::{Bitrate, EncoderChoice, FifoMode, FrameRate, Gop, PipeSize, Size};
+use mb_encode::settings::{Bitrate, EncoderChoice, FifoMode, FrameRate, Gop, PipeSize, Preset, Size, Tuning};
 use mb_encode::{Error, Output, Settings};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -151,6 +151,28 @@ pub struct Args {
     )]
     encoder: EncoderArg,
 
+    /// NVENC's speed against quality: p1 is the fastest, p7 the best
+    #[arg(
+        long,
+        env = "MB_ENCODE_PRESET",
+        hide_env_values = true,
+        value_enum,
+        default_value_t,
+        help_heading = "Encoding"
+    )]
+    preset: PresetArg,
+
+    /// NVENC's tuning: low latency or ultra low latency
+    #[arg(
+        long,
+        env = "MB_ENCODE_TUNING",
+        hide_env_values = true,
+        value_enum,
+        default_value_t,
+        help_heading = "Encoding"
+    )]
+    tuning: TuningArg,
+
     /// Bits per second: 64k to 400M
     #[arg(
         long,
@@ -239,6 +261,25 @@ enum EncoderArg {
     Openh264,
 }
 
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum PresetArg {
+    P1,
+    P2,
+    P3,
+    #[default]
+    P4,
+    P5,
+    P6,
+    P7,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum TuningArg {
+    Ll,
+    #[default]
+    Ull,
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum LogLevel {
     Off,
@@ -275,6 +316,19 @@ impl Args {
                 EncoderArg::Auto => EncoderChoice::Auto,
                 EncoderArg::Nvenc => EncoderChoice::Nvenc,
                 EncoderArg::Openh264 => EncoderChoice::Openh264,
+            },
+            preset: match self.preset {
+                PresetArg::P1 => Preset::P1,
+                PresetArg::P2 => Preset::P2,
+                PresetArg::P3 => Preset::P3,
+                PresetArg::P4 => Preset::P4,
+                PresetArg::P5 => Preset::P5,
+                PresetArg::P6 => Preset::P6,
+                PresetArg::P7 => Preset::P7,
+            },
+            tuning: match self.tuning {
+                TuningArg::Ll => Tuning::LowLatency,
+                TuningArg::Ull => Tuning::UltraLowLatency,
             },
             device: self.device,
         }

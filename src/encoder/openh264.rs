@@ -1,6 +1,6 @@
 //! OpenH264 on the CPU: constrained baseline, one slice a picture, one thread.
 
-use super::{HostEncoder, HostPicture};
+use super::{HostEncoder, HostPicture, Profile};
 use crate::color;
 use crate::error::Error;
 use crate::h264::AccessUnit;
@@ -30,7 +30,7 @@ pub struct Openh264 {
 impl Openh264 {
     /// # Errors
     /// The size is more than OpenH264 codes.
-    pub fn open(settings: &Settings) -> Result<Self, Error> {
+    pub fn open(settings: &Settings, profile: Profile) -> Result<Self, Error> {
         let size = settings.size;
         let sides = (size.width().max(size.height()), size.width().min(size.height()));
         if sides.0 > MAX_SIDES.0 || sides.1 > MAX_SIDES.1 {
@@ -54,6 +54,10 @@ impl Openh264 {
             .adaptive_quantization(false)
             // More threads would mean more slices a picture, which go2rtc cuts apart.
             .num_threads(1)
+            .profile(match profile {
+                Profile::ConstrainedBaseline => ::openh264::encoder::Profile::Baseline,
+                Profile::High => ::openh264::encoder::Profile::High,
+            })
             .vui(VuiConfig::bt709());
         Ok(Self { encoder: crate::openh264::open(config)?, bitstream: Vec::new() })
     }

@@ -85,13 +85,35 @@ impl Gl {
     /// No libEGL or none that works, no such GPU, or a driver without OpenGL 3.3 core.
     pub fn open(device: Option<u32>) -> Result<Self, Error> {
         let claim = Claim::take()?;
-        // SAFETY: loading a library runs its initialisers; libEGL is what the user installed as the system's EGL.
-        // Nothing of it is used after `Context` is dropped, which holds the library.
-        let egl = unsafe { Egl::load_required() }
-            .map_err(|error| Error::machine("libEGL.so.1 (EGL 1.5) cannot be loaded", INSTALL_EGL).caused_by(error))?;
+        let egl = load()?;
         let display = open_display(&egl, device)?;
         let context = Context::open(egl, display, claim)?;
         Ok(Self(Rc::new(context)))
+    }
+
+    /// Opens a context on the first GPU that `is_it` agrees to. EGL's own idea of which one CUDA calls `ordinal` is tried
+    /// first; it need not know of `CUDA_VISIBLE_DEVICES`.
+    ///
+    /// # Errors
+    /// No GPU is the one, or libEGL cannot be loaded.
+    pub fn open_gpu(ordinal: u32, is_it: impl Fn(&Self) -> bool) -> Result<Self, Error> {
+        let egl = load()?;
+        let mut gpus = gpus(&egl, &client_extensions(&egl)?);
+        gpus.sort_by_key(|gpu| gpu.cuda_ordinal != Some(ordinal));
+        let seen = gpus.len();
+        for gpu in gpus {
+            let opened = Claim::take().and_then(|claim| {
+                let egl = load()?;
+                let display = platform_display(&egl, PLATFORM_DEVICE, gpu.handle)?;
+                Context::open(egl, display, claim)
+            });
+            match opened.map(|context| Self(Rc::new(context))) {
+                Ok(gl) if is_it(&gl) => return Ok(gl),
+                Ok(_) => {}
+                Err(error) => tracing::debug!("a GPU that EGL shows cannot be used: {}", error.cause()),
+            }
+        }
+        Err(no_such_gpu(ordinal, seen))
     }
 
     /// The GL functions, for renderers that draw with their own calls. The context is current on this thread.
@@ -111,43 +133,70 @@ impl fmt::Debug for Gl {
     }
 }
 
-fn open_display(egl: &Egl, device: Option<u32>) -> Result<egl::Display, Error> {
+fn load() -> Result<Egl, Error> {
+    // SAFETY: loading a library runs its initialisers; libEGL is what the user installed as the system's EGL. Nothing of
+    // it is used after `Context` is dropped, which holds the library.
+    unsafe { Egl::load_required() }
+        .map_err(|error| Error::machine("libEGL.so.1 (EGL 1.5) cannot be loaded", INSTALL_EGL).caused_by(error))
+}
+
+fn client_extensions(egl: &Egl) -> Result<String, Error> {
     let extensions = egl.query_string(None, egl::EXTENSIONS).map_err(|error| {
         Error::machine("libEGL answers no query, so it found no driver", INSTALL_EGL).caused_by(error)
     })?;
-    let extensions = extensions.to_string_lossy();
-    let has = |name: &str| extensions.split(' ').any(|extension| extension == name);
+    Ok(extensions.to_string_lossy().into_owned())
+}
 
+fn has(extensions: &str, name: &str) -> bool {
+    extensions.split(' ').any(|extension| extension == name)
+}
+
+/// The devices that are NVIDIA GPUs.
+fn gpus(egl: &Egl, extensions: &str) -> Vec<Device> {
     let mut gpus = Vec::new();
-    if has("EGL_EXT_platform_device") && has("EGL_EXT_device_query") {
+    if has(extensions, "EGL_EXT_platform_device") && has(extensions, "EGL_EXT_device_query") {
         gpus = Device::all(egl);
         gpus.retain(|gpu| gpu.cuda_ordinal.is_some());
     }
+    gpus
+}
+
+fn no_such_gpu(ordinal: u32, seen: usize) -> Error {
+    let seen = match seen {
+        0 => "EGL shows no NVIDIA GPU".to_owned(),
+        n => format!("EGL shows {n} NVIDIA GPU(s)"),
+    };
+    Error::machine(
+        format!("there is no GPU {ordinal}: {seen}"),
+        "see which GPUs there are with nvidia-smi -L, or leave --device out to draw in software",
+    )
+}
+
+fn open_display(egl: &Egl, device: Option<u32>) -> Result<egl::Display, Error> {
+    let extensions = client_extensions(egl)?;
+    let gpus = gpus(egl, &extensions);
     let gpu = match device {
-        Some(ordinal) => Some(gpus.iter().find(|gpu| gpu.cuda_ordinal == Some(ordinal)).ok_or_else(|| {
-            let seen = match gpus.len() {
-                0 => "EGL shows no NVIDIA GPU".to_owned(),
-                n => format!("EGL shows {n} NVIDIA GPU(s)"),
-            };
-            Error::machine(
-                format!("there is no GPU {ordinal}: {seen}"),
-                "see which GPUs there are with nvidia-smi -L, or leave --device out to draw in software",
-            )
-        })?),
+        Some(ordinal) => {
+            let gpu = gpus.iter().find(|gpu| gpu.cuda_ordinal == Some(ordinal));
+            Some(gpu.ok_or_else(|| no_such_gpu(ordinal, gpus.len()))?)
+        }
         None => gpus.first(),
     };
-    let (platform, native) = match gpu {
-        Some(gpu) => (PLATFORM_DEVICE, gpu.handle),
-        None if has("EGL_MESA_platform_surfaceless") => (PLATFORM_SURFACELESS, egl::DEFAULT_DISPLAY),
-        None => {
-            return Err(Error::machine(
-                "EGL has no driver that draws without a window system (EGL_MESA_platform_surfaceless)",
-                INSTALL_EGL,
-            ));
+    match gpu {
+        Some(gpu) => platform_display(egl, PLATFORM_DEVICE, gpu.handle),
+        None if has(&extensions, "EGL_MESA_platform_surfaceless") => {
+            platform_display(egl, PLATFORM_SURFACELESS, egl::DEFAULT_DISPLAY)
         }
-    };
-    // SAFETY: `native` is a device that this EGL has just listed, or the default that the surfaceless platform
-    // requires; the attribute list ends with EGL_NONE.
+        None => Err(Error::machine(
+            "EGL has no driver that draws without a window system (EGL_MESA_platform_surfaceless)",
+            INSTALL_EGL,
+        )),
+    }
+}
+
+/// `native` is a device that this EGL has listed, or the default, which the surfaceless platform requires.
+fn platform_display(egl: &Egl, platform: egl::Enum, native: *mut c_void) -> Result<egl::Display, Error> {
+    // SAFETY: both callers keep to the above; the attribute list ends with EGL_NONE.
     unsafe { egl.get_platform_display(platform, native, &[egl::ATTRIB_NONE]) }
         .map_err(|error| Error::machine("EGL opens no display without a window system", INSTALL_EGL).caused_by(error))
 }

@@ -201,6 +201,10 @@ impl Target {
         self.size
     }
 
+    pub(super) fn texture_name(&self) -> glow::Texture {
+        self.texture.texture
+    }
+
     /// Makes it the framebuffer that GL draws into, with the viewport on all of it.
     pub fn bind(&self) {
         let raw = self.texture.gl.glow();

@@ -76,15 +76,7 @@ fn build() -> &'static Path {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sim-build");
         let status = Command::new(env!("CARGO"))
             .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .args([
-                "build",
-                "--quiet",
-                "-p",
-                "sim-cuda",
-                "-p",
-                "sim-nvenc",
-                "--target-dir",
-            ])
+            .args(["build", "--quiet", "-p", "sim-cuda", "-p", "sim-nvenc", "--target-dir"])
             .arg(&target)
             .status()
             .expect("cargo runs: it runs this test");
@@ -94,9 +86,7 @@ fn build() -> &'static Path {
 }
 
 fn folder_of(name: &str, libraries: &[(&str, &str)]) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
-        .join("sim-drivers")
-        .join(name);
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sim-drivers").join(name);
     std::fs::create_dir_all(&folder).expect("the target folder can be written");
     for (built, name) in libraries {
         link(&build().join(built), &folder.join(name));
@@ -132,9 +122,7 @@ fn replace(path: &Path, make: impl Fn(&Path) -> std::io::Result<()>) {
 fn hide(library: &mut [u8], symbol: &str) -> bool {
     let entry = [b"\0", symbol.as_bytes(), b"\0"].concat();
     // The dynamic string table comes before all other sections that hold names.
-    let place = library
-        .windows(entry.len())
-        .position(|bytes| bytes == entry);
+    let place = library.windows(entry.len()).position(|bytes| bytes == entry);
     if let Some(place) = place {
         library[place + 1] = b'X';
     }
@@ -192,16 +180,9 @@ impl Report {
 
     /// Asserts that everything was released in time and no rule was broken.
     pub fn assert_clean(&self) {
-        assert!(
-            !self.counts.is_empty(),
-            "the simulated drivers left no report"
-        );
+        assert!(!self.counts.is_empty(), "the simulated drivers left no report");
         for prefix in ["live.", "leak.", "violation."] {
-            assert_eq!(
-                self.all(prefix),
-                BTreeMap::new(),
-                "the drivers' report says {prefix}…"
-            );
+            assert_eq!(self.all(prefix), BTreeMap::new(), "the drivers' report says {prefix}…");
         }
     }
 }

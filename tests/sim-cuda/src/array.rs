@@ -6,9 +6,7 @@
 use crate::caller::{In, Out};
 use crate::context::current;
 use crate::driver::{Driver, Handle, driver};
-use crate::status::{
-    INVALID_HANDLE, INVALID_VALUE, NOT_SUPPORTED, OUT_OF_MEMORY, Refusal, broken, failed,
-};
+use crate::status::{INVALID_HANDLE, INVALID_VALUE, NOT_SUPPORTED, OUT_OF_MEMORY, Refusal, broken, failed};
 
 /// `CUDA_ARRAY_DESCRIPTOR`.
 #[repr(C)]
@@ -78,16 +76,9 @@ fn create(driver: &mut Driver, descriptor: Descriptor3d) -> Result<Handle, Refus
     }
     let bytes = descriptor.row_bytes() * descriptor.height.max(1);
     let handle = driver.new_handle();
-    driver.arrays.insert(
-        handle,
-        Array {
-            context,
-            descriptor,
-            pixels: vec![0xCD; bytes],
-            of_texture: false,
-            accessible: true,
-        },
-    );
+    driver
+        .arrays
+        .insert(handle, Array { context, descriptor, pixels: vec![0xCD; bytes], of_texture: false, accessible: true });
     Ok(handle)
 }
 

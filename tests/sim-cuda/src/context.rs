@@ -5,9 +5,7 @@
 
 use crate::caller::{LEDGER, Out};
 use crate::driver::{Driver, Handle, driver};
-use crate::status::{
-    Answer, CONTEXT_IS_DESTROYED, INVALID_CONTEXT, INVALID_DEVICE, INVALID_VALUE, Refusal, broken,
-};
+use crate::status::{Answer, CONTEXT_IS_DESTROYED, INVALID_CONTEXT, INVALID_DEVICE, INVALID_VALUE, Refusal, broken};
 use std::cell::RefCell;
 
 #[derive(Debug)]
@@ -46,9 +44,7 @@ fn known(driver: &Driver, context: Handle) -> Answer {
 fn primary(driver: &Driver, device: i32) -> Result<Option<Handle>, Refusal> {
     if usize::try_from(device).is_ok_and(|ordinal| ordinal < driver.devices.len()) {
         let mut contexts = driver.contexts.iter();
-        Ok(contexts
-            .find(|(_, one)| one.device == device && one.retained.is_some())
-            .map(|(handle, _)| *handle))
+        Ok(contexts.find(|(_, one)| one.device == device && one.retained.is_some()).map(|(handle, _)| *handle))
     } else {
         Err(broken(INVALID_DEVICE, "unknown-device"))
     }
@@ -69,11 +65,7 @@ fn end(driver: &mut Driver, context: Handle) {
             before - driver.$table.len()
         }};
     }
-    let textures = driver
-        .graphics
-        .values()
-        .filter(|one| one.context == context)
-        .count();
+    let textures = driver.graphics.values().filter(|one| one.context == context).count();
     leaked("graphics_resources", sweep!(graphics));
     leaked("arrays", sweep!(arrays) - textures);
     leaked("allocations", sweep!(memory));
@@ -103,13 +95,8 @@ driver_call! {
 
 fn release(device: i32) -> Answer {
     let mut driver = driver()?;
-    let handle = primary(&driver, device)?
-        .ok_or(broken(INVALID_CONTEXT, "released-more-often-than-retained"))?;
-    if let Some(Context {
-        retained: Some(count),
-        ..
-    }) = driver.contexts.get_mut(&handle)
-    {
+    let handle = primary(&driver, device)?.ok_or(broken(INVALID_CONTEXT, "released-more-often-than-retained"))?;
+    if let Some(Context { retained: Some(count), .. }) = driver.contexts.get_mut(&handle) {
         *count -= 1;
         if *count == 0 {
             end(&mut driver, handle);

@@ -59,46 +59,27 @@ fn rows(driver: &mut Driver, end: &End, width: usize, height: usize) -> Result<R
             return Err(broken(INVALID_VALUE, "pitch-below-width"));
         }
         let overflow = || broken(INVALID_VALUE, "address-overflow");
-        let offset = end
-            .y
-            .checked_mul(end.pitch)
-            .and_then(|rows| rows.checked_add(end.x_in_bytes));
-        let first = offset
-            .and_then(|offset| start.checked_add(offset))
-            .ok_or_else(overflow)?;
-        let bytes = end
-            .pitch
-            .checked_mul(height - 1)
-            .and_then(|rows| rows.checked_add(width));
+        let offset = end.y.checked_mul(end.pitch).and_then(|rows| rows.checked_add(end.x_in_bytes));
+        let first = offset.and_then(|offset| start.checked_add(offset)).ok_or_else(overflow)?;
+        let bytes = end.pitch.checked_mul(height - 1).and_then(|rows| rows.checked_add(width));
         Ok((first, bytes.ok_or_else(overflow)?))
     };
     match end.memory_type {
         UNIFIED if driver.memory_at(end.device).is_none() => {
             let (first, _) = linear(end.device)?;
-            Ok(Rows {
-                first: first as *mut u8,
-                pitch: end.pitch,
-            })
+            Ok(Rows { first: first as *mut u8, pitch: end.pitch })
         }
         DEVICE | UNIFIED => {
             let (first, bytes) = linear(end.device)?;
-            let first = driver
-                .device_bytes(first, bytes)
-                .ok_or(broken(INVALID_VALUE, "outside-the-allocation"))?;
-            Ok(Rows {
-                first,
-                pitch: end.pitch,
-            })
+            let first = driver.device_bytes(first, bytes).ok_or(broken(INVALID_VALUE, "outside-the-allocation"))?;
+            Ok(Rows { first, pitch: end.pitch })
         }
         HOST => {
             if end.host == 0 {
                 return Err(broken(INVALID_VALUE, "null-pointer"));
             }
             let (first, _) = linear(end.host)?;
-            Ok(Rows {
-                first: first as *mut u8,
-                pitch: end.pitch,
-            })
+            Ok(Rows { first: first as *mut u8, pitch: end.pitch })
         }
         ARRAY => {
             let array = driver
@@ -107,19 +88,13 @@ fn rows(driver: &mut Driver, end: &End, width: usize, height: usize) -> Result<R
                 .filter(|array| array.accessible)
                 .ok_or(broken(INVALID_HANDLE, "not-an-accessible-array"))?;
             let pitch = array.descriptor.row_bytes();
-            let inside = |start: usize, length: usize, limit: usize| {
-                start.checked_add(length).is_some_and(|end| end <= limit)
-            };
-            if !inside(end.x_in_bytes, width, pitch)
-                || !inside(end.y, height, array.descriptor.height.max(1))
-            {
+            let inside =
+                |start: usize, length: usize, limit: usize| start.checked_add(length).is_some_and(|end| end <= limit);
+            if !inside(end.x_in_bytes, width, pitch) || !inside(end.y, height, array.descriptor.height.max(1)) {
                 return Err(broken(INVALID_VALUE, "outside-the-array"));
             }
             let start = end.y * pitch + end.x_in_bytes;
-            Ok(Rows {
-                first: array.pixels[start..].as_mut_ptr(),
-                pitch,
-            })
+            Ok(Rows { first: array.pixels[start..].as_mut_ptr(), pitch })
         }
         _ => Err(broken(INVALID_VALUE, "unknown-memory-type")),
     }
@@ -131,23 +106,14 @@ fn move_rows(source: Rows, target: Rows, width: usize, height: usize) {
         // locked driver, for each side that is ours; for host memory the caller of the exported
         // copy promised them. `copy` allows for a caller who copies within one buffer.
         unsafe {
-            std::ptr::copy(
-                source.first.add(row * source.pitch),
-                target.first.add(row * target.pitch),
-                width,
-            );
+            std::ptr::copy(source.first.add(row * source.pitch), target.first.add(row * target.pitch), width);
         }
     }
 }
 
 /// Copies now. `driver` is locked by the caller, and a context is current.
 fn copy_now(driver: &mut Driver, copy: &Copy2d) -> Answer {
-    let Copy2d {
-        source,
-        target,
-        width_in_bytes: width,
-        height,
-    } = *copy;
+    let Copy2d { source, target, width_in_bytes: width, height } = *copy;
     if width == 0 || height == 0 {
         return Ok(());
     }
@@ -171,12 +137,7 @@ fn copy_on(copy: &Copy2d, stream: Handle) -> Answer {
     let mut driver = driver()?;
     current(&driver)?;
     stream::known(&driver, stream)?;
-    let Copy2d {
-        source,
-        width_in_bytes: width,
-        height,
-        ..
-    } = *copy;
+    let Copy2d { source, width_in_bytes: width, height, .. } = *copy;
     if !late() || !stream::is_non_blocking(&driver, stream) || width == 0 || height == 0 {
         return copy_now(&mut driver, copy);
     }
@@ -184,20 +145,8 @@ fn copy_on(copy: &Copy2d, stream: Handle) -> Answer {
     rows(&mut driver, &copy.target, width, height)?;
     let from = rows(&mut driver, &source, width, height)?;
     let mut staged = vec![0; width * height];
-    move_rows(
-        from,
-        Rows {
-            first: staged.as_mut_ptr(),
-            pitch: width,
-        },
-        width,
-        height,
-    );
-    driver.late_copies.push(LateCopy {
-        stream,
-        rows: staged,
-        copy: *copy,
-    });
+    move_rows(from, Rows { first: staged.as_mut_ptr(), pitch: width }, width, height);
+    driver.late_copies.push(LateCopy { stream, rows: staged, copy: *copy });
     Ok(())
 }
 
@@ -211,23 +160,14 @@ pub(crate) fn arrive(driver: &mut Driver, chosen: impl Fn(Handle) -> bool) {
     if driver.late_copies.is_empty() {
         return;
     }
-    let (due, still_late) = std::mem::take(&mut driver.late_copies)
-        .into_iter()
-        .partition::<Vec<_>, _>(|late| chosen(late.stream));
+    let (due, still_late) =
+        std::mem::take(&mut driver.late_copies).into_iter().partition::<Vec<_>, _>(|late| chosen(late.stream));
     driver.late_copies = still_late;
     for mut late in due {
-        let Copy2d {
-            target,
-            width_in_bytes: width,
-            height,
-            ..
-        } = late.copy;
+        let Copy2d { target, width_in_bytes: width, height, .. } = late.copy;
         // A target that is gone by now is left alone: the caller freed it with the copy under way.
         if let Ok(to) = rows(driver, &target, width, height) {
-            let from = Rows {
-                first: late.rows.as_mut_ptr(),
-                pitch: width,
-            };
+            let from = Rows { first: late.rows.as_mut_ptr(), pitch: width };
             move_rows(from, to, width, height);
         }
     }
@@ -244,28 +184,15 @@ fn arrive_for_null_stream(driver: &mut Driver) {
 }
 
 fn line(source: End, target: End, bytes: usize) -> Copy2d {
-    Copy2d {
-        source,
-        target,
-        width_in_bytes: bytes,
-        height: 1,
-    }
+    Copy2d { source, target, width_in_bytes: bytes, height: 1 }
 }
 
 fn host(address: usize) -> End {
-    End {
-        memory_type: HOST,
-        host: address,
-        ..End::default()
-    }
+    End { memory_type: HOST, host: address, ..End::default() }
 }
 
 fn device(address: usize) -> End {
-    End {
-        memory_type: DEVICE,
-        device: address,
-        ..End::default()
-    }
+    End { memory_type: DEVICE, device: address, ..End::default() }
 }
 
 driver_call! {

@@ -55,8 +55,7 @@ pub(crate) fn visible() -> Vec<u32> {
 
 /// The machine's number of the device that OpenGL draws with.
 pub(crate) fn drawing() -> Option<u32> {
-    (!setting::is(setting::GL_DEVICE, "none"))
-        .then(|| setting::number(setting::GL_DEVICE, 0) as u32)
+    (!setting::is(setting::GL_DEVICE, "none")).then(|| setting::number(setting::GL_DEVICE, 0) as u32)
 }
 
 fn number(ordinal: i32) -> Result<u32, Refusal> {

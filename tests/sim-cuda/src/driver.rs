@@ -74,20 +74,9 @@ impl Driver {
         [
             ("contexts", count(self.contexts.len())),
             ("allocations", count(self.memory.len())),
-            (
-                "arrays",
-                count(
-                    self.arrays
-                        .values()
-                        .filter(|array| !array.of_texture)
-                        .count(),
-                ),
-            ),
+            ("arrays", count(self.arrays.values().filter(|array| !array.of_texture).count())),
             ("graphics_resources", count(self.graphics.len())),
-            (
-                "mapped_resources",
-                count(self.graphics.values().filter(|one| one.mapped).count()),
-            ),
+            ("mapped_resources", count(self.graphics.values().filter(|one| one.mapped).count())),
             ("streams", count(self.streams.len())),
             ("events", count(self.events.len())),
         ]

@@ -14,10 +14,7 @@ pub(crate) struct Event {
 
 fn recorded_in(driver: &Driver, event: Handle) -> Result<Option<Handle>, Refusal> {
     current(driver)?;
-    let event = driver
-        .events
-        .get(&event)
-        .ok_or(broken(INVALID_HANDLE, "unknown-event"))?;
+    let event = driver.events.get(&event).ok_or(broken(INVALID_HANDLE, "unknown-event"))?;
     Ok(event.recorded_in)
 }
 
@@ -33,10 +30,7 @@ fn record(event: Handle, in_stream: Handle) -> Answer {
     let mut driver = driver()?;
     current(&driver)?;
     stream::known(&driver, in_stream)?;
-    let event = driver
-        .events
-        .get_mut(&event)
-        .ok_or(broken(INVALID_HANDLE, "unknown-event"))?;
+    let event = driver.events.get_mut(&event).ok_or(broken(INVALID_HANDLE, "unknown-event"))?;
     event.recorded_in = Some(in_stream);
     Ok(())
 }

@@ -224,11 +224,7 @@ impl Current {
 
     /// Waits for all drawing and reads the texture's pixels, row 0 first, rows without gaps.
     pub(crate) fn read(&self, texture: &Texture, pixels: &mut [u8]) {
-        assert_eq!(
-            pixels.len(),
-            texture.bytes(),
-            "the texture was looked at just before"
-        );
+        assert_eq!(pixels.len(), texture.bytes(), "the texture was looked at just before");
         let gl = self.functions;
         let pack_buffer = self.integer(PIXEL_PACK_BUFFER_BINDING) as u32;
         let alignment = self.integer(PACK_ALIGNMENT);
@@ -245,18 +241,10 @@ impl Current {
             }
         }
         self.bound(texture.name, texture.target, || {
-            let Texels {
-                gl_format, gl_type, ..
-            } = texture.texels;
+            let Texels { gl_format, gl_type, .. } = texture.texels;
             // SAFETY: as above.
             unsafe {
-                (gl.get_image)(
-                    texture.target,
-                    0,
-                    gl_format,
-                    gl_type,
-                    pixels.as_mut_ptr().cast(),
-                );
+                (gl.get_image)(texture.target, 0, gl_format, gl_type, pixels.as_mut_ptr().cast());
             }
         });
         // SAFETY: a context is current, and these are the values it had.

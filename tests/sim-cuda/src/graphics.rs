@@ -10,8 +10,8 @@ use crate::context::current;
 use crate::driver::{Driver, Handle, driver, moves_no_pixels};
 use crate::gl::{self, Current, Texture, Unfit};
 use crate::status::{
-    ALREADY_MAPPED, Answer, INVALID_GRAPHICS_CONTEXT, INVALID_HANDLE, INVALID_VALUE, MAP_FAILED,
-    NOT_MAPPED, NOT_SUPPORTED, Refusal, broken, failed,
+    ALREADY_MAPPED, Answer, INVALID_GRAPHICS_CONTEXT, INVALID_HANDLE, INVALID_VALUE, MAP_FAILED, NOT_MAPPED,
+    NOT_SUPPORTED, Refusal, broken, failed,
 };
 use crate::{device, stream};
 
@@ -74,10 +74,7 @@ driver_call! {
 }
 
 fn known(driver: &Driver, resource: Handle) -> Result<&GraphicsResource, Refusal> {
-    driver
-        .graphics
-        .get(&resource)
-        .ok_or(broken(INVALID_HANDLE, "unknown-resource"))
+    driver.graphics.get(&resource).ok_or(broken(INVALID_HANDLE, "unknown-resource"))
 }
 
 /// The current OpenGL context, if it is the one that the resource was registered in.
@@ -90,12 +87,7 @@ fn gl_of(resource: &GraphicsResource) -> Result<Current, Refusal> {
 }
 
 /// The resources of a call, each of which must be known and mapped, or not mapped.
-fn selected(
-    driver: &Driver,
-    count: u32,
-    resources: &List<Handle>,
-    mapped: bool,
-) -> Result<Current, Refusal> {
+fn selected(driver: &Driver, count: u32, resources: &List<Handle>, mapped: bool) -> Result<Current, Refusal> {
     let mut gl = None;
     if count == 0 {
         return Err(broken(INVALID_VALUE, "no-resources"));

@@ -35,14 +35,7 @@ fn allocate(driver: &mut Driver, bytes: usize) -> Result<usize, Refusal> {
     }
     let mut pages = vec![FRESH; bytes.div_ceil(512)];
     let base = pages.as_mut_ptr() as usize;
-    driver.memory.insert(
-        base,
-        Memory {
-            context,
-            bytes,
-            pages,
-        },
-    );
+    driver.memory.insert(base, Memory { context, bytes, pages });
     Ok(base)
 }
 
@@ -68,8 +61,7 @@ fn pitch_of(width: usize) -> usize {
     let rule = setting::text(setting::PITCH_ALIGN).unwrap_or_else(|| "512".to_owned());
     let (align, extra) = rule.split_once('+').unwrap_or((&rule, "0"));
     let read = |text: &str| -> usize {
-        text.parse()
-            .unwrap_or_else(|_| panic!("{}={rule}: expected 512 or 512+4", setting::PITCH_ALIGN))
+        text.parse().unwrap_or_else(|_| panic!("{}={rule}: expected 512 or 512+4", setting::PITCH_ALIGN))
     };
     width.next_multiple_of(read(align).max(1)) + read(extra)
 }
@@ -143,9 +135,7 @@ fn fill(address: usize, pitch: usize, value: u8, width: usize, height: usize) ->
         return Err(broken(INVALID_VALUE, "pitch-below-width"));
     }
     let bytes = pitch.saturating_mul(height - 1).saturating_add(width);
-    let start = driver
-        .device_bytes(address, bytes)
-        .ok_or(broken(INVALID_VALUE, "outside-the-allocation"))?;
+    let start = driver.device_bytes(address, bytes).ok_or(broken(INVALID_VALUE, "outside-the-allocation"))?;
     if moves_no_pixels() {
         return Ok(());
     }

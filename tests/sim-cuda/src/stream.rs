@@ -23,10 +23,7 @@ pub(crate) fn known(driver: &Driver, stream: Handle) -> Answer {
 }
 
 pub(crate) fn is_non_blocking(driver: &Driver, stream: Handle) -> bool {
-    driver
-        .streams
-        .get(&stream)
-        .is_some_and(|stream| stream.flags & NON_BLOCKING != 0)
+    driver.streams.get(&stream).is_some_and(|stream| stream.flags & NON_BLOCKING != 0)
 }
 
 fn create(stream: &Out<Handle>, flags: u32) -> Answer {

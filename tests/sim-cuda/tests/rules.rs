@@ -18,16 +18,11 @@ const SIZE: (u32, u32) = (37, 11);
 
 fn registered(texture: glow::Texture) -> (u32, usize) {
     let mut resource = 0;
-    (
-        cuGraphicsGLRegisterImage(&mut resource, texture.0.get(), TEXTURE_2D, 1),
-        resource,
-    )
+    (cuGraphicsGLRegisterImage(&mut resource, texture.0.get(), TEXTURE_2D, 1), resource)
 }
 
 fn pixels(bytes: u32) -> Vec<u8> {
-    (0..SIZE.0 * SIZE.1 * bytes)
-        .map(|number| (number * 7) as u8)
-        .collect()
+    (0..SIZE.0 * SIZE.1 * bytes).map(|number| (number * 7) as u8).collect()
 }
 
 #[test]
@@ -38,11 +33,7 @@ fn without_a_context() {
     assert_eq!(cuMemAlloc_v2(&mut handle, 16), 3);
     assert_eq!(cuInit(1), 1);
     assert_eq!(cuInit(0), 0);
-    assert_eq!(
-        cuMemAlloc_v2(&mut handle, 16),
-        201,
-        "no CUDA context current"
-    );
+    assert_eq!(cuMemAlloc_v2(&mut handle, 16), 201, "no CUDA context current");
     assert_eq!(cuCtxPopCurrent_v2(&mut handle), 201);
     assert_eq!(cuCtxSetCurrent(0x1234), 201);
     assert_eq!(cuDevicePrimaryCtxRelease_v2(0), 201, "never retained");
@@ -54,11 +45,7 @@ fn without_a_context() {
         let mut handle = 0;
         cuMemAlloc_v2(&mut handle, 16)
     });
-    assert_eq!(
-        elsewhere.join().expect("a thread"),
-        201,
-        "current on another thread only"
-    );
+    assert_eq!(elsewhere.join().expect("a thread"), 201, "current on another thread only");
     assert_eq!(cuMemAlloc_v2(&mut handle, 16), 0);
     assert_eq!(cuDevicePrimaryCtxRelease_v2(0), 0);
     assert_eq!(cuMemFree_v2(handle), 709, "the context has ended");
@@ -81,11 +68,7 @@ fn nothing_goes_without_a_cuda_context_on_the_thread() {
 fn textures() {
     let context = start();
     let (mut count, mut devices) = (0, [0; 4]);
-    assert_eq!(
-        cuGLGetDevices_v2(&mut count, &mut devices, 4, 1),
-        219,
-        "no GL context current"
-    );
+    assert_eq!(cuGLGetDevices_v2(&mut count, &mut devices, 4, 1), 219, "no GL context current");
     let gl = Context::new();
     assert_eq!(cuGLGetDevices_v2(&mut count, &mut devices, 4, 1), 0);
     assert_eq!((count, devices[0]), (1, 0));
@@ -93,28 +76,12 @@ fn textures() {
     let refused = |internal: u32| registered(gl.texture(internal, SIZE, Some(&[]))).0;
     assert_eq!(refused(glow::RGB8), 1, "three channels");
     assert_eq!(refused(glow::DEPTH_COMPONENT24), 1);
-    assert_eq!(
-        registered(gl.texture(glow::R8, SIZE, None)).0,
-        1,
-        "no storage"
-    );
+    assert_eq!(registered(gl.texture(glow::R8, SIZE, None)).0, 1, "no storage");
     let texture = gl.texture(glow::R8, SIZE, Some(&pixels(1)));
     let mut resource = 0;
-    assert_eq!(
-        cuGraphicsGLRegisterImage(&mut resource, 9999, TEXTURE_2D, 1),
-        1,
-        "no such texture"
-    );
-    assert_eq!(
-        cuGraphicsGLRegisterImage(&mut resource, texture.0.get(), 0x806F, 1),
-        1,
-        "another target"
-    );
-    assert_eq!(
-        cuGraphicsGLRegisterImage(&mut resource, texture.0.get(), TEXTURE_2D, 0x40),
-        1,
-        "flags"
-    );
+    assert_eq!(cuGraphicsGLRegisterImage(&mut resource, 9999, TEXTURE_2D, 1), 1, "no such texture");
+    assert_eq!(cuGraphicsGLRegisterImage(&mut resource, texture.0.get(), 0x806F, 1), 1, "another target");
+    assert_eq!(cuGraphicsGLRegisterImage(&mut resource, texture.0.get(), TEXTURE_2D, 0x40), 1, "flags");
     assert_eq!(cuCtxSetCurrent(0), 0);
     assert_eq!(registered(texture).0, 201);
     assert_eq!(cuCtxSetCurrent(context), 0);
@@ -126,37 +93,19 @@ fn textures() {
     assert_eq!(status, 0);
     let one = [resource, 0];
     let mut array = 0;
-    assert_eq!(
-        cuGraphicsSubResourceGetMappedArray(&mut array, resource, 0, 0),
-        211,
-        "not mapped"
-    );
+    assert_eq!(cuGraphicsSubResourceGetMappedArray(&mut array, resource, 0, 0), 211, "not mapped");
     assert_eq!(cuGraphicsUnmapResources(1, &one, 0), 211);
     assert_eq!(cuGraphicsMapResources(0, &one, 0), 1);
     assert_eq!(cuGraphicsMapResources(1, &[7, 0], 0), 400);
-    assert_eq!(
-        cuGraphicsMapResources(2, &[resource, resource], 0),
-        400,
-        "listed twice"
-    );
+    assert_eq!(cuGraphicsMapResources(2, &[resource, resource], 0), 400, "listed twice");
     gl.release();
     assert_eq!(cuGraphicsMapResources(1, &one, 0), 219);
     gl.make_current();
     assert_eq!(cuGraphicsMapResources(1, &one, 0), 0);
     assert_eq!(cuGraphicsMapResources(1, &one, 0), 208, "mapped twice");
-    assert_eq!(
-        cuGraphicsUnregisterResource(resource),
-        208,
-        "unregistered while mapped"
-    );
-    assert_eq!(
-        cuGraphicsSubResourceGetMappedArray(&mut array, resource, 1, 0),
-        1
-    );
-    assert_eq!(
-        cuGraphicsSubResourceGetMappedArray(&mut array, resource, 0, 0),
-        0
-    );
+    assert_eq!(cuGraphicsUnregisterResource(resource), 208, "unregistered while mapped");
+    assert_eq!(cuGraphicsSubResourceGetMappedArray(&mut array, resource, 1, 0), 1);
+    assert_eq!(cuGraphicsSubResourceGetMappedArray(&mut array, resource, 0, 0), 0);
     assert_eq!(cuArrayDestroy(array), 400, "not the caller's array");
     let mut out = vec![0; pixels(1).len()];
     let (width, height) = (SIZE.0 as usize, SIZE.1 as usize);
@@ -187,11 +136,7 @@ fn textures() {
     assert!(out == pixels(1));
     assert_eq!(cuGraphicsUnmapResources(1, &one, 0), 0);
     gl.make_other_current();
-    assert_eq!(
-        cuGraphicsUnregisterResource(resource),
-        219,
-        "another GL context"
-    );
+    assert_eq!(cuGraphicsUnregisterResource(resource), 219, "another GL context");
     gl.make_current();
     assert_eq!(cuGraphicsUnregisterResource(resource), 0);
     assert_eq!(cuGraphicsUnregisterResource(resource), 400);
@@ -204,12 +149,7 @@ fn textures_are_registered_and_mapped_by_the_rules() {
     ended.assert_passed();
     assert!(ended.report.all("live.").is_empty() && ended.report.all("leak.").is_empty());
     assert_eq!(ended.report.count("mapped_after_deletion"), 1);
-    assert_eq!(
-        ended
-            .report
-            .count("violation.cuGraphicsMapResources.mapped-twice"),
-        1
-    );
+    assert_eq!(ended.report.count("violation.cuGraphicsMapResources.mapped-twice"), 1);
 }
 
 #[test]
@@ -243,34 +183,15 @@ fn gl_state() {
         for (name, value) in pack {
             assert_eq!(gl.gl.get_parameter_i32(name), value);
         }
-        assert_eq!(
-            gl.gl.get_parameter_i32(0x8069) as u32,
-            watched.0.get(),
-            "the texture binding"
-        );
-        assert_eq!(
-            gl.gl.get_parameter_i32(0x88ED) as u32,
-            buffer.0.get(),
-            "the pack buffer"
-        );
+        assert_eq!(gl.gl.get_parameter_i32(0x8069) as u32, watched.0.get(), "the texture binding");
+        assert_eq!(gl.gl.get_parameter_i32(0x88ED) as u32, buffer.0.get(), "the pack buffer");
         assert_eq!(gl.gl.get_error(), 0);
     }
     let mut array = 0;
-    assert_eq!(
-        cuGraphicsSubResourceGetMappedArray(&mut array, resource, 0, 0),
-        0
-    );
+    assert_eq!(cuGraphicsSubResourceGetMappedArray(&mut array, resource, 0, 0), 0);
     let mut descriptor = ArrayDescriptor::default();
     assert_eq!(cuArray3DGetDescriptor_v2(&mut descriptor, array), 0);
-    assert_eq!(
-        (
-            descriptor.width,
-            descriptor.height,
-            descriptor.channels,
-            descriptor.format
-        ),
-        (37, 11, 4, 1)
-    );
+    assert_eq!((descriptor.width, descriptor.height, descriptor.channels, descriptor.format), (37, 11, 4, 1));
     let mut row = [0_u8; 37 * 4];
     let copy = Copy2d {
         src_type: ARRAY,
@@ -297,20 +218,10 @@ fn a_map_leaves_the_gl_state_as_it_was() {
 fn copies() {
     start();
     let (mut memory, mut pitch) = (0, 0);
-    assert_eq!(
-        cuMemAllocPitch_v2(&mut memory, &mut pitch, 100, 10, 3),
-        1,
-        "element size"
-    );
+    assert_eq!(cuMemAllocPitch_v2(&mut memory, &mut pitch, 100, 10, 3), 1, "element size");
     assert_eq!(cuMemAllocPitch_v2(&mut memory, &mut pitch, 100, 0, 4), 1);
     assert_eq!(cuMemAllocPitch_v2(&mut memory, &mut pitch, 100, 10, 4), 0);
-    assert_eq!(
-        pitch,
-        std::env::var("SCENE_PITCH")
-            .expect("the parent")
-            .parse::<usize>()
-            .expect("a number")
-    );
+    assert_eq!(pitch, std::env::var("SCENE_PITCH").expect("the parent").parse::<usize>().expect("a number"));
     let from: Vec<u8> = (0..1000).map(|number| (number % 251) as u8).collect();
     let mut to = vec![0_u8; 1000];
     let up = Copy2d {
@@ -344,26 +255,9 @@ fn copies() {
         assert_eq!(to[(row + 1) * 50 + 5..][..40], from[y * 100 + 10..][..40]);
     }
     assert_eq!(to[..55], [0; 55], "nothing before the offset");
-    assert_eq!(
-        cuMemcpy2D_v2(&Copy2d { src_y: 3, ..down }),
-        1,
-        "beyond the allocation"
-    );
-    assert_eq!(
-        cuMemcpy2D_v2(&Copy2d {
-            dst_device: memory + (1 << 40),
-            ..up
-        }),
-        1
-    );
-    assert_eq!(
-        cuMemcpy2D_v2(&Copy2d {
-            dst_pitch: 99,
-            ..up
-        }),
-        1,
-        "pitch below width"
-    );
+    assert_eq!(cuMemcpy2D_v2(&Copy2d { src_y: 3, ..down }), 1, "beyond the allocation");
+    assert_eq!(cuMemcpy2D_v2(&Copy2d { dst_device: memory + (1 << 40), ..up }), 1);
+    assert_eq!(cuMemcpy2D_v2(&Copy2d { dst_pitch: 99, ..up }), 1, "pitch below width");
     assert_eq!(cuMemcpy2D_v2(&Copy2d { src_type: 9, ..up }), 1);
     assert_eq!(cuMemcpy2D_v2(&Copy2d { src_host: 0, ..up }), 1);
     assert_eq!(cuMemcpy2DAsync_v2(&up, 0x99), 400, "no such stream");
@@ -404,39 +298,17 @@ fn devices() {
 fn devices_are_those_ordered_and_made_visible() {
     for (name, settings, expected) in [
         ("one", &[][..], "0 01 gl 0 0"),
-        (
-            "three",
-            &[("MB_SIM_DEVICES", "3"), ("MB_SIM_GL_DEVICE", "2")],
-            "0 01 02 03 gl 0 2",
-        ),
+        ("three", &[("MB_SIM_DEVICES", "3"), ("MB_SIM_GL_DEVICE", "2")], "0 01 02 03 gl 0 2"),
         (
             "chosen",
-            &[
-                ("MB_SIM_DEVICES", "3"),
-                ("CUDA_VISIBLE_DEVICES", "2,0"),
-                ("MB_SIM_GL_DEVICE", "2"),
-            ],
+            &[("MB_SIM_DEVICES", "3"), ("CUDA_VISIBLE_DEVICES", "2,0"), ("MB_SIM_GL_DEVICE", "2")],
             "0 03 01 gl 0 0",
         ),
-        (
-            "hidden",
-            &[("MB_SIM_DEVICES", "2"), ("CUDA_VISIBLE_DEVICES", "1")],
-            "0 02 gl 100 -1",
-        ),
-        (
-            "cut",
-            &[("MB_SIM_DEVICES", "3"), ("CUDA_VISIBLE_DEVICES", "1,7,0")],
-            "0 02 gl 100 -1",
-        ),
+        ("hidden", &[("MB_SIM_DEVICES", "2"), ("CUDA_VISIBLE_DEVICES", "1")], "0 02 gl 100 -1"),
+        ("cut", &[("MB_SIM_DEVICES", "3"), ("CUDA_VISIBLE_DEVICES", "1,7,0")], "0 02 gl 100 -1"),
         (
             "uuid",
-            &[
-                ("MB_SIM_DEVICES", "2"),
-                (
-                    "CUDA_VISIBLE_DEVICES",
-                    "GPU-73696d75-6c61-7465-642d-677075000001",
-                ),
-            ],
+            &[("MB_SIM_DEVICES", "2"), ("CUDA_VISIBLE_DEVICES", "GPU-73696d75-6c61-7465-642d-677075000001")],
             "0 02 gl 100 -1",
         ),
         ("empty", &[("CUDA_VISIBLE_DEVICES", "")], "100"),

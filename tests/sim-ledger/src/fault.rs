@@ -53,9 +53,7 @@ impl Fault {
             .split([',', ';'])
             .map(str::trim)
             .filter(|entry| !entry.is_empty())
-            .map(|entry| {
-                Fault::parse(entry).ok_or_else(|| format!("cannot read the fault {entry:?}"))
-            })
+            .map(|entry| Fault::parse(entry).ok_or_else(|| format!("cannot read the fault {entry:?}")))
             .collect()
     }
 
@@ -141,19 +139,9 @@ mod tests {
 
     #[test]
     fn an_unreadable_order_is_refused() {
-        for order in [
-            "open",
-            "nowhere:3",
-            "open:x",
-            "vulkan:vkFoo:1",
-            "open:1@",
-            "open:1x",
-        ] {
+        for order in ["open", "nowhere:3", "open:x", "vulkan:vkFoo:1", "open:1@", "open:1x"] {
             assert!(Fault::parse_all(order).is_err(), "{order}");
         }
-        assert_eq!(
-            Fault::parse_all("open:1, lock:20@3;cuda:cuInit:100").map(|f| f.len()),
-            Ok(3)
-        );
+        assert_eq!(Fault::parse_all("open:1, lock:20@3;cuda:cuInit:100").map(|f| f.len()), Ok(3));
     }
 }

@@ -21,11 +21,7 @@ pub struct Call {
 impl Call {
     /// A function by the name it has in the report and in `MB_SIM_CRASH`.
     pub const fn new(name: &'static str) -> Call {
-        Call {
-            name,
-            count: AtomicU64::new(0),
-            faults: OnceLock::new(),
-        }
+        Call { name, count: AtomicU64::new(0), faults: OnceLock::new() }
     }
 
     /// The function's name.
@@ -46,12 +42,7 @@ pub struct Ledger {
 impl Ledger {
     /// An empty book; `library` is `cuda` or `nvenc`.
     pub const fn new(library: &'static str) -> Ledger {
-        Ledger {
-            library,
-            calls: Mutex::new(Vec::new()),
-            counts: Mutex::new(BTreeMap::new()),
-            faults: OnceLock::new(),
-        }
+        Ledger { library, calls: Mutex::new(Vec::new()), counts: Mutex::new(BTreeMap::new()), faults: OnceLock::new() }
     }
 
     /// Counts a call that belongs to no session. `Some(status)` is a fault to return at once.
@@ -76,8 +67,7 @@ impl Ledger {
         self.faults
             .get_or_init(|| {
                 let order = setting::text(setting::FAULT).unwrap_or_default();
-                Fault::parse_all(&order)
-                    .unwrap_or_else(|problem| panic!("{}: {problem}", setting::FAULT))
+                Fault::parse_all(&order).unwrap_or_else(|problem| panic!("{}: {problem}", setting::FAULT))
             })
             .iter()
             .filter(|fault| fault.concerns(self.library, call.name))
@@ -116,11 +106,8 @@ impl Ledger {
         let Some(path) = setting::text(setting::REPORT) else {
             return;
         };
-        let mut line = format!(
-            "{{\"library\":\"{}\",\"pid\":{},\"event\":\"{event}\"",
-            self.library,
-            std::process::id()
-        );
+        let mut line =
+            format!("{{\"library\":\"{}\",\"pid\":{},\"event\":\"{event}\"", self.library, std::process::id());
         let mut put = |key: &str, value: u64| {
             write!(line, ",\"{key}\":{value}").expect("a String takes everything");
         };
@@ -131,10 +118,7 @@ impl Ledger {
             put(what, *count);
         }
         for call in unpoisoned(&self.calls).iter() {
-            put(
-                &format!("call.{}", call.name),
-                call.count.load(Ordering::Relaxed),
-            );
+            put(&format!("call.{}", call.name), call.count.load(Ordering::Relaxed));
         }
         line.push_str("}\n");
         // One write of one line in append mode: lines of several processes do not mix. A report

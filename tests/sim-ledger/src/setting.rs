@@ -70,10 +70,7 @@ pub fn text(name: &str) -> Option<String> {
 /// The number in a variable, or `default` where it is unset.
 pub fn number(name: &str, default: u64) -> u64 {
     match text(name) {
-        Some(value) => value
-            .trim()
-            .parse()
-            .unwrap_or_else(|_| panic!("{name}={value}: expected a number")),
+        Some(value) => value.trim().parse().unwrap_or_else(|_| panic!("{name}={value}: expected a number")),
         None => default,
     }
 }

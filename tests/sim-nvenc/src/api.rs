@@ -3,9 +3,7 @@
 use crate::caller::{LEDGER, Out, Struct, answer};
 use crate::status::{Answer, UNIMPLEMENTED, failed};
 use crate::{encode, input, output, query, session, version};
-use nvidia_video_codec_sdk::sys::nvEncodeAPI::{
-    NV_ENCODE_API_FUNCTION_LIST, NV_ENCODE_API_FUNCTION_LIST_VER,
-};
+use nvidia_video_codec_sdk::sys::nvEncodeAPI::{NV_ENCODE_API_FUNCTION_LIST, NV_ENCODE_API_FUNCTION_LIST_VER};
 use sim_ledger::Call;
 
 /// The newest API version: `major << 4 | minor`.
@@ -31,9 +29,7 @@ pub unsafe extern "C" fn NvEncodeAPIGetMaxSupportedVersion(version: Out<u32>) ->
 /// `list` is null or a whole function list.
 #[unsafe(no_mangle)]
 #[allow(non_snake_case)]
-pub unsafe extern "C" fn NvEncodeAPICreateInstance(
-    list: Struct<NV_ENCODE_API_FUNCTION_LIST>,
-) -> u32 {
+pub unsafe extern "C" fn NvEncodeAPICreateInstance(list: Struct<NV_ENCODE_API_FUNCTION_LIST>) -> u32 {
     static CALL: Call = Call::new("NvEncodeAPICreateInstance");
     if let Some(status) = LEDGER.enter(&CALL) {
         return status;

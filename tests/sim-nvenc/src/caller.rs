@@ -24,11 +24,7 @@ impl<T> Struct<T> {
     /// The struct's fields, if it is there and its first word is the version that its type has.
     pub(crate) fn open(&self, version: u32) -> Result<Fields<'_, T>, Refusal> {
         let start = NonNull::new(self.0).ok_or(broken(INVALID_PTR, "null-struct"))?;
-        let fields = Fields {
-            start: start.cast(),
-            end: size_of::<T>(),
-            kind: PhantomData,
-        };
+        let fields = Fields { start: start.cast(), end: size_of::<T>(), kind: PhantomData };
         fields.expect_version(version)?;
         Ok(fields)
     }
@@ -49,20 +45,13 @@ macro_rules! at {
 impl<'call, T> Fields<'call, T> {
     /// The fields of a struct of our own; it has to be initialised, if only with zeros.
     pub(crate) fn of(own: &'call mut std::mem::MaybeUninit<T>) -> Fields<'call, T> {
-        Fields {
-            start: NonNull::from(own).cast(),
-            end: size_of::<T>(),
-            kind: PhantomData,
-        }
+        Fields { start: NonNull::from(own).cast(), end: size_of::<T>(), kind: PhantomData }
     }
 }
 
 impl<T> Fields<'_, T> {
     fn read<V: Copy>(&self, offset: usize) -> V {
-        assert!(
-            offset + size_of::<V>() <= self.end,
-            "an offset inside the struct"
-        );
+        assert!(offset + size_of::<V>() <= self.end, "an offset inside the struct");
         // SAFETY: inside the struct by the assertion; that the struct is there and filled was
         // promised by the caller of the exported function. `V` is an integer or a GUID in all the
         // methods below, so any bit pattern is a value.
@@ -70,10 +59,7 @@ impl<T> Fields<'_, T> {
     }
 
     fn write<V: Copy>(&self, offset: usize, value: V) {
-        assert!(
-            offset + size_of::<V>() <= self.end,
-            "an offset inside the struct"
-        );
+        assert!(offset + size_of::<V>() <= self.end, "an offset inside the struct");
         // SAFETY: inside the struct by the assertion; that it may be written was promised by the
         // caller of the exported function, which takes the struct as a mutable one.
         unsafe { self.start.add(offset).cast::<V>().write_unaligned(value) }
@@ -139,10 +125,7 @@ impl<T> Fields<'_, T> {
 
     /// The fields of a struct that lies inside this one.
     pub(crate) fn inner<U>(&self, offset: usize) -> Fields<'_, U> {
-        assert!(
-            offset + size_of::<U>() <= self.end,
-            "a struct inside the struct"
-        );
+        assert!(offset + size_of::<U>() <= self.end, "a struct inside the struct");
         Fields {
             // SAFETY: inside the struct by the assertion.
             start: unsafe { self.start.add(offset) },
@@ -154,11 +137,7 @@ impl<T> Fields<'_, T> {
     /// The struct that a pointer field leads to, if it is not null.
     pub(crate) fn behind<U>(&self, offset: usize) -> Option<Fields<'_, U>> {
         let start = NonNull::new(self.pointer(offset) as *mut u8)?;
-        Some(Fields {
-            start,
-            end: size_of::<U>(),
-            kind: PhantomData,
-        })
+        Some(Fields { start, end: size_of::<U>(), kind: PhantomData })
     }
 
     /// Writes bytes to the buffer of `capacity` bytes that a pointer field leads to.

@@ -62,18 +62,12 @@ fn table() -> [i32; COUNT] {
         values[number as usize] = value;
     }
     let changes = setting::text(setting::CAPS).unwrap_or_default();
-    for change in changes
-        .split(',')
-        .map(str::trim)
-        .filter(|change| !change.is_empty())
-    {
+    for change in changes.split(',').map(str::trim).filter(|change| !change.is_empty()) {
         let change_of = || {
             let (name, value) = change.split_once('=')?;
             let name = name.strip_prefix("NV_ENC_CAPS_").unwrap_or(name);
             let known = TABLE.iter().find(|(known, ..)| *known == name);
-            let number = known
-                .map(|(_, number, _)| *number)
-                .or_else(|| name.parse().ok())?;
+            let number = known.map(|(_, number, _)| *number).or_else(|| name.parse().ok())?;
             Some((number as usize, value.parse().ok()?))
         };
         match change_of() {

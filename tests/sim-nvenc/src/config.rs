@@ -95,10 +95,7 @@ impl Config {
             ($($field:tt)*) => { params.word(at!(NV_ENC_INITIALIZE_PARAMS, $($field)*)) };
         }
         supported(
-            same_guid(
-                params.guid(at!(NV_ENC_INITIALIZE_PARAMS, encodeGUID)),
-                sdk::NV_ENC_CODEC_H264_GUID,
-            ),
+            same_guid(params.guid(at!(NV_ENC_INITIALIZE_PARAMS, encodeGUID)), sdk::NV_ENC_CODEC_H264_GUID),
             "codec-not-h264",
         )?;
         let preset = params.guid(at!(NV_ENC_INITIALIZE_PARAMS, presetGUID));
@@ -106,31 +103,18 @@ impl Config {
         param((1..=4).contains(&init!(tuningInfo)), "tuning-info-missing")?;
 
         let (width, height) = (init!(encodeWidth), init!(encodeHeight));
-        let range =
-            |size, min, max| (capability::level(min)..=capability::level(max)).contains(&size);
-        param(
-            range(width, capability::WIDTH_MIN, capability::WIDTH_MAX),
-            "width-out-of-range",
-        )?;
-        param(
-            range(height, capability::HEIGHT_MIN, capability::HEIGHT_MAX),
-            "height-out-of-range",
-        )?;
+        let range = |size, min, max| (capability::level(min)..=capability::level(max)).contains(&size);
+        param(range(width, capability::WIDTH_MIN, capability::WIDTH_MAX), "width-out-of-range")?;
+        param(range(height, capability::HEIGHT_MIN, capability::HEIGHT_MAX), "height-out-of-range")?;
         param(width % 2 == 0 && height % 2 == 0, "odd-size")?;
         let largest = |max: u32, size: u32| if max == 0 { size } else { max };
         let max_width = largest(init!(maxEncodeWidth), width);
         let max_height = largest(init!(maxEncodeHeight), height);
-        param(
-            max_width >= width && max_height >= height,
-            "larger-than-the-maximum-given",
-        )?;
+        param(max_width >= width && max_height >= height, "larger-than-the-maximum-given")?;
 
         let frame_rate = (init!(frameRateNum), init!(frameRateDen));
         param(frame_rate.0 > 0 && frame_rate.1 > 0, "frame-rate-zero")?;
-        param(
-            init!(enableEncodeAsync) == 0 || capability::has(capability::ASYNC_ENCODE),
-            "async-mode-not-on-linux",
-        )?;
+        param(init!(enableEncodeAsync) == 0 || capability::has(capability::ASYNC_ENCODE), "async-mode-not-on-linux")?;
 
         let base = BaseConfig {
             size: (width, height),
@@ -157,23 +141,11 @@ impl Config {
     /// Whether a running encoder can go over to `next`: "GOP structure, sync mode, picture type
     /// decision and the maximum size cannot be reconfigured".
     pub(crate) fn allows(&self, next: &Config) -> Answer {
-        param(
-            next.gop_length == self.gop_length && next.idr_period == self.idr_period,
-            "gop-reconfigured",
-        )?;
-        param(
-            next.decides_types == self.decides_types,
-            "picture-type-decision-reconfigured",
-        )?;
-        param(
-            next.width <= self.max_width && next.height <= self.max_height,
-            "larger-than-the-maximum-given",
-        )?;
+        param(next.gop_length == self.gop_length && next.idr_period == self.idr_period, "gop-reconfigured")?;
+        param(next.decides_types == self.decides_types, "picture-type-decision-reconfigured")?;
+        param(next.width <= self.max_width && next.height <= self.max_height, "larger-than-the-maximum-given")?;
         let resized = (next.width, next.height) != (self.width, self.height);
-        supported(
-            !resized || capability::has(capability::DYNAMIC_RESOLUTION),
-            "size-reconfigured-without-capability",
-        )?;
+        supported(!resized || capability::has(capability::DYNAMIC_RESOLUTION), "size-reconfigured-without-capability")?;
         let rate = |config: &Config| (config.average_bit_rate, config.vbv);
         supported(
             rate(next) == rate(self) || capability::has(capability::DYNAMIC_BITRATE),
@@ -197,18 +169,13 @@ impl BaseConfig {
             ($($field:tt)*) => { config.word(at!(NV_ENC_CONFIG, $($field)*)) };
         }
         config.expect_version(NV_ENC_CONFIG_VER)?;
-        config
-            .inner::<sdk::NV_ENC_RC_PARAMS>(at!(NV_ENC_CONFIG, rcParams))
-            .expect_version(NV_ENC_RC_PARAMS_VER)?;
+        config.inner::<sdk::NV_ENC_RC_PARAMS>(at!(NV_ENC_CONFIG, rcParams)).expect_version(NV_ENC_RC_PARAMS_VER)?;
 
         supported(word!(monoChromeEncoding) == 0, "monochrome")?;
         param(word!(frameFieldMode) == 1, "not-frame-mode")?;
         let distance = config.signed(at!(NV_ENC_CONFIG, frameIntervalP));
         param(distance >= 0, "frame-interval-p")?;
-        param(
-            distance as u32 <= capability::level(capability::MAX_B_FRAMES) + 1,
-            "b-frames-without-capability",
-        )?;
+        param(distance as u32 <= capability::level(capability::MAX_B_FRAMES) + 1, "b-frames-without-capability")?;
         supported(distance <= 1, "b-frames-not-simulated")?;
 
         let mode = word!(rcParams.rateControlMode);
@@ -218,18 +185,9 @@ impl BaseConfig {
         )?;
         let lookahead = config.bit(at!(NV_ENC_CONFIG, rcParams._bitfield_1), 5)
             || config.half(at!(NV_ENC_CONFIG, rcParams.lookaheadDepth)) != 0;
-        supported(
-            !lookahead || capability::has(capability::LOOKAHEAD),
-            "look-ahead-without-capability",
-        )?;
-        let vbv = (
-            word!(rcParams.vbvBufferSize),
-            word!(rcParams.vbvInitialDelay),
-        );
-        supported(
-            vbv == (0, 0) || capability::has(capability::CUSTOM_VBV),
-            "vbv-without-capability",
-        )?;
+        supported(!lookahead || capability::has(capability::LOOKAHEAD), "look-ahead-without-capability")?;
+        let vbv = (word!(rcParams.vbvBufferSize), word!(rcParams.vbvInitialDelay));
+        supported(vbv == (0, 0) || capability::has(capability::CUSTOM_VBV), "vbv-without-capability")?;
         param(vbv.0 == 0 || vbv.1 <= vbv.0, "vbv-delay-above-size")?;
 
         let flag = |bit| config.bit(h264!(_bitfield_1), bit);
@@ -237,14 +195,8 @@ impl BaseConfig {
         let filler = flag(17);
         param(!filler || mode == CBR, "filler-without-cbr")?;
         param(h264(h264!(chromaFormatIDC)) == 1, "chroma-format-not-420")?;
-        supported(
-            h264(h264!(separateColourPlaneFlag)) == 0,
-            "separate-colour-planes",
-        )?;
-        param(
-            h264(h264!(spsId)) <= 31 && h264(h264!(ppsId)) <= 255,
-            "parameter-set-id",
-        )?;
+        supported(h264(h264!(separateColourPlaneFlag)) == 0, "separate-colour-planes")?;
+        param(h264(h264!(spsId)) <= 31 && h264(h264!(ppsId)) <= 255, "parameter-set-id")?;
 
         let profile = profile(config)?;
         let average_bit_rate = word!(rcParams.averageBitRate);
@@ -306,26 +258,11 @@ impl BaseConfig {
 
 fn profile(config: &Fields<'_, NV_ENC_CONFIG>) -> Result<Profile, Refusal> {
     let guid = config.guid(at!(NV_ENC_CONFIG, profileGUID));
-    let high = |constraints| Profile {
-        idc: 100,
-        constraints,
-    };
+    let high = |constraints| Profile { idc: 100, constraints };
     let known = [
         (sdk::NV_ENC_CODEC_PROFILE_AUTOSELECT_GUID, high(0)),
-        (
-            sdk::NV_ENC_H264_PROFILE_BASELINE_GUID,
-            Profile {
-                idc: 66,
-                constraints: 0xC0,
-            },
-        ),
-        (
-            sdk::NV_ENC_H264_PROFILE_MAIN_GUID,
-            Profile {
-                idc: 77,
-                constraints: 0x40,
-            },
-        ),
+        (sdk::NV_ENC_H264_PROFILE_BASELINE_GUID, Profile { idc: 66, constraints: 0xC0 }),
+        (sdk::NV_ENC_H264_PROFILE_MAIN_GUID, Profile { idc: 77, constraints: 0x40 }),
         (sdk::NV_ENC_H264_PROFILE_HIGH_GUID, high(0)),
         (sdk::NV_ENC_H264_PROFILE_PROGRESSIVE_HIGH_GUID, high(0x08)),
         (sdk::NV_ENC_H264_PROFILE_CONSTRAINED_HIGH_GUID, high(0x0C)),
@@ -343,31 +280,20 @@ fn vui(config: &Fields<'_, NV_ENC_CONFIG>, frame_rate: (u32, u32)) -> Vui {
             config.word(h264!(h264VUIParameters.$field))
         };
     }
-    let colours = [
-        vui!(colourPrimaries),
-        vui!(transferCharacteristics),
-        vui!(colourMatrix),
-    ];
+    let colours = [vui!(colourPrimaries), vui!(transferCharacteristics), vui!(colourMatrix)];
     Vui {
         overscan: (vui!(overscanInfoPresentFlag) == 1).then(|| vui!(overscanInfo) == 1),
         video_signal: (vui!(videoSignalTypePresentFlag) == 1).then(|| VideoSignal {
             format: vui!(videoFormat) & 7,
             full_range: vui!(videoFullRangeFlag) == 1,
-            colours: (vui!(colourDescriptionPresentFlag) == 1)
-                .then(|| colours.map(|code| code & 0xFF)),
+            colours: (vui!(colourDescriptionPresentFlag) == 1).then(|| colours.map(|code| code & 0xFF)),
         }),
-        chroma_location: (vui!(chromaSampleLocationFlag) == 1).then(|| {
-            (
-                vui!(chromaSampleLocationTop).min(5),
-                vui!(chromaSampleLocationBot).min(5),
-            )
-        }),
+        chroma_location: (vui!(chromaSampleLocationFlag) == 1)
+            .then(|| (vui!(chromaSampleLocationTop).min(5), vui!(chromaSampleLocationBot).min(5))),
         bitstream_restriction: vui!(bitstreamRestrictionFlag) == 1,
-        timing: (vui!(timingInfoPresentFlag) == 1).then(|| {
-            match (vui!(numUnitInTicks), vui!(timeScale)) {
-                (0, _) | (_, 0) => (frame_rate.1, frame_rate.0.saturating_mul(2)),
-                given => given,
-            }
+        timing: (vui!(timingInfoPresentFlag) == 1).then(|| match (vui!(numUnitInTicks), vui!(timeScale)) {
+            (0, _) | (_, 0) => (frame_rate.1, frame_rate.0.saturating_mul(2)),
+            given => given,
         }),
     }
 }

@@ -65,9 +65,7 @@ impl Functions {
     fn load() -> Option<Functions> {
         // SAFETY: the caller of the encoder loaded this very library before, so its initialisers
         // have run; it goes into a static for good.
-        let cuda = Box::leak(Box::new(
-            unsafe { libloading::Library::new("libcuda.so.1") }.ok()?,
-        ));
+        let cuda = Box::leak(Box::new(unsafe { libloading::Library::new("libcuda.so.1") }.ok()?));
         macro_rules! symbol {
             ($name:literal) => {
                 // SAFETY: the field's type is the signature that cuda.h gives for the name.
@@ -139,32 +137,16 @@ impl Cuda {
         to: &mut [u8],
         pitch: usize,
     ) -> bool {
-        assert!(
-            width <= pitch && to.len() >= pitch * height,
-            "room for the rows"
-        );
-        let mut source = End {
-            y: first_row,
-            ..End::default()
-        };
+        assert!(width <= pitch && to.len() >= pitch * height, "room for the rows");
+        let mut source = End { y: first_row, ..End::default() };
         match from {
             Place::Pitched { address, pitch } => {
                 (source.memory_type, source.device, source.pitch) = (2, address, pitch);
             }
             Place::Array(array) => (source.memory_type, source.array) = (3, array),
         }
-        let target = End {
-            memory_type: 1,
-            host: to.as_mut_ptr() as usize,
-            pitch,
-            ..End::default()
-        };
-        let copy = Copy2d {
-            source,
-            target,
-            width_in_bytes: width,
-            height,
-        };
+        let target = End { memory_type: 1, host: to.as_mut_ptr() as usize, pitch, ..End::default() };
+        let copy = Copy2d { source, target, width_in_bytes: width, height };
         // SAFETY: `to` has `pitch * height` bytes by the assertion, and the call returns after the
         // copy; the driver knows the bounds of the source.
         unsafe { (self.functions.copy)(&copy) == 0 }

@@ -11,8 +11,7 @@ use crate::output::{CodedPicture, State};
 use crate::picture::Picture;
 use crate::session::{Session, initialised, session};
 use crate::status::{
-    GENERIC, INVALID_CALL, INVALID_PARAM, RESOURCE_NOT_MAPPED, Refusal, UNSUPPORTED_PARAM, broken,
-    failed,
+    GENERIC, INVALID_CALL, INVALID_PARAM, RESOURCE_NOT_MAPPED, Refusal, UNSUPPORTED_PARAM, broken, failed,
 };
 use nvidia_video_codec_sdk::sys::nvEncodeAPI as sdk;
 use sdk::{NV_ENC_INITIALIZE_PARAMS, NV_ENC_PIC_PARAMS, NV_ENC_SEQUENCE_PARAM_PAYLOAD};
@@ -41,22 +40,12 @@ fn planes(config: &Config) -> Option<(Picture, Picture)> {
 
 impl Progress {
     pub(crate) fn new(config: &Config) -> Progress {
-        Progress {
-            pictures: 0,
-            since_idr: 0,
-            since_intra: 0,
-            idr_pic_id: 1,
-            idr_is_next: true,
-            planes: planes(config),
-        }
+        Progress { pictures: 0, since_idr: 0, since_intra: 0, idr_pic_id: 1, idr_is_next: true, planes: planes(config) }
     }
 
     /// The same place in the stream with pictures of another size.
     pub(crate) fn resized(&self, config: &Config) -> Progress {
-        Progress {
-            planes: planes(config),
-            ..*self
-        }
+        Progress { planes: planes(config), ..*self }
     }
 
     pub(crate) fn next_is_idr(&mut self) {
@@ -71,12 +60,8 @@ impl Progress {
         }
         if config.decides_types {
             return Ok(match () {
-                () if flags & FORCE_IDR != 0 || due(self.since_idr, config.idr_period) => {
-                    PictureType::Idr
-                }
-                () if flags & FORCE_INTRA != 0 || due(self.since_intra, config.gop_length) => {
-                    PictureType::I
-                }
+                () if flags & FORCE_IDR != 0 || due(self.since_idr, config.idr_period) => PictureType::Idr,
+                () if flags & FORCE_INTRA != 0 || due(self.since_intra, config.gop_length) => PictureType::I,
                 () => PictureType::P,
             });
         }
@@ -104,13 +89,7 @@ impl Progress {
 }
 
 /// Writes one access unit to `stream`; the picture is in `progress` already.
-fn code(
-    stream: &mut Vec<u8>,
-    config: &Config,
-    progress: &mut Progress,
-    kind: PictureType,
-    with_sets: bool,
-) -> Coded {
+fn code(stream: &mut Vec<u8>, config: &Config, progress: &mut Progress, kind: PictureType, with_sets: bool) -> Coded {
     stream.clear();
     let is_idr = kind == PictureType::Idr;
     if is_idr {
@@ -120,26 +99,17 @@ fn code(
     }
     if config.access_unit_delimiter {
         // primary_pic_type: 0 for I slices, 1 for I and P; then the trailing bits.
-        let payload = if kind == PictureType::P {
-            0b0011_0000
-        } else {
-            0b0001_0000
-        };
+        let payload = if kind == PictureType::P { 0b0011_0000 } else { 0b0001_0000 };
         nal::append(stream, 0, nal::ACCESS_UNIT_DELIMITER, &[payload]);
     }
     let first = progress.pictures == 0;
-    if with_sets || (is_idr && !config.no_parameter_sets && (first || config.repeat_parameter_sets))
-    {
+    if with_sets || (is_idr && !config.no_parameter_sets && (first || config.repeat_parameter_sets)) {
         append_parameter_sets(stream, config);
     }
     if config.sei_asked {
         nal::append(stream, 0, nal::SEI, &placeholder_sei());
     }
-    let header = Header {
-        kind,
-        frame_num: progress.since_idr,
-        idr_pic_id: progress.idr_pic_id,
-    };
+    let header = Header { kind, frame_num: progress.since_idr, idr_pic_id: progress.idr_pic_id };
     let content = match &progress.planes {
         Some((now, before)) => Content::Picture { now, before },
         None => Content::Grey,
@@ -191,11 +161,7 @@ encoder_call! {
     }
 }
 
-fn encode(
-    session: &mut Session,
-    params: &Fields<'_, NV_ENC_PIC_PARAMS>,
-    flags: u32,
-) -> Result<(), Refusal> {
+fn encode(session: &mut Session, params: &Fields<'_, NV_ENC_PIC_PARAMS>, flags: u32) -> Result<(), Refusal> {
     macro_rules! word {
         ($field:ident) => {
             params.word(at!(NV_ENC_PIC_PARAMS, $field))
@@ -203,10 +169,7 @@ fn encode(
     }
     let config = session.config()?.clone();
     let mapped = params.pointer(at!(NV_ENC_PIC_PARAMS, inputBuffer));
-    let input = session
-        .inputs
-        .values()
-        .find(|input| mapped != 0 && input.mapped == Some(mapped));
+    let input = session.inputs.values().find(|input| mapped != 0 && input.mapped == Some(mapped));
     let input = input.ok_or(broken(RESOURCE_NOT_MAPPED, "input-not-mapped"))?;
     covers(&config, input.width, input.height)?;
     let buffer = params.pointer(at!(NV_ENC_PIC_PARAMS, outputBitstream));
@@ -226,18 +189,12 @@ fn encode(
         return Err(broken(INVALID_PARAM, "picture-struct-not-frame"));
     }
     if flags & FORCE_IDR != 0 && !config.decides_types {
-        return Err(broken(
-            INVALID_PARAM,
-            "force-idr-without-picture-type-decision",
-        ));
+        return Err(broken(INVALID_PARAM, "force-idr-without-picture-type-decision"));
     }
 
     let (place, chroma_row) = (input.place, input.height as usize);
     let cuda = session.cuda()?;
-    if session
-        .input_stream
-        .is_some_and(|stream| !cuda.wait_for(stream))
-    {
+    if session.input_stream.is_some_and(|stream| !cuda.wait_for(stream)) {
         return Err(broken(GENERIC, "input-stream-gone"));
     }
     let progress = session.progress.as_mut().ok_or(failed(GENERIC))?;
@@ -269,24 +226,13 @@ fn encode(
     Ok(())
 }
 
-fn sequence(
-    config: &Config,
-    payload: &Fields<'_, NV_ENC_SEQUENCE_PARAM_PAYLOAD>,
-) -> Result<(), Refusal> {
+fn sequence(config: &Config, payload: &Fields<'_, NV_ENC_SEQUENCE_PARAM_PAYLOAD>) -> Result<(), Refusal> {
     let mut stream = Vec::new();
     append_parameter_sets(&mut stream, config);
     let capacity = payload.word(at!(NV_ENC_SEQUENCE_PARAM_PAYLOAD, inBufferSize)) as usize;
-    payload.fill_behind(
-        at!(NV_ENC_SEQUENCE_PARAM_PAYLOAD, spsppsBuffer),
-        capacity,
-        &stream,
-    )?;
+    payload.fill_behind(at!(NV_ENC_SEQUENCE_PARAM_PAYLOAD, spsppsBuffer), capacity, &stream)?;
     let size = (stream.len() as u32).to_ne_bytes();
-    payload.fill_behind(
-        at!(NV_ENC_SEQUENCE_PARAM_PAYLOAD, outSPSPPSPayloadSize),
-        size.len(),
-        &size,
-    )
+    payload.fill_behind(at!(NV_ENC_SEQUENCE_PARAM_PAYLOAD, outSPSPPSPayloadSize), size.len(), &size)
 }
 
 encoder_call! {

@@ -5,8 +5,8 @@ use crate::config::Config;
 use crate::cuda::{Cuda, Place};
 use crate::session::{Session, initialised, session};
 use crate::status::{
-    Answer, INVALID_CALL, INVALID_PARAM, INVALID_PTR, MAP_FAILED, RESOURCE_NOT_MAPPED,
-    RESOURCE_NOT_REGISTERED, RESOURCE_REGISTER_FAILED, Refusal, UNSUPPORTED_PARAM, broken,
+    Answer, INVALID_CALL, INVALID_PARAM, INVALID_PTR, MAP_FAILED, RESOURCE_NOT_MAPPED, RESOURCE_NOT_REGISTERED,
+    RESOURCE_REGISTER_FAILED, Refusal, UNSUPPORTED_PARAM, broken,
 };
 use nvidia_video_codec_sdk::sys::nvEncodeAPI as sdk;
 use sdk::{NV_ENC_MAP_INPUT_RESOURCE, NV_ENC_REGISTER_RESOURCE};
@@ -47,26 +47,16 @@ fn place(cuda: &Cuda, params: &Fields<'_, NV_ENC_REGISTER_RESOURCE>) -> Result<P
     }
     match word!(resourceType) as u32 {
         CUDADEVICEPTR => {
-            let there = cuda
-                .bytes_from(resource)
-                .ok_or(broken(RESOURCE_REGISTER_FAILED, "not-device-memory"))?;
+            let there = cuda.bytes_from(resource).ok_or(broken(RESOURCE_REGISTER_FAILED, "not-device-memory"))?;
             if there < pitch * (height + height / 2) {
                 return Err(broken(RESOURCE_REGISTER_FAILED, "memory-too-small"));
             }
-            Ok(Place::Pitched {
-                address: resource,
-                pitch,
-            })
+            Ok(Place::Pitched { address: resource, pitch })
         }
         CUDAARRAY => {
-            let array = cuda
-                .array(resource)
-                .ok_or(broken(RESOURCE_REGISTER_FAILED, "not-an-array"))?;
+            let array = cuda.array(resource).ok_or(broken(RESOURCE_REGISTER_FAILED, "not-an-array"))?;
             if array.flags & SURFACE_LDST == 0 {
-                return Err(broken(
-                    RESOURCE_REGISTER_FAILED,
-                    "array-without-surface-ldst",
-                ));
+                return Err(broken(RESOURCE_REGISTER_FAILED, "array-without-surface-ldst"));
             }
             let fits = array.width >= width
                 && array.height >= height + height / 2

@@ -39,30 +39,18 @@ pub(crate) struct CodedPicture {
 
 impl Default for CodedPicture {
     fn default() -> CodedPicture {
-        CodedPicture {
-            kind: PictureType::P,
-            index: 0,
-            timestamp: 0,
-            duration: 0,
-            coded: Coded::default(),
-        }
+        CodedPicture { kind: PictureType::P, index: 0, timestamp: 0, duration: 0, coded: Coded::default() }
     }
 }
 
 impl Output {
     pub(crate) fn waits_for(&self, mapped_input: usize) -> bool {
-        self.state
-            == State::Coded {
-                input: mapped_input,
-            }
+        self.state == State::Coded { input: mapped_input }
     }
 }
 
 fn output(session: &mut Session, handle: usize) -> Result<&mut Output, Refusal> {
-    session
-        .outputs
-        .get_mut(&handle)
-        .ok_or(broken(INVALID_PARAM, "unknown-bitstream-buffer"))
+    session.outputs.get_mut(&handle).ok_or(broken(INVALID_PARAM, "unknown-bitstream-buffer"))
 }
 
 encoder_call! {

@@ -40,13 +40,7 @@ impl Picture {
     pub(crate) fn fetch(&mut self, cuda: &Cuda, from: Place, chroma_row: usize) -> bool {
         let (width, height, pitch) = (self.width, self.height, self.coded_width);
         let fetched = cuda.fetch(from, 0, (width, height), &mut self.luma, pitch)
-            && cuda.fetch(
-                from,
-                chroma_row,
-                (width, height / 2),
-                &mut self.chroma,
-                pitch,
-            );
+            && cuda.fetch(from, chroma_row, (width, height / 2), &mut self.chroma, pitch);
         if fetched {
             pad(&mut self.luma, pitch, width, height, 1);
             pad(&mut self.chroma, pitch, width, height / 2, 2);

@@ -45,17 +45,10 @@ pub(crate) fn fill(config: &Fields<'_, NV_ENC_CONFIG>, tuning: u32) {
         ($value:expr, $($field:tt)*) => { config.put_word(at!(NV_ENC_CONFIG, $($field)*), $value) };
     }
     let low_latency = matches!(tuning, 2 | 3);
-    let (gop, rate_control) = if low_latency {
-        (INFINITE_GOP, 2)
-    } else {
-        (250, 1)
-    };
+    let (gop, rate_control) = if low_latency { (INFINITE_GOP, 2) } else { (250, 1) };
     config.clear();
     put!(NV_ENC_CONFIG_VER, version);
-    config.put_guid(
-        at!(NV_ENC_CONFIG, profileGUID),
-        sdk::NV_ENC_H264_PROFILE_HIGH_GUID,
-    );
+    config.put_guid(at!(NV_ENC_CONFIG, profileGUID), sdk::NV_ENC_H264_PROFILE_HIGH_GUID);
     put!(gop, gopLength);
     put!(1, frameIntervalP);
     put!(1, frameFieldMode);

@@ -11,14 +11,11 @@ use crate::input::Input;
 use crate::output::{Output, State};
 use crate::slot::Slot;
 use crate::status::{
-    Answer, DEVICE_NOT_EXIST, ENCODER_NOT_INITIALIZED, GENERIC, INVALID_CALL, INVALID_DEVICE,
-    INVALID_ENCODERDEVICE, INVALID_PTR, INVALID_VERSION, NO_ENCODE_DEVICE, Refusal,
-    UNSUPPORTED_PARAM, broken, failed,
+    Answer, DEVICE_NOT_EXIST, ENCODER_NOT_INITIALIZED, GENERIC, INVALID_CALL, INVALID_DEVICE, INVALID_ENCODERDEVICE,
+    INVALID_PTR, INVALID_VERSION, NO_ENCODE_DEVICE, Refusal, UNSUPPORTED_PARAM, broken, failed,
 };
 use nvidia_video_codec_sdk::sys::nvEncodeAPI as sdk;
-use sdk::{
-    NV_ENC_INITIALIZE_PARAMS, NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS, NV_ENC_RECONFIGURE_PARAMS,
-};
+use sdk::{NV_ENC_INITIALIZE_PARAMS, NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS, NV_ENC_RECONFIGURE_PARAMS};
 use sim_ledger::setting;
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -49,10 +46,7 @@ pub(crate) struct Sessions {
     last_handle: usize,
 }
 
-static SESSIONS: Mutex<Sessions> = Mutex::new(Sessions {
-    open: BTreeMap::new(),
-    last_handle: 0x7_6100_0000,
-});
+static SESSIONS: Mutex<Sessions> = Mutex::new(Sessions { open: BTreeMap::new(), last_handle: 0x7_6100_0000 });
 
 fn lock() -> MutexGuard<'static, Sessions> {
     SESSIONS.lock().unwrap_or_else(PoisonError::into_inner)
@@ -69,10 +63,7 @@ pub(crate) fn session(encoder: usize) -> Result<MutexGuard<'static, Sessions>, R
 }
 
 /// The session, if it is initialised and still has its device.
-pub(crate) fn initialised(
-    sessions: &mut Sessions,
-    encoder: usize,
-) -> Result<&mut Session, Refusal> {
+pub(crate) fn initialised(sessions: &mut Sessions, encoder: usize) -> Result<&mut Session, Refusal> {
     let session = Session::of(sessions, encoder)?;
     session.present()?;
     match session.config {
@@ -83,10 +74,7 @@ pub(crate) fn initialised(
 
 impl Session {
     pub(crate) fn of(sessions: &mut Sessions, encoder: usize) -> Result<&mut Session, Refusal> {
-        sessions
-            .open
-            .get_mut(&encoder)
-            .ok_or(broken(INVALID_ENCODERDEVICE, "unknown-encoder"))
+        sessions.open.get_mut(&encoder).ok_or(broken(INVALID_ENCODERDEVICE, "unknown-encoder"))
     }
 
     /// Refuses when the device was lost.
@@ -95,9 +83,7 @@ impl Session {
     }
 
     pub(crate) fn config(&self) -> Result<&Config, Refusal> {
-        self.config
-            .as_ref()
-            .ok_or(broken(ENCODER_NOT_INITIALIZED, "before-initialize"))
+        self.config.as_ref().ok_or(broken(ENCODER_NOT_INITIALIZED, "before-initialize"))
     }
 
     pub(crate) fn new_handle(&mut self) -> usize {
@@ -116,8 +102,7 @@ impl Session {
 
 impl Sessions {
     fn live(&self) -> [(&'static str, u64); 5] {
-        let sum =
-            |count: fn(&Session) -> usize| self.open.values().map(count).sum::<usize>() as u64;
+        let sum = |count: fn(&Session) -> usize| self.open.values().map(count).sum::<usize>() as u64;
         [
             ("sessions", self.open.len() as u64),
             ("registered_resources", sum(|session| session.inputs.len())),
@@ -151,19 +136,11 @@ impl Sessions {
 }
 
 fn mapped_inputs(session: &Session) -> usize {
-    session
-        .inputs
-        .values()
-        .filter(|input| input.mapped.is_some())
-        .count()
+    session.inputs.values().filter(|input| input.mapped.is_some()).count()
 }
 
 fn locked_bitstreams(session: &Session) -> usize {
-    session
-        .outputs
-        .values()
-        .filter(|output| output.state == State::Locked)
-        .count()
+    session.outputs.values().filter(|output| output.state == State::Locked).count()
 }
 
 /// What an ordered fault does to a session: a status that means "the device is gone" stays.
@@ -181,31 +158,18 @@ pub(crate) fn fault(encoder: usize, function: &str, status: u32) {
     }
     let needs_device = matches!(
         function,
-        "NvEncEncodePicture"
-            | "NvEncLockBitstream"
-            | "NvEncMapInputResource"
-            | "NvEncRegisterResource"
+        "NvEncEncodePicture" | "NvEncLockBitstream" | "NvEncMapInputResource" | "NvEncRegisterResource"
     );
-    if needs_device
-        && matches!(
-            status,
-            INVALID_ENCODERDEVICE | INVALID_DEVICE | DEVICE_NOT_EXIST | GENERIC
-        )
-    {
+    if needs_device && matches!(status, INVALID_ENCODERDEVICE | INVALID_DEVICE | DEVICE_NOT_EXIST | GENERIC) {
         session.lost = Some(status);
     }
-    session.last_error =
-        CString::new(format!("{function}: EncodeAPI Internal Error.")).unwrap_or_default();
+    session.last_error = CString::new(format!("{function}: EncodeAPI Internal Error.")).unwrap_or_default();
 }
 
 /// Remembers a refusal for `NvEncGetLastErrorString`.
 pub(crate) fn remember_error(encoder: usize, function: &str, refusal: &Refusal) {
     if let Some(session) = lock().open.get_mut(&encoder) {
-        let rule = if refusal.rule.is_empty() {
-            "EncodeAPI Internal Error."
-        } else {
-            refusal.rule
-        };
+        let rule = if refusal.rule.is_empty() { "EncodeAPI Internal Error." } else { refusal.rule };
         session.last_error = CString::new(format!("{function}: {rule}")).unwrap_or_default();
     }
 }
@@ -221,9 +185,7 @@ pub(crate) unsafe extern "C" fn NvEncOpenEncodeSessionEx(
     encoder: Out<usize>,
 ) -> u32 {
     static CALL: sim_ledger::Call = sim_ledger::Call::new("NvEncOpenEncodeSessionEx");
-    let fault = LEDGER
-        .enter(&CALL)
-        .map_or(Ok(()), |status| Err(failed(status)));
+    let fault = LEDGER.enter(&CALL).map_or(Ok(()), |status| Err(failed(status)));
     let opened = fault.and_then(|()| open(&params));
     let shown = match &opened {
         Ok(handle) => encoder.put(*handle),

@@ -18,8 +18,7 @@ impl Slot {
     /// Takes a slot, where `open` sessions of this process have one already.
     pub(crate) fn take(open: usize) -> Result<Slot, Refusal> {
         let limit = setting::number(setting::SESSION_LIMIT, u64::MAX);
-        let status =
-            setting::number(setting::SESSION_STATUS, INCOMPATIBLE_CLIENT_KEY.into()) as u32;
+        let status = setting::number(setting::SESSION_STATUS, INCOMPATIBLE_CLIENT_KEY.into()) as u32;
         match setting::text(setting::SESSION_DIR) {
             Some(folder) if limit != u64::MAX => {
                 for number in 0..limit {

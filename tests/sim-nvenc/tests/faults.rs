@@ -19,10 +19,7 @@ const SIZE: (u32, u32) = (64, 48);
 fn tell(line: impl std::fmt::Display) {
     use std::io::Write;
     let path = process::scene_folder().join("told");
-    let file = std::fs::File::options()
-        .append(true)
-        .create(true)
-        .open(path);
+    let file = std::fs::File::options().append(true).create(true).open(path);
     writeln!(file.expect("the scene's folder"), "{line}").expect("a line");
 }
 
@@ -51,11 +48,7 @@ fn opens() {
 fn an_open_fails_with_the_status_ordered() {
     for status in ["1", "2", "4", "5", "8", "10", "15", "20", "21", "777"] {
         let fault = format!("open:{status}");
-        let ended = process::run(
-            "opens",
-            &format!("open-{status}"),
-            &[("MB_SIM_FAULT", &fault)],
-        );
+        let ended = process::run("opens", &format!("open-{status}"), &[("MB_SIM_FAULT", &fault)]);
         ended.assert_passed().report.assert_clean();
         assert_eq!(told(&ended), [status, status, status]);
         assert_eq!(ended.report.count("fault.NvEncOpenEncodeSessionEx"), 3);
@@ -89,19 +82,11 @@ fn a_fault_at_a_picture_comes_there_and_loses_the_device_where_it_must() {
     let whole = "t3 t0 t0 t0 t0";
     for (fault, first, then) in [
         ("encode:5@2", "t3 t0 e5 e5 e5", [whole, whole, whole]),
-        (
-            "encode:5@2x3",
-            "t3 t0 e5 e5 e5",
-            ["t3 t0 e5 e5 e5", "t3 t0 e5 e5 e5", whole],
-        ),
+        ("encode:5@2x3", "t3 t0 e5 e5 e5", ["t3 t0 e5 e5 e5", "t3 t0 e5 e5 e5", whole]),
         ("lock:20@1", "t3 e20 e20 e20 e20", [whole, whole, whole]),
         ("map:4@0", "e4 e4 e4 e4 e4", [whole, whole, whole]),
         ("encode:18@3", "t3 t0 t0 e18 t0", [whole, whole, whole]),
-        (
-            "lock:13@1,encode:8@3",
-            "t3 e13 t0 e8 t0",
-            [whole, whole, whole],
-        ),
+        ("lock:13@1,encode:8@3", "t3 e13 t0 e8 t0", [whole, whole, whole]),
     ] {
         let name = fault.replace([':', ','], "-");
         let ended = process::run("lives", &name, &[("MB_SIM_FAULT", fault)]);
@@ -124,10 +109,7 @@ fn a_thousand_lives() {
         let settings = Settings::live(&encoder, SIZE);
         assert_eq!(encoder.initialize(&settings.init), 0);
         let (_, buffer) = encoder.create_bitstream();
-        assert_eq!(
-            (encoder.destroy_bitstream(buffer), encoder.destroy()),
-            (0, 0)
-        );
+        assert_eq!((encoder.destroy_bitstream(buffer), encoder.destroy()), (0, 0));
     }
     live.end();
     assert_eq!(cuda::cuDevicePrimaryCtxRelease_v2(0), 0);
@@ -135,11 +117,7 @@ fn a_thousand_lives() {
 
 #[test]
 fn a_thousand_lives_leave_nothing_behind() {
-    let ended = process::run(
-        "a_thousand_lives",
-        "thousand",
-        &[("MB_SIM_SESSION_LIMIT", "2")],
-    );
+    let ended = process::run("a_thousand_lives", "thousand", &[("MB_SIM_SESSION_LIMIT", "2")]);
     ended.assert_passed().report.assert_clean();
     assert_eq!(ended.report.count("call.NvEncDestroyEncoder"), 1000);
     assert_eq!(ended.report.count("peak.sessions"), 2);
@@ -161,19 +139,11 @@ fn maps_of_textures() {
 
 #[test]
 fn a_cuda_call_fails_where_ordered() {
-    let ended = process::run(
-        "maps_of_textures",
-        "map-999",
-        &[("MB_SIM_FAULT", "cuda:cuGraphicsMapResources:999@2x2")],
-    );
+    let ended = process::run("maps_of_textures", "map-999", &[("MB_SIM_FAULT", "cuda:cuGraphicsMapResources:999@2x2")]);
     ended.assert_passed().report.assert_clean();
     assert_eq!(told(&ended), ["0", "0", "999", "0", "0", "999"]);
     for (fault, status) in [("cuda:cuInit:100", 100), ("cuda:cuInit:803", 803)] {
-        let ended = process::run(
-            "cuda_starts",
-            &format!("init-{status}"),
-            &[("MB_SIM_FAULT", fault)],
-        );
+        let ended = process::run("cuda_starts", &format!("init-{status}"), &[("MB_SIM_FAULT", fault)]);
         ended.assert_passed();
         assert_eq!(told(&ended), [status.to_string()]);
     }
@@ -193,11 +163,7 @@ fn versions() {
     let (created, _) = create_instance(NV_ENCODE_API_FUNCTION_LIST_VER);
     let mut driver = 0;
     assert_eq!(cuda::cuDriverGetVersion(&mut driver), 0);
-    tell(format!(
-        "{status} {}.{} {created} {driver}",
-        version >> 4,
-        version & 15
-    ));
+    tell(format!("{status} {}.{} {created} {driver}", version >> 4, version & 15));
 }
 
 #[test]
@@ -208,19 +174,13 @@ fn versions_are_those_ordered() {
         ("11.1", "11040", "0 11.1 15 11040"),
         ("12.0", "12000", "0 12.0 15 12000"),
     ] {
-        let settings = [
-            ("MB_SIM_NVENC_VERSION", encoder),
-            ("MB_SIM_DRIVER_VERSION", driver),
-        ];
+        let settings = [("MB_SIM_NVENC_VERSION", encoder), ("MB_SIM_DRIVER_VERSION", driver)];
         let ended = process::run("versions", encoder, &settings);
         ended.assert_passed();
         assert_eq!(told(&ended), [line]);
     }
     let fault = [("MB_SIM_FAULT", "max-version:20,instance:8")];
-    assert_eq!(
-        told(process::run("versions", "faulty", &fault).assert_passed()),
-        ["20 0.0 8 12020"]
-    );
+    assert_eq!(told(process::run("versions", "faulty", &fault).assert_passed()), ["20 0.0 8 12020"]);
 }
 
 #[test]
@@ -228,18 +188,10 @@ fn versions_are_those_ordered() {
 fn capabilities() {
     let context = cuda::start();
     let encoder = Encoder::open(context).expect("a session");
-    tell(format!(
-        "{:?} {:?} {:?}",
-        encoder.caps(16),
-        encoder.caps(26),
-        encoder.caps(17)
-    ));
+    tell(format!("{:?} {:?} {:?}", encoder.caps(16), encoder.caps(26), encoder.caps(17)));
     let mut settings = Settings::live(&encoder, (2048, 1024));
     settings.config.put(
-        std::mem::offset_of!(
-            nvidia_video_codec_sdk::sys::nvEncodeAPI::NV_ENC_CONFIG,
-            rcParams.vbvBufferSize
-        ),
+        std::mem::offset_of!(nvidia_video_codec_sdk::sys::nvEncodeAPI::NV_ENC_CONFIG, rcParams.vbvBufferSize),
         100_000,
     );
     tell(encoder.initialize(&settings.init));
@@ -249,33 +201,14 @@ fn capabilities() {
 #[test]
 fn capabilities_are_those_ordered_and_are_kept_to() {
     let plain = process::run("capabilities", "plain", &[]);
-    assert_eq!(
-        told(plain.assert_passed()),
-        ["(0, 4096) (0, 1) (0, 4096)", "0", ""]
-    );
-    let narrow = process::run(
-        "capabilities",
-        "narrow",
-        &[("MB_SIM_CAPS", "WIDTH_MAX=1920")],
-    );
+    assert_eq!(told(plain.assert_passed()), ["(0, 4096) (0, 1) (0, 4096)", "0", ""]);
+    let narrow = process::run("capabilities", "narrow", &[("MB_SIM_CAPS", "WIDTH_MAX=1920")]);
     let error = "NvEncInitializeEncoder: width-out-of-range";
-    assert_eq!(
-        told(narrow.assert_passed()),
-        ["(0, 1920) (0, 1) (0, 4096)", "8", error]
-    );
-    let no_vbv = process::run(
-        "capabilities",
-        "no-vbv",
-        &[(
-            "MB_SIM_CAPS",
-            "NV_ENC_CAPS_SUPPORT_CUSTOM_VBV_BUF_SIZE=0,17=8192",
-        )],
-    );
+    assert_eq!(told(narrow.assert_passed()), ["(0, 1920) (0, 1) (0, 4096)", "8", error]);
+    let no_vbv =
+        process::run("capabilities", "no-vbv", &[("MB_SIM_CAPS", "NV_ENC_CAPS_SUPPORT_CUSTOM_VBV_BUF_SIZE=0,17=8192")]);
     let error = "NvEncInitializeEncoder: vbv-without-capability";
-    assert_eq!(
-        told(no_vbv.assert_passed()),
-        ["(0, 4096) (0, 0) (0, 8192)", "12", error]
-    );
+    assert_eq!(told(no_vbv.assert_passed()), ["(0, 4096) (0, 0) (0, 8192)", "12", error]);
 }
 
 #[test]
@@ -342,22 +275,13 @@ fn a_held_session() {
 #[test]
 fn the_session_limit_holds_for_all_processes_of_a_folder() {
     let slots = process::folder("slots");
-    let limit = [
-        ("MB_SIM_SESSION_LIMIT", "1"),
-        ("MB_SIM_SESSION_DIR", slots.to_str().expect("text")),
-    ];
+    let limit = [("MB_SIM_SESSION_LIMIT", "1"), ("MB_SIM_SESSION_DIR", slots.to_str().expect("text"))];
     let folder = process::folder("holder");
     let mut holder: Command = process::command("a_held_session", sim::drivers(), &folder, &limit);
-    let mut holder = holder
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("this program can be run again");
+    let mut holder = holder.stdout(Stdio::piped()).spawn().expect("this program can be run again");
     let lines = BufReader::new(holder.stdout.take().expect("a pipe"));
     while !folder.join("held").exists() {
-        assert!(
-            holder.try_wait().expect("a child").is_none(),
-            "the holder ended"
-        );
+        assert!(holder.try_wait().expect("a child").is_none(), "the holder ended");
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     let refused = |name, status: Option<&str>| {
@@ -389,20 +313,13 @@ fn three_at_once() {
 #[test]
 fn the_session_limit_holds_within_a_process() {
     let ended = process::run("three_at_once", "limit", &[("MB_SIM_SESSION_LIMIT", "2")]);
-    assert_eq!(
-        told(ended.assert_passed()),
-        ["destroyed 0", "destroyed 0", "21"]
-    );
+    assert_eq!(told(ended.assert_passed()), ["destroyed 0", "destroyed 0", "21"]);
     assert_eq!(ended.report.count("peak.sessions"), 2);
 }
 
 #[test]
 fn a_crash_comes_at_the_function_ordered() {
-    let ended = process::run(
-        "opens",
-        "crash",
-        &[("MB_SIM_CRASH", "NvEncOpenEncodeSessionEx")],
-    );
+    let ended = process::run("opens", "crash", &[("MB_SIM_CRASH", "NvEncOpenEncodeSessionEx")]);
     assert!(!ended.output.status.success());
     let ended = process::run("cuda_starts", "crash-cuda", &[("MB_SIM_CRASH", "cuInit")]);
     assert!(!ended.output.status.success() && told(&ended).is_empty());
@@ -413,17 +330,8 @@ fn a_crash_comes_at_the_function_ordered() {
 fn symbols() {
     let missing = std::env::var("SCENE_SYMBOL").expect("a scene is started by its parent");
     for (library, symbols) in [
-        (
-            "libcuda.so.1",
-            &["cuInit", "cuGraphicsGLRegisterImage", "cuMemcpy2D_v2"][..],
-        ),
-        (
-            "libnvidia-encode.so.1",
-            &[
-                "NvEncodeAPICreateInstance",
-                "NvEncodeAPIGetMaxSupportedVersion",
-            ],
-        ),
+        ("libcuda.so.1", &["cuInit", "cuGraphicsGLRegisterImage", "cuMemcpy2D_v2"][..]),
+        ("libnvidia-encode.so.1", &["NvEncodeAPICreateInstance", "NvEncodeAPIGetMaxSupportedVersion"]),
     ] {
         // SAFETY: the simulated drivers' initialisers only register a report.
         let library = unsafe { libloading::Library::new(library) }.expect("the library");
@@ -437,11 +345,7 @@ fn symbols() {
 
 #[test]
 fn a_symbol_can_be_missing() {
-    for symbol in [
-        "cuGraphicsGLRegisterImage",
-        "NvEncodeAPICreateInstance",
-        "cuInit",
-    ] {
+    for symbol in ["cuGraphicsGLRegisterImage", "NvEncodeAPICreateInstance", "cuInit"] {
         let drivers = sim::drivers_without(symbol);
         process::run_with("symbols", symbol, &drivers, &[("SCENE_SYMBOL", symbol)]).assert_passed();
     }

@@ -24,16 +24,10 @@ macro_rules! h264 {
 
 /// Types of the NAL units, and a check that each has a four-byte start code.
 fn nal_types(stream: &[u8]) -> Vec<u8> {
-    let starts = stream
-        .windows(3)
-        .enumerate()
-        .filter(|(_, bytes)| *bytes == [0, 0, 1]);
+    let starts = stream.windows(3).enumerate().filter(|(_, bytes)| *bytes == [0, 0, 1]);
     starts
         .map(|(at, _)| {
-            assert!(
-                at > 0 && stream[at - 1] == 0,
-                "a start code of three bytes at {at}"
-            );
+            assert!(at > 0 && stream[at - 1] == 0, "a start code of three bytes at {at}");
             stream[at + 3] & 31
         })
         .collect()
@@ -44,37 +38,17 @@ fn decode(stream: &Path) -> Vec<u8> {
     let output = Command::new("ffmpeg")
         .args(["-v", "error", "-xerror", "-f", "h264", "-i"])
         .arg(stream)
-        .args([
-            "-fps_mode",
-            "passthrough",
-            "-f",
-            "rawvideo",
-            "-pix_fmt",
-            "nv12",
-            "-",
-        ])
+        .args(["-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "nv12", "-"])
         .output()
         .expect("ffmpeg is installed");
     let complaints = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success() && complaints.is_empty(),
-        "{complaints}"
-    );
+    assert!(output.status.success() && complaints.is_empty(), "{complaints}");
     output.stdout
 }
 
 fn probe(stream: &Path, entries: &str) -> String {
     let output = Command::new("ffprobe")
-        .args([
-            "-v",
-            "error",
-            "-show_entries",
-            entries,
-            "-of",
-            "default=nw=1",
-            "-f",
-            "h264",
-        ])
+        .args(["-v", "error", "-show_entries", entries, "-of", "default=nw=1", "-f", "h264"])
         .arg(stream)
         .output()
         .expect("ffprobe is installed");
@@ -84,10 +58,7 @@ fn probe(stream: &Path, entries: &str) -> String {
 fn size_from_environment() -> (u32, u32) {
     let size = std::env::var("SCENE_SIZE").expect("a scene is started by its parent");
     let (width, height) = size.split_once('x').expect("64x64");
-    (
-        width.parse().expect("a number"),
-        height.parse().expect("a number"),
-    )
+    (width.parse().expect("a number"), height.parse().expect("a number"))
 }
 
 /// Six pictures: two that differ, one repeated, one that differs in a corner, one forced IDR, one more.
@@ -98,14 +69,7 @@ fn six_pictures() {
     let live = Live::start(size, std::env::var_os("SCENE_ARRAY").is_some(), |_| {});
     let mut corner = picture(size, 1);
     corner[0] ^= 0x55;
-    let pictures = [
-        picture(size, 0),
-        picture(size, 1),
-        picture(size, 1),
-        corner,
-        picture(size, 2),
-        picture(size, 3),
-    ];
+    let pictures = [picture(size, 0), picture(size, 1), picture(size, 1), corner, picture(size, 2), picture(size, 3)];
     let (mut stream, mut kinds, mut sizes) = (Vec::new(), Vec::new(), Vec::new());
     for (number, nv12) in pictures.iter().enumerate() {
         let flags = if number == 4 { FORCE_IDR } else { 0 };
@@ -115,11 +79,7 @@ fn six_pictures() {
         stream.extend(unit);
     }
     assert_eq!(kinds, [3, 0, 0, 0, 3, 0]);
-    assert!(
-        sizes[2] < 32,
-        "a repeated picture is all skipped: {} bytes",
-        sizes[2]
-    );
+    assert!(sizes[2] < 32, "a repeated picture is all skipped: {} bytes", sizes[2]);
     assert!(sizes[3] < 512, "one macroblock changed: {} bytes", sizes[3]);
     live.end();
     let folder = process::scene_folder();
@@ -140,10 +100,7 @@ fn assert_lossless(size: &str, name: &str, settings: &[(&str, &str)]) {
     let wanted = fs::read(ended.folder.join("pictures.nv12")).expect("the scene's pictures");
     let decoded = decode(&stream);
     assert_eq!(decoded.len(), wanted.len(), "{size}");
-    let differs = decoded
-        .iter()
-        .zip(&wanted)
-        .position(|(one, other)| one != other);
+    let differs = decoded.iter().zip(&wanted).position(|(one, other)| one != other);
     assert_eq!(differs, None, "{size}: first sample that differs");
 }
 
@@ -191,25 +148,16 @@ fn the_stream_says_what_the_configuration_said() {
         "r_frame_rate=30/1",
         "sample_aspect_ratio=1:1",
     ] {
-        assert!(
-            said.lines().any(|said| said == line),
-            "{line} is missing in\n{said}"
-        );
+        assert!(said.lines().any(|said| said == line), "{line} is missing in\n{said}");
     }
 }
 
 /// Pictures of a session whose settings `change` made; the picture types and the stream.
-fn stream_of(
-    pictures: u32,
-    flags: impl Fn(u32) -> u32,
-    change: impl FnOnce(&mut Settings),
-) -> (Vec<u32>, Vec<u8>) {
+fn stream_of(pictures: u32, flags: impl Fn(u32) -> u32, change: impl FnOnce(&mut Settings)) -> (Vec<u32>, Vec<u8>) {
     let live = Live::start((64, 48), false, change);
     let (mut kinds, mut stream) = (Vec::new(), Vec::new());
     for number in 0..pictures {
-        let (unit, kind) = live
-            .push(&picture((64, 48), number), flags(number))
-            .expect("a picture");
+        let (unit, kind) = live.push(&picture((64, 48), number), flags(number)).expect("a picture");
         kinds.push(kind);
         stream.extend(unit);
     }
@@ -226,17 +174,11 @@ fn cadences() {
 
     // An endless GOP; I pictures where gopLength is shorter than idrPeriod.
     let endless = |settings: &mut Settings| {
-        settings
-            .config
-            .put(offset_of!(NV_ENC_CONFIG, gopLength), u32::MAX)
-            .put(h264!(idrPeriod), 0);
+        settings.config.put(offset_of!(NV_ENC_CONFIG, gopLength), u32::MAX).put(h264!(idrPeriod), 0);
     };
     assert_eq!(stream_of(7, |_| 0, endless).0, [3, 0, 0, 0, 0, 0, 0]);
     let intra = |settings: &mut Settings| {
-        settings
-            .config
-            .put(offset_of!(NV_ENC_CONFIG, gopLength), 2)
-            .put(h264!(idrPeriod), 6);
+        settings.config.put(offset_of!(NV_ENC_CONFIG, gopLength), 2).put(h264!(idrPeriod), 6);
     };
     assert_eq!(stream_of(7, |_| 0, intra).0, [3, 0, 2, 0, 2, 0, 3]);
 
@@ -245,10 +187,7 @@ fn cadences() {
         settings.config.bit(h264!(_bitfield_1), 12, false);
     };
     let asked = |number| if number == 2 { OUTPUT_SETS } else { 0 };
-    assert_eq!(
-        nal_types(&stream_of(6, asked, once).1),
-        [7, 8, 5, 1, 7, 8, 1, 1, 1, 5]
-    );
+    assert_eq!(nal_types(&stream_of(6, asked, once).1), [7, 8, 5, 1, 7, 8, 1, 1, 1, 5]);
 
     // Access unit delimiters, SEI, filler and slices, where asked for.
     let all = |settings: &mut Settings| {
@@ -257,32 +196,20 @@ fn cadences() {
             .bit(h264!(_bitfield_1), 6, true)
             .bit(h264!(_bitfield_1), 5, true)
             .bit(h264!(_bitfield_1), 17, true)
-            .put(
-                offset_of!(NV_ENC_CONFIG, rcParams.averageBitRate),
-                2_000_000,
-            )
+            .put(offset_of!(NV_ENC_CONFIG, rcParams.averageBitRate), 2_000_000)
             .put(h264!(sliceModeData), 3);
     };
     let (_, stream) = stream_of(2, |_| 0, all);
-    assert_eq!(
-        nal_types(&stream),
-        [9, 7, 8, 6, 5, 5, 5, 12, 9, 6, 1, 1, 1, 12]
-    );
+    assert_eq!(nal_types(&stream), [9, 7, 8, 6, 5, 5, 5, 12, 9, 6, 1, 1, 1, 12]);
     let path = process::scene_folder().join("all.h264");
     fs::write(&path, &stream).expect("a file");
     let wanted = [picture((64, 48), 0), picture((64, 48), 1)].concat();
-    assert!(
-        decode(&path) == wanted,
-        "slices, SEI and filler leave the samples alone"
-    );
+    assert!(decode(&path) == wanted, "slices, SEI and filler leave the samples alone");
 }
 
 #[test]
 fn picture_types_and_nal_units_follow_the_configuration() {
-    process::run("cadences", "cadences", &[])
-        .assert_passed()
-        .report
-        .assert_clean();
+    process::run("cadences", "cadences", &[]).assert_passed().report.assert_clean();
 }
 
 #[test]
@@ -302,9 +229,7 @@ fn reconfigured() {
     again.config.put(offset_of!(NV_ENC_CONFIG, gopLength), 9);
     assert_eq!(live.encoder.reconfigure(&again.init, false, false), 8);
     again.config.put(offset_of!(NV_ENC_CONFIG, gopLength), 5);
-    again
-        .init
-        .put(offset_of!(NV_ENC_INITIALIZE_PARAMS, encodeWidth), 128);
+    again.init.put(offset_of!(NV_ENC_INITIALIZE_PARAMS, encodeWidth), 128);
     assert_eq!(live.encoder.reconfigure(&again.init, false, false), 8);
     assert_eq!(kinds, [3, 0, 0, 3]);
     live.end();
@@ -331,11 +256,7 @@ fn late_copies() {
     let (stream, _) = live.push(&picture(size, 0), 0).expect("a picture");
     let path = process::scene_folder().join("stream.h264");
     fs::write(&path, &stream).expect("a file");
-    assert_eq!(
-        decode(&path) == picture(size, 0),
-        told,
-        "whoever does not wait sees old pixels"
-    );
+    assert_eq!(decode(&path) == picture(size, 0), told, "whoever does not wait sees old pixels");
     assert_eq!(cuda::cuStreamDestroy_v2(live.stream), 0);
     live.end();
 }
@@ -343,14 +264,8 @@ fn late_copies() {
 #[test]
 fn a_copy_that_nobody_waits_for_comes_late() {
     let late = ("MB_SIM_ASYNC", "late");
-    process::run("late_copies", "late", &[late])
-        .assert_passed()
-        .report
-        .assert_clean();
-    process::run("late_copies", "told", &[late, ("SCENE_TELL", "1")])
-        .assert_passed()
-        .report
-        .assert_clean();
+    process::run("late_copies", "late", &[late]).assert_passed().report.assert_clean();
+    process::run("late_copies", "told", &[late, ("SCENE_TELL", "1")]).assert_passed().report.assert_clean();
 }
 
 #[test]
@@ -366,11 +281,7 @@ fn without_pixels() {
     }
     let taken = begun.elapsed();
     live.end();
-    assert!(
-        stream.len() < 30_000 && taken.as_millis() < 200,
-        "{} bytes, {taken:?}",
-        stream.len()
-    );
+    assert!(stream.len() < 30_000 && taken.as_millis() < 200, "{} bytes, {taken:?}", stream.len());
     let path = process::scene_folder().join("stream.h264");
     fs::write(&path, &stream).expect("a file");
     let decoded = decode(&path);

@@ -9,10 +9,7 @@ use nvidia_video_codec_sdk::sys::nvEncodeAPI as sdk;
 use rig::live::{Live, picture};
 use rig::nvenc::{Encoder, Settings, create_instance};
 use rig::{cuda, process};
-use sdk::{
-    NV_ENC_CONFIG, NV_ENC_INITIALIZE_PARAMS, NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS,
-    NV_ENC_PIC_PARAMS,
-};
+use sdk::{NV_ENC_CONFIG, NV_ENC_INITIALIZE_PARAMS, NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS, NV_ENC_PIC_PARAMS};
 use std::mem::offset_of;
 
 const SIZE: (u32, u32) = (64, 48);
@@ -27,10 +24,7 @@ fn opening() {
     macro_rules! open {
         ($field:ident = $wrong:expr) => {{
             let mut wrong = Encoder::open_params(context);
-            wrong.put(
-                offset_of!(NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS, $field),
-                $wrong,
-            );
+            wrong.put(offset_of!(NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS, $field), $wrong);
             encoder.open_with(&wrong)
         }};
     }
@@ -38,27 +32,16 @@ fn opening() {
     assert_eq!(open!(apiVersion = 13), 15);
     assert_eq!(open!(deviceType = 2), 12, "an OpenGL device");
     assert_eq!(encoder.open_with(&Encoder::open_params(0)), 6);
-    assert_eq!(
-        encoder.open_with(&Encoder::open_params(0x1234)),
-        4,
-        "not a context"
-    );
+    assert_eq!(encoder.open_with(&Encoder::open_params(0x1234)), 4, "not a context");
     assert_eq!(encoder.handle, 0);
     assert_eq!(encoder.guid_count(), (6, 0), "no session");
     encoder.handle = 0x4321;
     assert_eq!(encoder.guid_count(), (3, 0), "no such session");
-    assert_eq!(
-        encoder.open_with(params.put(0, sdk::NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS_VER)),
-        0
-    );
+    assert_eq!(encoder.open_with(params.put(0, sdk::NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS_VER)), 0);
     assert_eq!(encoder.guid_count(), (0, 1));
     assert_eq!(encoder.caps(999).0, 8);
     assert_eq!(encoder.old_preset_config(), 8, "drivers from 591 on");
-    assert_eq!(
-        encoder.preset_config(0).0,
-        15,
-        "the inner version counts too"
-    );
+    assert_eq!(encoder.preset_config(0).0, 15, "the inner version counts too");
     assert_eq!(encoder.create_bitstream().0, 11, "before initialize");
     assert_eq!(encoder.register(context, 1, SIZE, 64).0, 11);
     assert_eq!(encoder.map(1).0, 11);
@@ -72,13 +55,7 @@ fn opening() {
 #[test]
 fn nothing_goes_before_a_session_is_open_and_initialized() {
     let ended = process::run("opening", "opening", &[]);
-    assert!(
-        ended
-            .assert_passed()
-            .report
-            .count("violation.NvEncOpenEncodeSessionEx.struct-version")
-            == 1
-    );
+    assert!(ended.assert_passed().report.count("violation.NvEncOpenEncodeSessionEx.struct-version") == 1);
 }
 
 #[test]
@@ -130,8 +107,7 @@ fn initializing() {
     assert_eq!(encoder.sequence_params(8).0, 14, "a buffer too small");
     let (status, sets) = encoder.sequence_params(256);
     assert_eq!((status, &sets[..5]), (0, &[0, 0, 0, 1, 0x67][..]));
-    good.init
-        .put(offset_of!(NV_ENC_INITIALIZE_PARAMS, enablePTD), 0);
+    good.init.put(offset_of!(NV_ENC_INITIALIZE_PARAMS, enablePTD), 0);
     assert_eq!(encoder.reconfigure(&good.init, false, false), 8);
     assert_eq!(encoder.destroy(), 0);
 }
@@ -148,61 +124,22 @@ fn registering() {
     let encoder = &live.encoder;
     let mut memory = 0;
     assert_eq!(cuda::cuMemAlloc_v2(&mut memory, 64 * 72), 0);
-    assert_eq!(
-        encoder.register(memory, 1, SIZE, 66).0,
-        8,
-        "pitch not a multiple of 4"
-    );
-    assert_eq!(
-        encoder.register(memory, 1, SIZE, 60).0,
-        8,
-        "pitch below width"
-    );
-    assert_eq!(
-        encoder.register(memory, 1, (64, 32), 64).0,
-        8,
-        "smaller than the picture"
-    );
-    assert_eq!(
-        encoder.register(memory, 1, SIZE, 68).0,
-        23,
-        "beyond the allocation"
-    );
-    assert_eq!(
-        encoder.register(memory + (1 << 40), 1, SIZE, 64).0,
-        23,
-        "no device memory"
-    );
+    assert_eq!(encoder.register(memory, 1, SIZE, 66).0, 8, "pitch not a multiple of 4");
+    assert_eq!(encoder.register(memory, 1, SIZE, 60).0, 8, "pitch below width");
+    assert_eq!(encoder.register(memory, 1, (64, 32), 64).0, 8, "smaller than the picture");
+    assert_eq!(encoder.register(memory, 1, SIZE, 68).0, 23, "beyond the allocation");
+    assert_eq!(encoder.register(memory + (1 << 40), 1, SIZE, 64).0, 23, "no device memory");
     assert_eq!(encoder.register(0, 1, SIZE, 64).0, 6);
-    assert_eq!(
-        encoder.register(memory, 3, SIZE, 64).0,
-        12,
-        "an OpenGL texture"
-    );
-    assert_eq!(
-        encoder.register(memory, 9, SIZE, 64).0,
-        12,
-        "a number that is no type"
-    );
-    assert_eq!(
-        encoder.register(live.input, 1, SIZE, live.pitch as u32).0,
-        23,
-        "registered twice"
-    );
+    assert_eq!(encoder.register(memory, 3, SIZE, 64).0, 12, "an OpenGL texture");
+    assert_eq!(encoder.register(memory, 9, SIZE, 64).0, 12, "a number that is no type");
+    assert_eq!(encoder.register(live.input, 1, SIZE, live.pitch as u32).0, 23, "registered twice");
     let (status, registered) = encoder.register(memory, 1, SIZE, 64);
     assert_eq!(status, 0);
     assert_eq!(encoder.unregister(registered), 0);
     assert_eq!(encoder.unregister(registered), 24);
 
     let mut array = 0;
-    let mut plain = cuda::ArrayDescriptor {
-        width: 64,
-        height: 72,
-        depth: 0,
-        format: 1,
-        channels: 1,
-        flags: 0,
-    };
+    let mut plain = cuda::ArrayDescriptor { width: 64, height: 72, depth: 0, format: 1, channels: 1, flags: 0 };
     for (flags, height, expected) in [(0, 72, 23), (2, 71, 23), (2, 72, 0)] {
         (plain.flags, plain.height) = (flags, height);
         assert_eq!(cuda::cuArray3DCreate_v2(&mut array, &plain), 0);
@@ -213,11 +150,7 @@ fn registering() {
         }
         assert_eq!(cuda::cuArrayDestroy(array), 0);
     }
-    assert_eq!(
-        encoder.register(memory, 2, SIZE, 64).0,
-        23,
-        "memory is no array"
-    );
+    assert_eq!(encoder.register(memory, 2, SIZE, 64).0, 23, "memory is no array");
     assert_eq!(cuda::cuMemFree_v2(memory), 0);
     live.end();
 }
@@ -234,16 +167,8 @@ fn encoding() {
     let encoder = &live.encoder;
     live.draw(&picture(SIZE, 0));
     live.copy();
-    assert_eq!(
-        encoder.encode(&Encoder::picture(SIZE, 0, live.buffer, 0)),
-        25,
-        "no input"
-    );
-    assert_eq!(
-        encoder.encode(&Encoder::picture(SIZE, live.registered, live.buffer, 0)),
-        25,
-        "not mapped"
-    );
+    assert_eq!(encoder.encode(&Encoder::picture(SIZE, 0, live.buffer, 0)), 25, "no input");
+    assert_eq!(encoder.encode(&Encoder::picture(SIZE, live.registered, live.buffer, 0)), 25, "not mapped");
     assert_eq!(encoder.lock(live.buffer).0, 9, "lock before encode");
     assert_eq!(encoder.unlock(live.buffer), 9, "unlock before lock");
     assert_eq!(encoder.map(live.registered + 8).0, 24);
@@ -251,11 +176,7 @@ fn encoding() {
     let (status, mapped) = encoder.map(live.registered);
     assert_eq!(status, 0);
     assert_eq!(encoder.map(live.registered).0, 16, "mapped twice");
-    assert_eq!(
-        encoder.unregister(live.registered),
-        9,
-        "unregistered while mapped"
-    );
+    assert_eq!(encoder.unregister(live.registered), 9, "unregistered while mapped");
     let wrong = |field: usize, value: u32| {
         let mut wrong = Encoder::picture(SIZE, mapped, live.buffer, 0);
         wrong.put(field, value);
@@ -265,47 +186,20 @@ fn encoding() {
     assert_eq!(wrong(offset_of!(NV_ENC_PIC_PARAMS, inputWidth), 66), 8);
     assert_eq!(wrong(offset_of!(NV_ENC_PIC_PARAMS, bufferFmt), 0x100), 8);
     assert_eq!(wrong(offset_of!(NV_ENC_PIC_PARAMS, pictureStruct), 0), 8);
-    assert_eq!(
-        encoder.encode(&Encoder::picture(SIZE, mapped, 77, 0)),
-        8,
-        "no such buffer"
-    );
-    assert_eq!(
-        encoder.encode(&Encoder::picture(SIZE, mapped, live.buffer, 8)),
-        8,
-        "EOS with an input"
-    );
-    assert_eq!(
-        encoder.encode(&Encoder::picture(SIZE, mapped, live.buffer, 0)),
-        0
-    );
-    assert_eq!(
-        encoder.encode(&Encoder::picture(SIZE, mapped, live.buffer, 0)),
-        9,
-        "output not fetched"
-    );
+    assert_eq!(encoder.encode(&Encoder::picture(SIZE, mapped, 77, 0)), 8, "no such buffer");
+    assert_eq!(encoder.encode(&Encoder::picture(SIZE, mapped, live.buffer, 8)), 8, "EOS with an input");
+    assert_eq!(encoder.encode(&Encoder::picture(SIZE, mapped, live.buffer, 0)), 0);
+    assert_eq!(encoder.encode(&Encoder::picture(SIZE, mapped, live.buffer, 0)), 9, "output not fetched");
     assert_eq!(encoder.lock(live.buffer + 8).0, 8);
     assert_eq!(encoder.lock(live.buffer).0, 0);
     assert_eq!(encoder.lock(live.buffer).0, 13, "locked twice");
     assert!(encoder.last_error().starts_with("NvEncLockBitstream"));
-    assert_eq!(
-        encoder.encode(&Encoder::picture(SIZE, mapped, live.buffer, 0)),
-        9,
-        "output locked"
-    );
-    assert_eq!(
-        encoder.destroy_bitstream(live.buffer),
-        9,
-        "destroyed while locked"
-    );
+    assert_eq!(encoder.encode(&Encoder::picture(SIZE, mapped, live.buffer, 0)), 9, "output locked");
+    assert_eq!(encoder.destroy_bitstream(live.buffer), 9, "destroyed while locked");
     assert_eq!(encoder.unlock(live.buffer), 0);
     assert_eq!(encoder.unmap(mapped), 0);
     assert_eq!(encoder.encode(&Encoder::picture(SIZE, 0, 0, 8)), 0, "EOS");
-    assert_eq!(
-        live.encode(0).expect("a picture").1,
-        3,
-        "after EOS begins anew"
-    );
+    assert_eq!(live.encode(0).expect("a picture").1, 3, "after EOS begins anew");
     live.end();
 }
 
@@ -318,9 +212,7 @@ fn a_picture_needs_its_input_mapped_and_its_output_fetched() {
 #[ignore = "a scene"]
 fn types_given() {
     let live = Live::start(SIZE, false, |settings| {
-        settings
-            .init
-            .put(offset_of!(NV_ENC_INITIALIZE_PARAMS, enablePTD), 0);
+        settings.init.put(offset_of!(NV_ENC_INITIALIZE_PARAMS, enablePTD), 0);
     });
     let coded = |kind: u32, flags: u32| {
         let (_, mapped) = live.encoder.map(live.registered);
@@ -339,19 +231,8 @@ fn types_given() {
     };
     live.draw(&picture(SIZE, 0));
     live.copy();
-    let kinds = [
-        coded(0, 0),
-        coded(0, 0),
-        coded(3, 0),
-        coded(2, 0),
-        coded(1, 0),
-        coded(0, 2),
-    ];
-    assert_eq!(
-        kinds,
-        [Ok(3), Ok(0), Ok(3), Ok(2), Err(12), Err(8)],
-        "FORCEIDR only with PTD"
-    );
+    let kinds = [coded(0, 0), coded(0, 0), coded(3, 0), coded(2, 0), coded(1, 0), coded(0, 2)];
+    assert_eq!(kinds, [Ok(3), Ok(0), Ok(3), Ok(2), Err(12), Err(8)], "FORCEIDR only with PTD");
     live.end();
 }
 

@@ -15,10 +15,7 @@ pub struct Params<T> {
 
 impl<T> Params<T> {
     pub fn new(version: u32) -> Params<T> {
-        let mut params = Params {
-            words: vec![0; size_of::<T>().div_ceil(8)],
-            kind: PhantomData,
-        };
+        let mut params = Params { words: vec![0; size_of::<T>().div_ceil(8)], kind: PhantomData };
         params.put(0, version);
         params
     }
@@ -46,10 +43,7 @@ impl<T> Params<T> {
     pub fn put_guid(&mut self, offset: usize, guid: GUID) -> &mut Params<T> {
         let [a, b, c, d, e, f, g, h] = guid.Data4;
         self.put(offset, guid.Data1);
-        self.put(
-            offset + 4,
-            u32::from(guid.Data3) << 16 | u32::from(guid.Data2),
-        );
+        self.put(offset + 4, u32::from(guid.Data3) << 16 | u32::from(guid.Data2));
         self.put(offset + 8, u32::from_le_bytes([a, b, c, d]));
         self.put(offset + 12, u32::from_le_bytes([e, f, g, h]))
     }
@@ -77,10 +71,7 @@ pub fn max_supported_version() -> (u32, u32) {
     // SAFETY: the type is the signature that nvEncodeAPI.h gives for the name.
     let function = unsafe { library().get::<Function>(b"NvEncodeAPIGetMaxSupportedVersion\0") };
     // SAFETY: the reference is valid for the write.
-    (
-        unsafe { function.expect("the export")(&mut version) },
-        version,
-    )
+    (unsafe { function.expect("the export")(&mut version) }, version)
 }
 
 /// The status of `NvEncodeAPICreateInstance`, and the list it filled.
@@ -90,10 +81,7 @@ pub fn create_instance(version: u32) -> (u32, Params<NV_ENCODE_API_FUNCTION_LIST
     // SAFETY: the type is the signature that nvEncodeAPI.h gives for the name, for a list by address.
     let function = unsafe { library().get::<Function>(b"NvEncodeAPICreateInstance\0") };
     // SAFETY: the list is a whole one, and stays in its Vec.
-    (
-        unsafe { function.expect("the export")(list.address()) },
-        list,
-    )
+    (unsafe { function.expect("the export")(list.address()) }, list)
 }
 
 /// One open session, or what came in place of one.
@@ -133,18 +121,9 @@ impl Encoder {
     pub fn open_params(context: usize) -> Params<NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS> {
         let mut params = Params::new(NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS_VER);
         params
-            .put(
-                offset_of!(NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS, deviceType),
-                1,
-            )
-            .put(
-                offset_of!(NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS, apiVersion),
-                NVENCAPI_VERSION,
-            )
-            .put_pointer(
-                offset_of!(NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS, device),
-                context,
-            );
+            .put(offset_of!(NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS, deviceType), 1)
+            .put(offset_of!(NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS, apiVersion), NVENCAPI_VERSION)
+            .put_pointer(offset_of!(NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS, device), context);
         params
     }
 
@@ -173,10 +152,7 @@ impl Encoder {
 
     pub fn guid_count(&self) -> (u32, u32) {
         let mut count = 0;
-        (
-            call!(self, nvEncGetEncodeGUIDCount(&mut count => &mut u32)),
-            count,
-        )
+        (call!(self, nvEncGetEncodeGUIDCount(&mut count => &mut u32)), count)
     }
 
     pub fn old_preset_config(&self) -> u32 {
@@ -194,9 +170,7 @@ impl Encoder {
         ));
         let mut config = Params::<NV_ENC_CONFIG>::new(0);
         let words = config.words.len();
-        config
-            .words
-            .copy_from_slice(&params.words[start / 8..start / 8 + words]);
+        config.words.copy_from_slice(&params.words[start / 8..start / 8 + words]);
         (status, config)
     }
 
@@ -205,12 +179,7 @@ impl Encoder {
     }
 
     /// Reconfigures to `init`, with `resetEncoder` and `forceIDR`.
-    pub fn reconfigure(
-        &self,
-        init: &Params<NV_ENC_INITIALIZE_PARAMS>,
-        reset: bool,
-        idr: bool,
-    ) -> u32 {
+    pub fn reconfigure(&self, init: &Params<NV_ENC_INITIALIZE_PARAMS>, reset: bool, idr: bool) -> u32 {
         let mut params = Params::<NV_ENC_RECONFIGURE_PARAMS>::new(NV_ENC_RECONFIGURE_PARAMS_VER);
         let start = offset_of!(NV_ENC_RECONFIGURE_PARAMS, reInitEncodeParams) / 8;
         params.words[start..start + init.words.len()].copy_from_slice(&init.words);
@@ -220,26 +189,16 @@ impl Encoder {
     }
 
     pub fn create_bitstream(&self) -> (u32, usize) {
-        let params =
-            Params::<NV_ENC_CREATE_BITSTREAM_BUFFER>::new(NV_ENC_CREATE_BITSTREAM_BUFFER_VER);
+        let params = Params::<NV_ENC_CREATE_BITSTREAM_BUFFER>::new(NV_ENC_CREATE_BITSTREAM_BUFFER_VER);
         let status = call!(self, nvEncCreateBitstreamBuffer(params.address() => usize));
-        (
-            status,
-            params.pointer(offset_of!(NV_ENC_CREATE_BITSTREAM_BUFFER, bitstreamBuffer)),
-        )
+        (status, params.pointer(offset_of!(NV_ENC_CREATE_BITSTREAM_BUFFER, bitstreamBuffer)))
     }
 
     pub fn destroy_bitstream(&self, buffer: usize) -> u32 {
         call!(self, nvEncDestroyBitstreamBuffer(buffer => usize))
     }
 
-    pub fn register(
-        &self,
-        resource: usize,
-        kind: u32,
-        size: (u32, u32),
-        pitch: u32,
-    ) -> (u32, usize) {
+    pub fn register(&self, resource: usize, kind: u32, size: (u32, u32), pitch: u32) -> (u32, usize) {
         let mut params = Params::<NV_ENC_REGISTER_RESOURCE>::new(NV_ENC_REGISTER_RESOURCE_VER);
         params
             .put(offset_of!(NV_ENC_REGISTER_RESOURCE, resourceType), kind)
@@ -247,15 +206,9 @@ impl Encoder {
             .put(offset_of!(NV_ENC_REGISTER_RESOURCE, height), size.1)
             .put(offset_of!(NV_ENC_REGISTER_RESOURCE, pitch), pitch)
             .put(offset_of!(NV_ENC_REGISTER_RESOURCE, bufferFormat), 1)
-            .put_pointer(
-                offset_of!(NV_ENC_REGISTER_RESOURCE, resourceToRegister),
-                resource,
-            );
+            .put_pointer(offset_of!(NV_ENC_REGISTER_RESOURCE, resourceToRegister), resource);
         let status = call!(self, nvEncRegisterResource(params.address() => usize));
-        (
-            status,
-            params.pointer(offset_of!(NV_ENC_REGISTER_RESOURCE, registeredResource)),
-        )
+        (status, params.pointer(offset_of!(NV_ENC_REGISTER_RESOURCE, registeredResource)))
     }
 
     pub fn unregister(&self, resource: usize) -> u32 {
@@ -264,27 +217,16 @@ impl Encoder {
 
     pub fn map(&self, resource: usize) -> (u32, usize) {
         let mut params = Params::<NV_ENC_MAP_INPUT_RESOURCE>::new(NV_ENC_MAP_INPUT_RESOURCE_VER);
-        params.put_pointer(
-            offset_of!(NV_ENC_MAP_INPUT_RESOURCE, registeredResource),
-            resource,
-        );
+        params.put_pointer(offset_of!(NV_ENC_MAP_INPUT_RESOURCE, registeredResource), resource);
         let status = call!(self, nvEncMapInputResource(params.address() => usize));
-        (
-            status,
-            params.pointer(offset_of!(NV_ENC_MAP_INPUT_RESOURCE, mappedResource)),
-        )
+        (status, params.pointer(offset_of!(NV_ENC_MAP_INPUT_RESOURCE, mappedResource)))
     }
 
     pub fn unmap(&self, mapped: usize) -> u32 {
         call!(self, nvEncUnmapInputResource(mapped => usize))
     }
 
-    pub fn picture(
-        size: (u32, u32),
-        mapped: usize,
-        buffer: usize,
-        flags: u32,
-    ) -> Params<NV_ENC_PIC_PARAMS> {
+    pub fn picture(size: (u32, u32), mapped: usize, buffer: usize, flags: u32) -> Params<NV_ENC_PIC_PARAMS> {
         let mut params = Params::<NV_ENC_PIC_PARAMS>::new(NV_ENC_PIC_PARAMS_VER);
         params
             .put(offset_of!(NV_ENC_PIC_PARAMS, inputWidth), size.0)
@@ -309,16 +251,11 @@ impl Encoder {
         if status != 0 {
             return (status, Vec::new(), 0);
         }
-        let start =
-            params.pointer(offset_of!(NV_ENC_LOCK_BITSTREAM, bitstreamBufferPtr)) as *const u8;
+        let start = params.pointer(offset_of!(NV_ENC_LOCK_BITSTREAM, bitstreamBufferPtr)) as *const u8;
         let bytes = params.get(offset_of!(NV_ENC_LOCK_BITSTREAM, bitstreamSizeInBytes)) as usize;
         // SAFETY: a locked bitstream is readable until it is unlocked, which has not happened.
         let stream = unsafe { std::slice::from_raw_parts(start, bytes) }.to_vec();
-        (
-            0,
-            stream,
-            params.get(offset_of!(NV_ENC_LOCK_BITSTREAM, pictureType)),
-        )
+        (0, stream, params.get(offset_of!(NV_ENC_LOCK_BITSTREAM, pictureType)))
     }
 
     pub fn unlock(&self, buffer: usize) -> u32 {
@@ -328,21 +265,11 @@ impl Encoder {
     pub fn sequence_params(&self, room: usize) -> (u32, Vec<u8>) {
         let mut buffer = vec![0_u8; room];
         let mut size = 0_u32;
-        let mut params =
-            Params::<NV_ENC_SEQUENCE_PARAM_PAYLOAD>::new(NV_ENC_SEQUENCE_PARAM_PAYLOAD_VER);
+        let mut params = Params::<NV_ENC_SEQUENCE_PARAM_PAYLOAD>::new(NV_ENC_SEQUENCE_PARAM_PAYLOAD_VER);
         params
-            .put(
-                offset_of!(NV_ENC_SEQUENCE_PARAM_PAYLOAD, inBufferSize),
-                room as u32,
-            )
-            .put_pointer(
-                offset_of!(NV_ENC_SEQUENCE_PARAM_PAYLOAD, spsppsBuffer),
-                buffer.as_mut_ptr() as usize,
-            )
-            .put_pointer(
-                offset_of!(NV_ENC_SEQUENCE_PARAM_PAYLOAD, outSPSPPSPayloadSize),
-                (&raw mut size) as usize,
-            );
+            .put(offset_of!(NV_ENC_SEQUENCE_PARAM_PAYLOAD, inBufferSize), room as u32)
+            .put_pointer(offset_of!(NV_ENC_SEQUENCE_PARAM_PAYLOAD, spsppsBuffer), buffer.as_mut_ptr() as usize)
+            .put_pointer(offset_of!(NV_ENC_SEQUENCE_PARAM_PAYLOAD, outSPSPPSPayloadSize), (&raw mut size) as usize);
         let status = call!(self, nvEncGetSequenceParams(params.address() => usize));
         buffer.truncate(size as usize);
         (status, buffer)
@@ -353,10 +280,7 @@ impl Encoder {
     }
 
     pub fn last_error(&self) -> String {
-        let address = self.list.pointer(offset_of!(
-            NV_ENCODE_API_FUNCTION_LIST,
-            nvEncGetLastErrorString
-        ));
+        let address = self.list.pointer(offset_of!(NV_ENCODE_API_FUNCTION_LIST, nvEncGetLastErrorString));
         type Function = unsafe extern "C" fn(usize) -> *const std::ffi::c_char;
         // SAFETY: the slot's signature, as nvEncodeAPI.h gives it.
         let function = unsafe { std::mem::transmute::<usize, Function>(address) };
@@ -385,10 +309,7 @@ impl Settings {
         }
         config
             .put(offset_of!(NV_ENC_CONFIG, gopLength), 5)
-            .put(
-                offset_of!(NV_ENC_CONFIG, rcParams.averageBitRate),
-                4_000_000,
-            )
+            .put(offset_of!(NV_ENC_CONFIG, rcParams.averageBitRate), 4_000_000)
             .put(h264!(idrPeriod), 5)
             .bit(h264!(_bitfield_1), 12, true) // repeatSPSPPS
             .put(h264!(h264VUIParameters.videoSignalTypePresentFlag), 1)
@@ -402,10 +323,7 @@ impl Settings {
             .put(h264!(h264VUIParameters.timingInfoPresentFlag), 1);
         let mut init = Params::<NV_ENC_INITIALIZE_PARAMS>::new(NV_ENC_INITIALIZE_PARAMS_VER);
         init.put_guid(offset_of!(NV_ENC_INITIALIZE_PARAMS, encodeGUID), H264)
-            .put_guid(
-                offset_of!(NV_ENC_INITIALIZE_PARAMS, presetGUID),
-                NV_ENC_PRESET_P4_GUID,
-            )
+            .put_guid(offset_of!(NV_ENC_INITIALIZE_PARAMS, presetGUID), NV_ENC_PRESET_P4_GUID)
             .put(offset_of!(NV_ENC_INITIALIZE_PARAMS, encodeWidth), size.0)
             .put(offset_of!(NV_ENC_INITIALIZE_PARAMS, encodeHeight), size.1)
             .put(offset_of!(NV_ENC_INITIALIZE_PARAMS, darWidth), size.0)
@@ -414,10 +332,7 @@ impl Settings {
             .put(offset_of!(NV_ENC_INITIALIZE_PARAMS, frameRateDen), 1)
             .put(offset_of!(NV_ENC_INITIALIZE_PARAMS, enablePTD), 1)
             .put(offset_of!(NV_ENC_INITIALIZE_PARAMS, tuningInfo), 2)
-            .put_pointer(
-                offset_of!(NV_ENC_INITIALIZE_PARAMS, encodeConfig),
-                config.address(),
-            );
+            .put_pointer(offset_of!(NV_ENC_INITIALIZE_PARAMS, encodeConfig), config.address());
         Settings { init, config }
     }
 }

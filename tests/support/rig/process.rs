@@ -33,10 +33,7 @@ impl Ended {
 pub fn folder(name: &str) -> PathBuf {
     let program = std::env::current_exe().expect("the test program has a path");
     let program = program.file_stem().expect("and a name").to_owned();
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
-        .join("scenes")
-        .join(program)
-        .join(name);
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scenes").join(program).join(name);
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).expect("the target folder can be written");
     folder
@@ -46,13 +43,7 @@ pub fn folder(name: &str) -> PathBuf {
 pub fn command(scene: &str, drivers: &Path, folder: &Path, settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("the test program has a path"));
     command
-        .args([
-            scene,
-            "--exact",
-            "--ignored",
-            "--nocapture",
-            "--test-threads=1",
-        ])
+        .args([scene, "--exact", "--ignored", "--nocapture", "--test-threads=1"])
         .env("LD_LIBRARY_PATH", sim::library_path(drivers))
         .env("EGL_PLATFORM", "surfaceless")
         .env("LIBGL_ALWAYS_SOFTWARE", "1")
@@ -74,16 +65,10 @@ pub fn run_with(scene: &str, name: &str, drivers: &Path, settings: &[(&str, &str
     let output = command(scene, drivers, &folder, settings).output();
     let output = output.expect("this program can be run again");
     let report = sim::Report::read(&folder.join("report.json"));
-    Ended {
-        output,
-        report,
-        folder,
-    }
+    Ended { output, report, folder }
 }
 
 /// In a scene: where to put what its parent wants to see.
 pub fn scene_folder() -> PathBuf {
-    std::env::var_os("SCENE_FOLDER")
-        .expect("a scene is started by its parent")
-        .into()
+    std::env::var_os("SCENE_FOLDER").expect("a scene is started by its parent").into()
 }

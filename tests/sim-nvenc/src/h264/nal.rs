@@ -21,9 +21,7 @@ const NEVER_FULL: &str = "a Vec takes everything";
 
 impl Payload {
     pub(crate) fn new(capacity: usize) -> Payload {
-        Payload {
-            bits: BitWriter::endian(Vec::with_capacity(capacity), BigEndian),
-        }
+        Payload { bits: BitWriter::endian(Vec::with_capacity(capacity), BigEndian) }
     }
 
     /// `u(count)`.
@@ -99,10 +97,7 @@ mod tests {
         // Table 9-2 and 9-3: ue 0 1 2 3 7 = 1 010 011 00100 0001000; se 1 -1 2 = 010 011 00100.
         let mut payload = Payload::new(8);
         payload.ue(0).ue(1).ue(2).ue(3).ue(7).se(1).se(-1).se(2);
-        assert_eq!(
-            payload.finish(),
-            [0b1010_0110, 0b0100_0001, 0b0000_1001, 0b1001_0010]
-        );
+        assert_eq!(payload.finish(), [0b1010_0110, 0b0100_0001, 0b0000_1001, 0b1001_0010]);
         let mut longest = Payload::new(8);
         longest.ue(u32::MAX);
         assert_eq!(longest.finish(), [0, 0, 0, 0, 0x80, 0, 0, 0, 0x40]);
@@ -117,9 +112,6 @@ mod tests {
         };
         assert_eq!(escaped(&[0, 0, 1]), [0, 0, 0, 1, 0x65, 0, 0, 3, 1]);
         assert_eq!(escaped(&[0; 5]), [0, 0, 0, 1, 0x65, 0, 0, 3, 0, 0, 3, 0]);
-        assert_eq!(
-            escaped(&[0, 0, 4, 0, 0, 3]),
-            [0, 0, 0, 1, 0x65, 0, 0, 4, 0, 0, 3, 3]
-        );
+        assert_eq!(escaped(&[0, 0, 4, 0, 0, 3]), [0, 0, 0, 1, 0x65, 0, 0, 4, 0, 0, 3, 3]);
     }
 }

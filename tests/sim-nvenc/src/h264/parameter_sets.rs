@@ -53,18 +53,13 @@ impl Level {
     }
 
     pub(crate) fn lowest(&self) -> u8 {
-        LEVELS
-            .iter()
-            .find(|level| self.within(level))
-            .map_or(62, |level| level.0)
+        LEVELS.iter().find(|level| self.within(level)).map_or(62, |level| level.0)
     }
 
     /// Whether a level exists and allows all that; 1b (9) counts as 1.
     pub(crate) fn fits(&self, level_idc: u32) -> bool {
         let level_idc = if level_idc == 9 { 10 } else { level_idc };
-        LEVELS
-            .iter()
-            .any(|level| u32::from(level.0) == level_idc && self.within(level))
+        LEVELS.iter().any(|level| u32::from(level.0) == level_idc && self.within(level))
     }
 }
 
@@ -124,9 +119,7 @@ fn vui(sps: &mut Payload, config: &Config) {
     }
     sps.flag(vui.video_signal.is_some());
     if let Some(signal) = vui.video_signal {
-        sps.u(3, signal.format)
-            .flag(signal.full_range)
-            .flag(signal.colours.is_some());
+        sps.u(3, signal.format).flag(signal.full_range).flag(signal.colours.is_some());
         for code in signal.colours.into_iter().flatten() {
             sps.u(8, code);
         }
@@ -137,9 +130,7 @@ fn vui(sps: &mut Payload, config: &Config) {
     }
     sps.flag(vui.timing.is_some());
     if let Some((units, scale)) = vui.timing {
-        sps.u(32, units)
-            .u(32, scale)
-            .flag(!config.variable_frame_rate);
+        sps.u(32, units).u(32, scale).flag(!config.variable_frame_rate);
     }
     // No HRD of either kind, and no pic_struct in a timing SEI.
     sps.flag(false).flag(false).flag(false);
@@ -164,20 +155,12 @@ fn sample_aspect(config: &Config) -> Option<(u32, u32)> {
     let wide = u64::from(width) * u64::from(config.height);
     let high = u64::from(height) * u64::from(config.width);
     let divisor = greatest_common_divisor(wide, high);
-    let fit = |value: u64| {
-        u32::try_from(value / divisor)
-            .ok()
-            .filter(|value| *value < 1 << 16)
-    };
+    let fit = |value: u64| u32::try_from(value / divisor).ok().filter(|value| *value < 1 << 16);
     Some((fit(wide)?, fit(high)?))
 }
 
 fn greatest_common_divisor(one: u64, other: u64) -> u64 {
-    if other == 0 {
-        one
-    } else {
-        greatest_common_divisor(other, one % other)
-    }
+    if other == 0 { one } else { greatest_common_divisor(other, one % other) }
 }
 
 /// The payload of the PPS (7.3.2.2).
@@ -207,13 +190,7 @@ mod tests {
 
     fn lowest(width: u32, height: u32, rate: u32, bit_rate: u32) -> u8 {
         let macroblocks = width.div_ceil(16) * height.div_ceil(16);
-        Level {
-            macroblocks,
-            frame_rate: (rate, 1),
-            bit_rate,
-            high: true,
-        }
-        .lowest()
+        Level { macroblocks, frame_rate: (rate, 1), bit_rate, high: true }.lowest()
     }
 
     #[test]
@@ -228,12 +205,7 @@ mod tests {
 
     #[test]
     fn a_level_that_is_too_low_does_not_fit() {
-        let wanted = Level {
-            macroblocks: 8160,
-            frame_rate: (30, 1),
-            bit_rate: 0,
-            high: false,
-        };
+        let wanted = Level { macroblocks: 8160, frame_rate: (30, 1), bit_rate: 0, high: false };
         assert!(wanted.fits(40) && wanted.fits(51));
         assert!(!wanted.fits(31) && !wanted.fits(43));
     }

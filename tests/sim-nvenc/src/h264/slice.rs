@@ -44,12 +44,7 @@ pub(crate) struct Coded {
 }
 
 /// Appends all slices of a picture.
-pub(crate) fn append(
-    stream: &mut Vec<u8>,
-    config: &Config,
-    header: Header,
-    content: &Content<'_>,
-) -> Coded {
+pub(crate) fn append(stream: &mut Vec<u8>, config: &Config, header: Header, content: &Content<'_>) -> Coded {
     let total = config.macroblocks() as usize;
     let per_slice = match config.slices {
         Slices::Macroblocks(number) => number,
@@ -77,9 +72,7 @@ fn slice(
     coded: &mut Coded,
 ) -> Vec<u8> {
     let mut slice = Payload::new(match content {
-        Content::Picture { .. } if header.kind != PictureType::P => {
-            macroblocks.len() * (PCM_BYTES + 2) + 64
-        }
+        Content::Picture { .. } if header.kind != PictureType::P => macroblocks.len() * (PCM_BYTES + 2) + 64,
         _ => 4096,
     });
     let is_p = header.kind == PictureType::P;
@@ -87,10 +80,7 @@ fn slice(
         .ue(macroblocks.start as u32)
         .ue(if is_p { 5 } else { 7 }) // all slices of the picture are of this type
         .ue(config.pps_id)
-        .u(
-            FRAME_NUM_BITS,
-            header.frame_num & ((1 << FRAME_NUM_BITS) - 1),
-        );
+        .u(FRAME_NUM_BITS, header.frame_num & ((1 << FRAME_NUM_BITS) - 1));
     if is_p {
         // The PPS's number of references, in their initial order.
         slice.flag(false).flag(false);

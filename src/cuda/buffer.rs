@@ -1,0 +1,75 @@
+//! Memory on the GPU for a picture.
+
+use super::driver::{CudaContext, check};
+use crate::error::Error;
+use cudarc::driver::sys;
+
+/// Rows of bytes in GPU memory, `pitch` bytes apart.
+#[derive(Debug)]
+pub struct PitchedBuffer {
+    address: sys::CUdeviceptr,
+    pitch: usize,
+    width: usize,
+    rows: usize,
+    // Keeps the context alive until the memory is freed.
+    _context: CudaContext,
+}
+
+impl PitchedBuffer {
+    /// Room for `rows` rows of `width` bytes. The driver chooses the pitch.
+    ///
+    /// # Errors
+    /// The GPU is out of memory.
+    pub fn new(context: &CudaContext, width: usize, rows: usize) -> Result<Self, Error> {
+        let (mut address, mut pitch) = (0, 0);
+        // Not stream-ordered memory: NVENC must not be given that.
+        // SAFETY: `context` is current on this thread, both results are written by the call, and 16 is a legal element
+        // size.
+        let status = unsafe { sys::cuMemAllocPitch_v2(&mut address, &mut pitch, width, rows, 16) };
+        check("cuMemAllocPitch", status)?;
+        Ok(Self { address, pitch, width, rows, _context: context.clone() })
+    }
+
+    /// Bytes from one row to the next.
+    pub fn pitch(&self) -> usize {
+        self.pitch
+    }
+
+    pub(crate) fn address(&self) -> sys::CUdeviceptr {
+        self.address
+    }
+
+    /// Copies `rows` rows of `width` bytes from a GL image to this buffer, from row `first` on. The copy runs on the
+    /// default stream, which NVENC waits for.
+    pub(super) fn copy_from(&self, array: sys::CUarray, width: usize, rows: usize, first: usize) -> Result<(), Error> {
+        assert!(width <= self.width && first + rows <= self.rows, "a copy inside the buffer");
+        let copy = sys::CUDA_MEMCPY2D_st {
+            srcXInBytes: 0,
+            srcY: 0,
+            srcMemoryType: sys::CUmemorytype::CU_MEMORYTYPE_ARRAY,
+            srcHost: std::ptr::null(),
+            srcDevice: 0,
+            srcArray: array,
+            srcPitch: 0,
+            dstXInBytes: 0,
+            dstY: first,
+            dstMemoryType: sys::CUmemorytype::CU_MEMORYTYPE_DEVICE,
+            dstHost: std::ptr::null_mut(),
+            dstDevice: self.address,
+            dstArray: std::ptr::null_mut(),
+            dstPitch: self.pitch,
+            WidthInBytes: width,
+            Height: rows,
+        };
+        // SAFETY: the destination lies inside this buffer as asserted; the driver checks the array's bounds, and the
+        // caller holds it mapped.
+        check("cuMemcpy2D", unsafe { sys::cuMemcpy2D_v2(&copy) })
+    }
+}
+
+impl Drop for PitchedBuffer {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `new`, freed only here. After the device is lost this fails, and nothing is left to free.
+        let _ = unsafe { sys::cuMemFree_v2(self.address) };
+    }
+}

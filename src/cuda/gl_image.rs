@@ -1,0 +1,111 @@
+//! GL textures as CUDA sees them. The only file that knows both.
+
+use super::buffer::PitchedBuffer;
+use super::driver::{CudaContext, check, failed};
+use crate::error::Error;
+use crate::gl::Plane;
+use cudarc::driver::sys;
+
+/// `GL_TEXTURE_2D`.
+const TEXTURE_2D: u32 = 0x0DE1;
+/// `CU_GRAPHICS_REGISTER_FLAGS_READ_ONLY`.
+const READ_ONLY: u32 = 1;
+
+/// Textures that CUDA reads: registered once, mapped for each picture.
+#[derive(Debug)]
+pub struct GlImages<const N: usize> {
+    resources: [sys::CUgraphicsResource; N],
+    registered: usize,
+    context: CudaContext,
+}
+
+/// Textures between map and unmap. GL must not touch them meanwhile, which the borrow of the planes ensures.
+#[derive(Debug)]
+pub struct Mapped<'a, const N: usize> {
+    images: &'a mut GlImages<N>,
+    planes: &'a [Plane; N],
+}
+
+impl<const N: usize> GlImages<N> {
+    /// Registers `planes` for reading.
+    ///
+    /// # Errors
+    /// The driver refuses a texture.
+    pub fn register(context: &CudaContext, planes: &[Plane; N]) -> Result<Self, Error> {
+        let mut this = Self { resources: [std::ptr::null_mut(); N], registered: 0, context: context.clone() };
+        for (plane, resource) in planes.iter().zip(&mut this.resources) {
+            // SAFETY: the plane's GL context and the CUDA context are current on this thread, and the texture exists.
+            let status = unsafe { (context.driver().gl_register_image)(resource, plane.name(), TEXTURE_2D, READ_ONLY) };
+            if status != 0 {
+                return Err(failed("cuGraphicsGLRegisterImage", status));
+            }
+            this.registered += 1;
+        }
+        Ok(this)
+    }
+
+    /// Gives the textures to CUDA until the result is dropped. CUDA work that follows waits for the GL calls before.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn map<'a>(&'a mut self, planes: &'a [Plane; N]) -> Result<Mapped<'a, N>, Error> {
+        // SAFETY: the resources are registered and not mapped, which only `Mapped` is; the null stream is the default
+        // one.
+        let status =
+            unsafe { sys::cuGraphicsMapResources(N as u32, self.resources.as_mut_ptr(), std::ptr::null_mut()) };
+        check("cuGraphicsMapResources", status)?;
+        Ok(Mapped { images: self, planes })
+    }
+}
+
+impl<const N: usize> Mapped<'_, N> {
+    /// Copies the textures into `buffer`, one below the other.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn copy_to(&self, buffer: &PitchedBuffer) -> Result<(), Error> {
+        let mut first = 0;
+        for (plane, &resource) in self.planes.iter().zip(&self.images.resources) {
+            let mut array = std::ptr::null_mut();
+            // SAFETY: the resource is mapped; a texture of one level and one layer has this sub-resource.
+            let status = unsafe { sys::cuGraphicsSubResourceGetMappedArray(&mut array, resource, 0, 0) };
+            check("cuGraphicsSubResourceGetMappedArray", status)?;
+            buffer.copy_from(array, plane.row_bytes(), plane.rows(), first)?;
+            first += plane.rows();
+        }
+        Ok(())
+    }
+
+    /// Gives the textures back to GL.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn unmap(self) -> Result<(), Error> {
+        let status = self.release();
+        std::mem::forget(self);
+        check("cuGraphicsUnmapResources", status)
+    }
+
+    fn release(&self) -> sys::CUresult {
+        let mut resources = self.images.resources;
+        // SAFETY: the resources are mapped, and by `unmap` consuming `self` or by `drop` this runs once.
+        unsafe { sys::cuGraphicsUnmapResources(N as u32, resources.as_mut_ptr(), std::ptr::null_mut()) }
+    }
+}
+
+impl<const N: usize> Drop for Mapped<'_, N> {
+    fn drop(&mut self) {
+        // Reached only after another error, which is the one to tell.
+        let _ = self.release();
+    }
+}
+
+impl<const N: usize> Drop for GlImages<N> {
+    fn drop(&mut self) {
+        for &resource in &self.resources[..self.registered] {
+            // SAFETY: registered in `register`, not mapped (`Mapped` borrows `self`), unregistered only here.
+            let _ = unsafe { sys::cuGraphicsUnregisterResource(resource) };
+        }
+        let _ = &self.context;
+    }
+}

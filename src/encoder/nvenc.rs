@@ -1,0 +1,57 @@
+//! NVENC fed from GL through CUDA: no picture leaves the GPU.
+
+use super::GpuEncoder;
+use crate::cuda::{CudaContext, GlImages, PitchedBuffer};
+use crate::error::Error;
+use crate::gl::{Gl, Nv12, Target};
+use crate::h264::AccessUnit;
+use crate::nvenc::{Config, Session};
+use crate::settings::Settings;
+use std::time::Duration;
+
+/// The GPU's encoder, with everything between it and a GL target.
+#[derive(Debug)]
+pub struct Nvenc {
+    // Dropped from the top: the session lets go of its buffer and its CUDA context, CUDA of the planes, and then they
+    // go, while their GL context is still there.
+    session: Session,
+    images: GlImages<2>,
+    nv12: Nv12,
+}
+
+impl Nvenc {
+    /// Opens the encoder of the GPU that `gl` draws on.
+    ///
+    /// # Errors
+    /// Some part of the way is missing; the message says which, and what to do.
+    pub fn open(gl: &Gl, settings: &Settings) -> Result<Self, Error> {
+        let size = settings.size;
+        // A machine without the driver gets no further than this, in well under a millisecond.
+        let context = CudaContext::open(gl)?;
+        let mut session = Session::open(&context, size)?;
+        let input = PitchedBuffer::new(&context, size.width() as usize, size.height() as usize * 3 / 2)?;
+        let config = Config {
+            size,
+            frame_rate: settings.frame_rate,
+            bitrate: settings.bitrate,
+            gop_length: settings.gop_length(),
+            preset: settings.preset,
+            tuning: settings.tuning,
+        };
+        session.set_up(&config, input)?;
+        let nv12 = Nv12::new(gl, size)?;
+        let images = GlImages::register(&context, nv12.planes())?;
+        tracing::debug!(gpu = context.name(), device = context.ordinal(), "coding with NVENC");
+        Ok(Self { session, images, nv12 })
+    }
+}
+
+impl GpuEncoder for Nvenc {
+    fn encode(&mut self, target: &Target, pts: Duration, force_idr: bool, unit: &mut AccessUnit) -> Result<(), Error> {
+        self.nv12.convert(target);
+        let mapped = self.images.map(self.nv12.planes())?;
+        mapped.copy_to(self.session.input())?;
+        mapped.unmap()?;
+        self.session.encode(pts, force_idr, unit)
+    }
+}

@@ -1,0 +1,198 @@
+//! A picture as NV12 on the GPU: one texture of Y, and one of Cb and Cr at half the size, each the top row first.
+
+use super::{Gl, Program, Target, WHOLE_TARGET};
+use crate::color;
+use crate::error::Error;
+use crate::settings::Size;
+use glow::HasContext;
+use std::fmt;
+
+/// A texture that holds one plane: row 0 is the **top** row of the picture.
+pub struct Plane {
+    gl: Gl,
+    texture: glow::Texture,
+    framebuffer: glow::Framebuffer,
+    width: u32,
+    height: u32,
+    /// Bytes a texel.
+    parts: u32,
+}
+
+/// Converts what a [`Target`] shows to NV12, BT.709 in limited range.
+#[derive(Debug)]
+pub struct Nv12 {
+    /// Y, one byte a pixel; then Cb and Cr, two bytes for four pixels.
+    planes: [Plane; 2],
+    luma: Program,
+    chroma: Program,
+}
+
+impl Nv12 {
+    /// Planes for pictures of `size`.
+    ///
+    /// # Errors
+    /// The driver cannot draw into textures of one and two parts.
+    pub fn new(gl: &Gl, size: Size) -> Result<Self, Error> {
+        let (width, height) = (size.width(), size.height());
+        Ok(Self {
+            planes: [Plane::new(gl, width, height, 1)?, Plane::new(gl, width / 2, height / 2, 2)?],
+            luma: Program::new(gl, WHOLE_TARGET, &luma_shader())?,
+            chroma: Program::new(gl, WHOLE_TARGET, &chroma_shader())?,
+        })
+    }
+
+    /// Draws both planes from `target`, and hands the work to the GPU. The bound framebuffer is another one afterwards.
+    pub fn convert(&self, target: &Target) {
+        for (plane, program) in self.planes.iter().zip([&self.luma, &self.chroma]) {
+            let raw = plane.gl.glow();
+            // SAFETY: the context is current, and texture and framebuffer live.
+            unsafe {
+                raw.bind_framebuffer(glow::FRAMEBUFFER, Some(plane.framebuffer));
+                raw.viewport(0, 0, plane.width as i32, plane.height as i32);
+                // Whatever the renderer left switched on must not touch the planes.
+                for state in [glow::SCISSOR_TEST, glow::BLEND, glow::DEPTH_TEST, glow::CULL_FACE, glow::STENCIL_TEST] {
+                    raw.disable(state);
+                }
+                raw.color_mask(true, true, true, true);
+                raw.active_texture(glow::TEXTURE0);
+                raw.bind_texture(glow::TEXTURE_2D, Some(target.texture_name()));
+            }
+            program.set_int("picture", 0);
+            program.draw(3);
+        }
+        let raw = self.planes[0].gl.glow();
+        // SAFETY: the context is current.
+        unsafe {
+            raw.bind_texture(glow::TEXTURE_2D, None);
+            raw.flush();
+        }
+    }
+
+    /// Y, then Cb and Cr.
+    pub fn planes(&self) -> &[Plane; 2] {
+        &self.planes
+    }
+}
+
+/// What both shaders start with. The target's bottom row comes first, a plane's top row.
+fn head() -> String {
+    "#version 330 core
+uniform sampler2D picture;
+out vec4 code;
+vec3 rgb(ivec2 at) {
+    return texelFetch(picture, ivec2(at.x, textureSize(picture, 0).y - 1 - at.y), 0).rgb;
+}
+"
+    .to_owned()
+}
+
+fn luma_shader() -> String {
+    let (kr, kg, kb) = (color::KR, color::KG, color::KB);
+    head()
+        + &format!(
+            "void main() {{
+    float y = dot(rgb(ivec2(gl_FragCoord.xy)), vec3({kr:.9}, {kg:.9}, {kb:.9}));
+    code = vec4((16.0 + 219.0 * y) / 255.0);
+}}
+"
+        )
+}
+
+fn chroma_shader() -> String {
+    let (kr, kg, kb) = (color::KR, color::KG, color::KB);
+    head()
+        + &format!(
+            "void main() {{
+    ivec2 at = 2 * ivec2(gl_FragCoord.xy);
+    vec3 mean = 0.25 * (rgb(at) + rgb(at + ivec2(1, 0)) + rgb(at + ivec2(0, 1)) + rgb(at + ivec2(1, 1)));
+    float y = dot(mean, vec3({kr:.9}, {kg:.9}, {kb:.9}));
+    vec2 c = vec2((mean.b - y) / {:.9}, (mean.r - y) / {:.9});
+    code = vec4((128.0 + 224.0 * c) / 255.0, 0.0, 0.0);
+}}
+",
+            2.0 * (1.0 - kb),
+            2.0 * (1.0 - kr)
+        )
+}
+
+impl Plane {
+    fn new(gl: &Gl, width: u32, height: u32, parts: u32) -> Result<Self, Error> {
+        let refused = |why: String| {
+            Error::machine(
+                format!("the GL driver cannot draw into a texture of {width}x{height} with {parts} parts"),
+                "use --encoder openh264",
+            )
+            .caused_by(why)
+        };
+        let (internal, format) = if parts == 1 { (glow::R8, glow::RED) } else { (glow::RG8, glow::RG) };
+        let raw = gl.glow();
+        // SAFETY: the context is current; what is made here is owned by `this` before anything can fail, or deleted.
+        unsafe {
+            let texture = raw.create_texture().map_err(refused)?;
+            let framebuffer = match raw.create_framebuffer() {
+                Ok(framebuffer) => framebuffer,
+                Err(why) => {
+                    raw.delete_texture(texture);
+                    return Err(refused(why));
+                }
+            };
+            let this = Self { gl: gl.clone(), texture, framebuffer, width, height, parts };
+            raw.bind_texture(glow::TEXTURE_2D, Some(texture));
+            raw.tex_parameter_i32(glow::TEXTURE_2D, glow::TEXTURE_MAX_LEVEL, 0);
+            raw.tex_parameter_i32(glow::TEXTURE_2D, glow::TEXTURE_MIN_FILTER, glow::NEAREST as i32);
+            raw.tex_parameter_i32(glow::TEXTURE_2D, glow::TEXTURE_MAG_FILTER, glow::NEAREST as i32);
+            raw.tex_image_2d(
+                glow::TEXTURE_2D,
+                0,
+                internal as i32,
+                width as i32,
+                height as i32,
+                0,
+                format,
+                glow::UNSIGNED_BYTE,
+                glow::PixelUnpackData::Slice(None),
+            );
+            raw.bind_texture(glow::TEXTURE_2D, None);
+            raw.bind_framebuffer(glow::FRAMEBUFFER, Some(framebuffer));
+            raw.framebuffer_texture_2d(glow::FRAMEBUFFER, glow::COLOR_ATTACHMENT0, glow::TEXTURE_2D, Some(texture), 0);
+            let status = raw.check_framebuffer_status(glow::FRAMEBUFFER);
+            raw.bind_framebuffer(glow::FRAMEBUFFER, None);
+            if status != glow::FRAMEBUFFER_COMPLETE {
+                return Err(refused(format!("framebuffer status {status:#x}")));
+            }
+            Ok(this)
+        }
+    }
+
+    /// GL's name of the texture.
+    pub fn name(&self) -> u32 {
+        self.texture.0.get()
+    }
+
+    /// Bytes in a row.
+    pub fn row_bytes(&self) -> usize {
+        (self.width * self.parts) as usize
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.height as usize
+    }
+}
+
+impl Drop for Plane {
+    fn drop(&mut self) {
+        let raw = self.gl.glow();
+        // SAFETY: both objects were made in this context and are deleted only here.
+        unsafe {
+            raw.delete_framebuffer(self.framebuffer);
+            raw.delete_texture(self.texture);
+        }
+    }
+}
+
+impl fmt::Debug for Plane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Plane({}x{}x{})", self.width, self.height, self.parts)
+    }
+}

@@ -1,0 +1,454 @@
+//! One encode session: opened on a CUDA context, set up for low delay, fed from one buffer on the GPU.
+
+use super::api::Api;
+use super::params::{Param, get, set};
+use super::status::Status;
+use crate::color;
+use crate::cuda::{CudaContext, PitchedBuffer};
+use crate::error::Error;
+use crate::h264::AccessUnit;
+use crate::settings::{Bitrate, FrameRate, Preset, Size, Tuning};
+use nvidia_video_codec_sdk::sys::nvEncodeAPI as sys;
+
+use std::ffi::c_void;
+use std::time::Duration;
+
+/// What a session is to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// Picture size in pixels.
+    pub size: Size,
+    /// Pictures per second.
+    pub frame_rate: FrameRate,
+    /// Target bitrate.
+    pub bitrate: Bitrate,
+    /// Pictures from one IDR to the next.
+    pub gop_length: u32,
+    /// Speed against quality.
+    pub preset: Preset,
+    /// How low the delay is to be.
+    pub tuning: Tuning,
+}
+
+/// What the GPU's H.264 encoder can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Smallest and largest picture.
+    pub sides: [(u32, u32); 2],
+    /// Macroblocks per second; 0 where the driver does not say.
+    pub macroblocks_per_second: u32,
+    /// Whether the rate buffer can be set.
+    pub custom_vbv: bool,
+    /// Highest level times ten, as 52 for 5.2.
+    pub level_max: u32,
+    /// Encoder chips on the GPU.
+    pub engines: u32,
+}
+
+/// How often a busy encoder is asked again, a millisecond apart.
+const BUSY_RETRIES: u32 = 100;
+
+/// An open session, with its input buffer and its output buffer. It belongs to the thread of its CUDA context.
+#[derive(Debug)]
+pub struct Session {
+    api: &'static Api,
+    encoder: *mut c_void,
+    bitstream: *mut c_void,
+    registered: *mut c_void,
+    size: Size,
+    pitch: u32,
+    pictures: u32,
+    // Freed after the session is destroyed, in `drop`.
+    input: Option<PitchedBuffer>,
+    // Last: what is above needs it.
+    _context: CudaContext,
+}
+
+impl Session {
+    /// Opens a session without setting it up: enough to ask what it can do.
+    ///
+    /// # Errors
+    /// No NVENC on this GPU, no session left, or no driver for it.
+    pub fn open(context: &CudaContext, size: Size) -> Result<Self, Error> {
+        let api = Api::load()?;
+        let mut params = Param::<sys::NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS>::zeroed();
+        let to = params.as_mut_ptr();
+        set!(to, version, sys::NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS_VER);
+        set!(to, deviceType, sys::NV_ENC_DEVICE_TYPE::NV_ENC_DEVICE_TYPE_CUDA);
+        set!(to, device, context.raw().cast());
+        set!(to, apiVersion, sys::NVENCAPI_VERSION);
+        let mut encoder = std::ptr::null_mut();
+        // SAFETY: the parameters are complete, and the CUDA context lives as long as the session, which holds it.
+        let status = Status(unsafe { (api.open_session)(to, &mut encoder) });
+        let this = Self {
+            api,
+            encoder,
+            bitstream: std::ptr::null_mut(),
+            registered: std::ptr::null_mut(),
+            size,
+            pitch: 0,
+            pictures: 0,
+            input: None,
+            _context: context.clone(),
+        };
+        // A failed open may leave a handle, which has to be destroyed all the same: `drop` does.
+        this.check("NvEncOpenEncodeSessionEx", status)?;
+        this.check_h264()?;
+        Ok(this)
+    }
+
+    /// Sets the session up. `input` is where pictures will be found: NV12, `size.height()` rows of Y and half as many
+    /// of Cb and Cr.
+    ///
+    /// # Errors
+    /// The GPU or the driver refuses the settings; the message names the limit where it is known.
+    pub fn set_up(&mut self, config: &Config, input: PitchedBuffer) -> Result<(), Error> {
+        let capabilities = self.capabilities()?;
+        check_limits(config, &capabilities)?;
+        let mut preset = self.preset_config(config)?;
+        // SAFETY: `presetCfg` is a field of the struct behind the pointer, which lives to the end of this function.
+        let encode = unsafe { std::ptr::addr_of_mut!((*preset.as_mut_ptr()).presetCfg) };
+        write_config(encode, config, &capabilities);
+        self.initialize(config, encode)?;
+
+        let mut params = Param::<sys::NV_ENC_CREATE_BITSTREAM_BUFFER>::zeroed();
+        set!(params.as_mut_ptr(), version, sys::NV_ENC_CREATE_BITSTREAM_BUFFER_VER);
+        // SAFETY: the session is open and the parameters are complete.
+        let status = unsafe { (self.api.create_bitstream)(self.encoder, params.as_mut_ptr()) };
+        self.check("NvEncCreateBitstreamBuffer", Status(status))?;
+        self.bitstream = get!(params.as_mut_ptr(), bitstreamBuffer);
+
+        self.register(input)
+    }
+
+    fn register(&mut self, input: PitchedBuffer) -> Result<(), Error> {
+        self.pitch = input.pitch() as u32;
+        let mut params = Param::<sys::NV_ENC_REGISTER_RESOURCE>::zeroed();
+        let to = params.as_mut_ptr();
+        set!(to, version, sys::NV_ENC_REGISTER_RESOURCE_VER);
+        set!(to, resourceType, sys::NV_ENC_INPUT_RESOURCE_TYPE::NV_ENC_INPUT_RESOURCE_TYPE_CUDADEVICEPTR);
+        set!(to, width, self.size.width());
+        set!(to, height, self.size.height());
+        set!(to, pitch, self.pitch);
+        set!(to, resourceToRegister, input.address() as *mut c_void);
+        set!(to, bufferFormat, sys::NV_ENC_BUFFER_FORMAT::NV_ENC_BUFFER_FORMAT_NV12);
+        set!(to, bufferUsage, sys::NV_ENC_BUFFER_USAGE::NV_ENC_INPUT_IMAGE);
+        self.input = Some(input);
+        // SAFETY: the memory is of this context, as large as NV12 of this size and pitch needs, and is freed only after
+        // it is unregistered.
+        let status = unsafe { (self.api.register_resource)(self.encoder, to) };
+        self.check("NvEncRegisterResource", Status(status))?;
+        self.registered = get!(to, registeredResource);
+        Ok(())
+    }
+
+    /// The buffer to put the next picture into, before `encode`.
+    ///
+    /// # Panics
+    /// The session was not set up.
+    pub fn input(&self) -> &PitchedBuffer {
+        self.input.as_ref().expect("the session was set up")
+    }
+
+    /// Codes the picture in the input buffer into `unit`, to be shown at `pts`, and waits until it is done. The work on
+    /// the GPU's default stream is waited for.
+    ///
+    /// # Errors
+    /// The driver's. One with [`Error::is_device_loss`] may be met by a new session.
+    pub fn encode(&mut self, pts: Duration, force_idr: bool, unit: &mut AccessUnit) -> Result<(), Error> {
+        let mapped = self.map_input()?;
+        let coded = self.encode_mapped(mapped, pts, force_idr, unit);
+        // SAFETY: mapped above; the encoder is done with it, since the bitstream was waited for.
+        let unmapped = Status(unsafe { (self.api.unmap_input)(self.encoder, mapped) });
+        coded?;
+        self.check("NvEncUnmapInputResource", unmapped)
+    }
+
+    fn map_input(&self) -> Result<*mut c_void, Error> {
+        let mut params = Param::<sys::NV_ENC_MAP_INPUT_RESOURCE>::zeroed();
+        let to = params.as_mut_ptr();
+        set!(to, version, sys::NV_ENC_MAP_INPUT_RESOURCE_VER);
+        set!(to, registeredResource, self.registered);
+        // SAFETY: the resource is registered and not mapped.
+        let status = unsafe { (self.api.map_input)(self.encoder, to) };
+        self.check("NvEncMapInputResource", Status(status))?;
+        Ok(get!(to, mappedResource))
+    }
+
+    fn encode_mapped(
+        &mut self,
+        mapped: *mut c_void,
+        pts: Duration,
+        force_idr: bool,
+        unit: &mut AccessUnit,
+    ) -> Result<(), Error> {
+        let mut params = Param::<sys::NV_ENC_PIC_PARAMS>::zeroed();
+        let to = params.as_mut_ptr();
+        set!(to, version, sys::NV_ENC_PIC_PARAMS_VER);
+        set!(to, inputWidth, self.size.width());
+        set!(to, inputHeight, self.size.height());
+        set!(to, inputPitch, self.pitch);
+        set!(to, inputBuffer, mapped);
+        set!(to, outputBitstream, self.bitstream);
+        set!(to, bufferFmt, sys::NV_ENC_BUFFER_FORMAT::NV_ENC_BUFFER_FORMAT_NV12);
+        set!(to, pictureStruct, sys::NV_ENC_PIC_STRUCT::NV_ENC_PIC_STRUCT_FRAME);
+        set!(to, frameIdx, self.pictures);
+        set!(to, inputTimeStamp, pts.as_micros() as u64);
+        if force_idr {
+            // repeatSPSPPS puts the parameter sets in front of it.
+            set!(to, encodePicFlags, sys::NV_ENC_PIC_FLAGS::NV_ENC_PIC_FLAG_FORCEIDR as u32);
+        }
+        let mut tries = 0;
+        loop {
+            // SAFETY: the input is mapped, the output is not locked, and the parameters are complete.
+            let status = Status(unsafe { (self.api.encode_picture)(self.encoder, to) });
+            // Linux has no asynchronous mode, so a driver under load says this instead of waiting.
+            if status != Status::ENCODER_BUSY || tries == BUSY_RETRIES {
+                self.check("NvEncEncodePicture", status)?;
+                break;
+            }
+            tries += 1;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.pictures = self.pictures.wrapping_add(1);
+        self.read_bitstream(pts, unit)
+    }
+
+    fn read_bitstream(&self, pts: Duration, unit: &mut AccessUnit) -> Result<(), Error> {
+        let mut params = Param::<sys::NV_ENC_LOCK_BITSTREAM>::zeroed();
+        let to = params.as_mut_ptr();
+        set!(to, version, sys::NV_ENC_LOCK_BITSTREAM_VER);
+        set!(to, outputBitstream, self.bitstream);
+        // SAFETY: a picture was sent to this output. Without doNotWait the call returns when it is coded.
+        let status = unsafe { (self.api.lock_bitstream)(self.encoder, to) };
+        self.check("NvEncLockBitstream", Status(status))?;
+        let (bytes, length): (*mut c_void, u32) = (get!(to, bitstreamBufferPtr), get!(to, bitstreamSizeInBytes));
+        unit.begin(pts);
+        if !bytes.is_null() {
+            // SAFETY: the driver says that so many bytes lie there, until the bitstream is unlocked.
+            unit.push_annex_b(unsafe { std::slice::from_raw_parts(bytes.cast(), length as usize) });
+        }
+        // SAFETY: locked above.
+        let status = unsafe { (self.api.unlock_bitstream)(self.encoder, self.bitstream) };
+        self.check("NvEncUnlockBitstream", Status(status))
+    }
+
+    /// What the H.264 encoder of this GPU can do.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn capabilities(&self) -> Result<Capabilities, Error> {
+        use sys::NV_ENC_CAPS as Caps;
+        let ask = |capability: Caps| {
+            let mut params = Param::<sys::NV_ENC_CAPS_PARAM>::zeroed();
+            set!(params.as_mut_ptr(), version, sys::NV_ENC_CAPS_PARAM_VER);
+            set!(params.as_mut_ptr(), capsToQuery, capability);
+            let mut value = 0;
+            // SAFETY: the session is open, the parameters are complete, and one number is written.
+            let status = unsafe {
+                (self.api.encode_caps)(self.encoder, sys::NV_ENC_CODEC_H264_GUID, params.as_mut_ptr(), &mut value)
+            };
+            self.check("NvEncGetEncodeCaps", Status(status))?;
+            Ok::<u32, Error>(value.max(0) as u32)
+        };
+        Ok(Capabilities {
+            sides: [
+                (ask(Caps::NV_ENC_CAPS_WIDTH_MIN)?, ask(Caps::NV_ENC_CAPS_HEIGHT_MIN)?),
+                (ask(Caps::NV_ENC_CAPS_WIDTH_MAX)?, ask(Caps::NV_ENC_CAPS_HEIGHT_MAX)?),
+            ],
+            macroblocks_per_second: ask(Caps::NV_ENC_CAPS_MB_PER_SEC_MAX)?,
+            custom_vbv: ask(Caps::NV_ENC_CAPS_SUPPORT_CUSTOM_VBV_BUF_SIZE)? != 0,
+            level_max: ask(Caps::NV_ENC_CAPS_LEVEL_MAX)?,
+            engines: ask(Caps::NV_ENC_CAPS_NUM_ENCODER_ENGINES)?,
+        })
+    }
+
+    fn check_h264(&self) -> Result<(), Error> {
+        let mut count = 0;
+        // SAFETY: the session is open and one number is written.
+        let status = unsafe { (self.api.encode_guid_count)(self.encoder, &mut count) };
+        self.check("NvEncGetEncodeGUIDCount", Status(status))?;
+        let mut guids = vec![sys::NV_ENC_CODEC_PROFILE_AUTOSELECT_GUID; count as usize];
+        // SAFETY: the list has room for as many as the driver is told.
+        let status = unsafe { (self.api.encode_guids)(self.encoder, guids.as_mut_ptr(), count, &mut count) };
+        self.check("NvEncGetEncodeGUIDs", Status(status))?;
+        let same =
+            |a: &sys::GUID, b: &sys::GUID| (a.Data1, a.Data2, a.Data3, a.Data4) == (b.Data1, b.Data2, b.Data3, b.Data4);
+        if guids.iter().any(|guid| same(guid, &sys::NV_ENC_CODEC_H264_GUID)) {
+            return Ok(());
+        }
+        Err(Error::machine("this GPU's encoder has no H.264", "use --encoder openh264, or another GPU with --device"))
+    }
+
+    fn preset_config(&self, config: &Config) -> Result<Param<sys::NV_ENC_PRESET_CONFIG>, Error> {
+        let mut preset = Param::<sys::NV_ENC_PRESET_CONFIG>::zeroed();
+        set!(preset.as_mut_ptr(), version, sys::NV_ENC_PRESET_CONFIG_VER);
+        set!(preset.as_mut_ptr(), presetCfg.version, sys::NV_ENC_CONFIG_VER);
+        // Drivers from 591 on refuse the call without tuning.
+        // SAFETY: the session is open; the struct is of the size that its version words say.
+        let status = unsafe {
+            (self.api.preset_config)(
+                self.encoder,
+                sys::NV_ENC_CODEC_H264_GUID,
+                preset_guid(config.preset),
+                tuning_info(config.tuning),
+                preset.as_mut_ptr(),
+            )
+        };
+        self.check("NvEncGetEncodePresetConfigEx", Status(status))?;
+        Ok(preset)
+    }
+
+    fn initialize(&self, config: &Config, encode: *mut sys::NV_ENC_CONFIG) -> Result<(), Error> {
+        let (width, height) = (config.size.width(), config.size.height());
+        let mut params = Param::<sys::NV_ENC_INITIALIZE_PARAMS>::zeroed();
+        let to = params.as_mut_ptr();
+        set!(to, version, sys::NV_ENC_INITIALIZE_PARAMS_VER);
+        set!(to, encodeGUID, sys::NV_ENC_CODEC_H264_GUID);
+        set!(to, presetGUID, preset_guid(config.preset));
+        set!(to, tuningInfo, tuning_info(config.tuning));
+        set!(to, encodeWidth, width);
+        set!(to, encodeHeight, height);
+        set!(to, darWidth, width);
+        set!(to, darHeight, height);
+        set!(to, frameRateNum, config.frame_rate.num());
+        set!(to, frameRateDen, config.frame_rate.den());
+        // The driver decides on picture types, which a forced IDR needs.
+        set!(to, enablePTD, 1);
+        set!(to, encodeConfig, encode);
+        // SAFETY: the session is open; the configuration lives through the call, which copies it.
+        let status = unsafe { (self.api.initialize_encoder)(self.encoder, to) };
+        self.check("NvEncInitializeEncoder", Status(status))
+    }
+
+    fn check(&self, function: &str, status: Status) -> Result<(), Error> {
+        if status == Status::SUCCESS {
+            return Ok(());
+        }
+        let said = if self.encoder.is_null() { String::new() } else { self.api.last_error(self.encoder) };
+        Err(status.error(function, &said))
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if self.encoder.is_null() {
+            return;
+        }
+        // Errors are not told: after a loss everything here fails, and an earlier error has said so.
+        // SAFETY: each was made in this session, is released only here, before the session and before the memory that
+        // is registered with it.
+        unsafe {
+            if !self.registered.is_null() {
+                (self.api.unregister_resource)(self.encoder, self.registered);
+            }
+            if !self.bitstream.is_null() {
+                (self.api.destroy_bitstream)(self.encoder, self.bitstream);
+            }
+            (self.api.destroy_encoder)(self.encoder);
+        }
+    }
+}
+
+fn preset_guid(preset: Preset) -> sys::GUID {
+    match preset {
+        Preset::P1 => sys::NV_ENC_PRESET_P1_GUID,
+        Preset::P2 => sys::NV_ENC_PRESET_P2_GUID,
+        Preset::P3 => sys::NV_ENC_PRESET_P3_GUID,
+        Preset::P4 => sys::NV_ENC_PRESET_P4_GUID,
+        Preset::P5 => sys::NV_ENC_PRESET_P5_GUID,
+        Preset::P6 => sys::NV_ENC_PRESET_P6_GUID,
+        Preset::P7 => sys::NV_ENC_PRESET_P7_GUID,
+    }
+}
+
+fn tuning_info(tuning: Tuning) -> sys::NV_ENC_TUNING_INFO {
+    match tuning {
+        Tuning::LowLatency => sys::NV_ENC_TUNING_INFO::NV_ENC_TUNING_INFO_LOW_LATENCY,
+        Tuning::UltraLowLatency => sys::NV_ENC_TUNING_INFO::NV_ENC_TUNING_INFO_ULTRA_LOW_LATENCY,
+    }
+}
+
+fn check_limits(config: &Config, capabilities: &Capabilities) -> Result<(), Error> {
+    let (width, height) = (config.size.width(), config.size.height());
+    let [least, most] = capabilities.sides;
+    if width < least.0 || height < least.1 || width > most.0 || height > most.1 {
+        return Err(Error::machine(
+            format!("this GPU's NVENC codes no pictures of {}", config.size),
+            format!("choose from {}x{} to {}x{}, or --encoder openh264", least.0, least.1, most.0, most.1),
+        ));
+    }
+    let macroblocks = f64::from(width.div_ceil(16) * height.div_ceil(16)) * f64::from(config.frame_rate.as_f32());
+    if capabilities.macroblocks_per_second > 0 && macroblocks > f64::from(capabilities.macroblocks_per_second) {
+        tracing::warn!(
+            "this GPU's NVENC promises {} macroblocks/s, {} at {}/s are {macroblocks:.0}: it may not keep up",
+            capabilities.macroblocks_per_second,
+            config.size,
+            config.frame_rate
+        );
+    }
+    Ok(())
+}
+
+/// Turns the preset's configuration into ours: every picture out at once, and a stream that can be joined each GOP.
+fn write_config(encode: *mut sys::NV_ENC_CONFIG, config: &Config, capabilities: &Capabilities) {
+    let bitrate = config.bitrate.bps();
+    set!(encode, profileGUID, sys::NV_ENC_H264_PROFILE_HIGH_GUID);
+    set!(encode, gopLength, config.gop_length);
+    // No B pictures.
+    set!(encode, frameIntervalP, 1);
+
+    set!(encode, rcParams.rateControlMode, sys::NV_ENC_PARAMS_RC_MODE::NV_ENC_PARAMS_RC_CBR);
+    set!(encode, rcParams.averageBitRate, bitrate);
+    set!(encode, rcParams.maxBitRate, bitrate);
+    if capabilities.custom_vbv {
+        // One picture: none is larger than what its interval carries, so none waits for its bits.
+        let per_picture = (f64::from(bitrate) / f64::from(config.frame_rate.as_f32())) as u32;
+        set!(encode, rcParams.vbvBufferSize, per_picture);
+        set!(encode, rcParams.vbvInitialDelay, per_picture);
+    } else {
+        tracing::info!("this GPU sets its own rate buffer: pictures may be larger than their share of the bitrate");
+    }
+    set!(encode, rcParams.lookaheadDepth, 0);
+    // SAFETY: the bit field is plain bytes of the struct behind the pointer; no enum is inside the reference.
+    let flags = unsafe { &mut *std::ptr::addr_of_mut!((*encode).rcParams._bitfield_1) };
+    // NV_ENC_RC_PARAMS, nvEncodeAPI.h: enableLookahead is bit 5, zeroReorderDelay bit 9.
+    flags.set_bit(5, false);
+    flags.set_bit(9, true);
+
+    // SAFETY: H.264 is the codec, so this member of the union is the one in use.
+    let h264 = unsafe { std::ptr::addr_of_mut!((*encode).encodeCodecConfig.h264Config) };
+    // SAFETY: as above.
+    let flags = unsafe { &mut *std::ptr::addr_of_mut!((*h264)._bitfield_1) };
+    // NV_ENC_CONFIG_H264, nvEncodeAPI.h: outputAUD is bit 6, disableSPSPPS bit 7, repeatSPSPPS bit 12, and
+    // enableFillerDataInsertion bit 17. go2rtc wants no delimiters, and the parameter sets in front of each IDR.
+    flags.set_bit(6, false);
+    flags.set_bit(7, false);
+    flags.set_bit(12, true);
+    flags.set_bit(17, false);
+    set!(h264, idrPeriod, config.gop_length);
+    // One slice a picture: mode 3 is a number of slices.
+    set!(h264, sliceMode, 3);
+    set!(h264, sliceModeData, 1);
+    set!(h264, chromaFormatIDC, 1);
+
+    set!(h264, h264VUIParameters.videoSignalTypePresentFlag, 1);
+    set!(h264, h264VUIParameters.videoFormat, sys::NV_ENC_VUI_VIDEO_FORMAT::NV_ENC_VUI_VIDEO_FORMAT_UNSPECIFIED);
+    set!(h264, h264VUIParameters.videoFullRangeFlag, u32::from(color::FULL_RANGE));
+    set!(h264, h264VUIParameters.colourDescriptionPresentFlag, 1);
+    const _: () = assert!(
+        color::COLOUR_PRIMARIES == sys::NV_ENC_VUI_COLOR_PRIMARIES::NV_ENC_VUI_COLOR_PRIMARIES_BT709 as u8
+            && color::TRANSFER_CHARACTERISTICS
+                == sys::NV_ENC_VUI_TRANSFER_CHARACTERISTIC::NV_ENC_VUI_TRANSFER_CHARACTERISTIC_BT709 as u8
+            && color::MATRIX_COEFFICIENTS == sys::NV_ENC_VUI_MATRIX_COEFFS::NV_ENC_VUI_MATRIX_COEFFS_BT709 as u8,
+    );
+    set!(h264, h264VUIParameters.colourPrimaries, sys::NV_ENC_VUI_COLOR_PRIMARIES::NV_ENC_VUI_COLOR_PRIMARIES_BT709);
+    set!(
+        h264,
+        h264VUIParameters.transferCharacteristics,
+        sys::NV_ENC_VUI_TRANSFER_CHARACTERISTIC::NV_ENC_VUI_TRANSFER_CHARACTERISTIC_BT709
+    );
+    set!(h264, h264VUIParameters.colourMatrix, sys::NV_ENC_VUI_MATRIX_COEFFS::NV_ENC_VUI_MATRIX_COEFFS_BT709);
+    // No reordering, so a decoder shows each picture at once.
+    set!(h264, h264VUIParameters.bitstreamRestrictionFlag, 1);
+}

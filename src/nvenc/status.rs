@@ -1,0 +1,124 @@
+//! Statuses: what they are called, what they mean here, and what to do.
+
+use crate::error::Error;
+use std::fmt;
+
+/// `NVENCSTATUS` as the number that it is in C.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Status(pub u32);
+
+impl Status {
+    /// `NV_ENC_SUCCESS`.
+    pub const SUCCESS: Self = Self(0);
+    /// `NV_ENC_ERR_ENCODER_BUSY`: try again in a moment.
+    pub const ENCODER_BUSY: Self = Self(18);
+
+    /// The name that nvEncodeAPI.h gives it.
+    pub fn name(self) -> &'static str {
+        const NAMES: [&str; 27] = [
+            "NV_ENC_SUCCESS",
+            "NV_ENC_ERR_NO_ENCODE_DEVICE",
+            "NV_ENC_ERR_UNSUPPORTED_DEVICE",
+            "NV_ENC_ERR_INVALID_ENCODERDEVICE",
+            "NV_ENC_ERR_INVALID_DEVICE",
+            "NV_ENC_ERR_DEVICE_NOT_EXIST",
+            "NV_ENC_ERR_INVALID_PTR",
+            "NV_ENC_ERR_INVALID_EVENT",
+            "NV_ENC_ERR_INVALID_PARAM",
+            "NV_ENC_ERR_INVALID_CALL",
+            "NV_ENC_ERR_OUT_OF_MEMORY",
+            "NV_ENC_ERR_ENCODER_NOT_INITIALIZED",
+            "NV_ENC_ERR_UNSUPPORTED_PARAM",
+            "NV_ENC_ERR_LOCK_BUSY",
+            "NV_ENC_ERR_NOT_ENOUGH_BUFFER",
+            "NV_ENC_ERR_INVALID_VERSION",
+            "NV_ENC_ERR_MAP_FAILED",
+            "NV_ENC_ERR_NEED_MORE_INPUT",
+            "NV_ENC_ERR_ENCODER_BUSY",
+            "NV_ENC_ERR_EVENT_NOT_REGISTERD",
+            "NV_ENC_ERR_GENERIC",
+            "NV_ENC_ERR_INCOMPATIBLE_CLIENT_KEY",
+            "NV_ENC_ERR_UNIMPLEMENTED",
+            "NV_ENC_ERR_RESOURCE_REGISTER_FAILED",
+            "NV_ENC_ERR_RESOURCE_NOT_REGISTERED",
+            "NV_ENC_ERR_RESOURCE_NOT_MAPPED",
+            "NV_ENC_ERR_NEED_MORE_OUTPUT",
+        ];
+        NAMES.get(self.0 as usize).copied().unwrap_or("an NVENC status that this version does not know")
+    }
+
+    /// What it means when a session is opened or set up, and what to do.
+    fn meaning(self, function: &str) -> (&'static str, &'static str) {
+        match (self.0, function) {
+            (1 | 2, _) => (
+                "this GPU has no NVENC encoder, or it is out of reach",
+                "GPUs without one include A100, H100, H200 and GT 1030: use --encoder openh264, or another GPU with --device\n\
+                 in a container that shows one of several GPUs, show all of them: --gpus all",
+            ),
+            (10 | 21, "NvEncOpenEncodeSessionEx") => (
+                "no NVENC session is free",
+                "GeForce drivers allow 3 to 12 sessions on the whole system, over all GPUs and containers: end another one\n\
+                 (nvidia-smi encodersessions lists them), or use --encoder openh264",
+            ),
+            (10, _) => ("the GPU is out of memory", "close other programs that use it, or choose a smaller picture"),
+            (15, _) => {
+                ("the NVIDIA driver speaks an older NVENC API than 12.1", "install NVIDIA driver 530.41.03 or newer")
+            }
+            (3 | 4 | 5, _) => (
+                "the GPU was lost",
+                "check dmesg for NVRM messages; after a suspend or a reset the driver has to be reloaded",
+            ),
+            (20, _) => (
+                "the NVIDIA driver failed without saying why",
+                "check dmesg for NVRM messages, and that the driver's libraries and kernel module are of one version",
+            ),
+            (8 | 12, _) => {
+                ("this GPU or driver refuses the settings", "try a smaller picture, --preset p1, or --encoder openh264")
+            }
+            (23 | 24 | 25 | 16, _) => (
+                "NVENC does not take the picture from CUDA",
+                "run mb-encode doctor, and use --encoder openh264 meanwhile",
+            ),
+            _ => ("NVENC failed", "run mb-encode doctor, and use --encoder openh264 meanwhile"),
+        }
+    }
+
+    /// Whether a new session may work where this one failed.
+    pub fn is_loss(self) -> bool {
+        matches!(self.0, 3 | 4 | 5 | 20)
+    }
+
+    /// The error for this status of `function`; `said` is the driver's own text, which is often empty or wrong.
+    pub fn error(self, function: &str, said: &str) -> Error {
+        let (meaning, remedy) = self.meaning(function);
+        let said = if said.is_empty() { String::new() } else { format!(", the driver says: {said}") };
+        let error = Error::machine(meaning, remedy).caused_by(format!("{function} failed with {self}{said}"));
+        if self.is_loss() { error.as_device_loss() } else { error }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name(), self.0)
+    }
+}
+
+impl fmt::Debug for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_header() {
+        assert_eq!(Status(2).to_string(), "NV_ENC_ERR_UNSUPPORTED_DEVICE (2)");
+        assert_eq!(Status(21).to_string(), "NV_ENC_ERR_INCOMPATIBLE_CLIENT_KEY (21)");
+        assert_eq!(Status(25).to_string(), "NV_ENC_ERR_RESOURCE_NOT_MAPPED (25)");
+        // A stub library answers with garbage.
+        assert!(Status(3_978_510_378).to_string().contains("does not know (3978510378)"));
+    }
+}
