@@ -1,0 +1,103 @@
+//! A real go2rtc on loopback, with the streams that a test gives it.
+
+use super::parts;
+use super::process::{DEADLINE, Process};
+use serde_json::{Map, Value, json};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// A running go2rtc, which answers. It is killed when this is dropped, and its `exec:` children end with it.
+pub struct Go2rtc {
+    process: Process,
+    api: u16,
+    rtsp: u16,
+}
+
+impl Go2rtc {
+    /// Starts go2rtc with streams given as `(name, source)`.
+    pub fn start(streams: &[(&str, &str)]) -> Self {
+        let program = find();
+        // A port is free when it is chosen and may be taken when go2rtc gets there.
+        for _ in 0..10 {
+            if let Some(this) = Self::try_start(&program, streams) {
+                return this;
+            }
+        }
+        panic!("go2rtc found every port taken, ten times in a row");
+    }
+
+    fn try_start(program: &PathBuf, streams: &[(&str, &str)]) -> Option<Self> {
+        let [api, rtsp] = free_ports();
+        let streams: Map<String, Value> =
+            streams.iter().map(|(name, source)| ((*name).into(), (*source).into())).collect();
+        let config = json!({
+            "app": { "modules": ["api", "ws", "rtsp", "webrtc", "mp4", "exec"] },
+            "api": { "listen": format!("127.0.0.1:{api}") },
+            "rtsp": { "listen": format!("127.0.0.1:{rtsp}") },
+            // Without `loopback`, listening on 127.0.0.1 leaves a browser no address to send to.
+            "webrtc": {
+                "listen": "127.0.0.1:0",
+                "ice_servers": [],
+                "filters": { "loopback": true, "ips": ["127.0.0.1"] },
+            },
+            "log": { "output": "stderr", "format": "text" },
+            "streams": streams,
+        });
+        let mut command = Command::new(program);
+        command.arg("-config").arg(config.to_string()).stdin(Stdio::null()).stdout(Stdio::null());
+        let process = Process::start(&mut command);
+        for listener in ["[api] listen", "[rtsp] listen", "[webrtc] listen udp"] {
+            if process.wait_for_line(listener).contains("address already in use") {
+                return None;
+            }
+        }
+        let this = Self { process, api, rtsp };
+        let (status, answer) = this.get("api");
+        assert_eq!(status, 200, "go2rtc's API: {answer}");
+        Some(this)
+    }
+
+    /// The address of a stream for a player.
+    pub fn rtsp(&self, stream: &str) -> String {
+        format!("rtsp://127.0.0.1:{}/{stream}", self.rtsp)
+    }
+
+    /// An address on its HTTP server.
+    pub fn http(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}/{path}", self.api)
+    }
+
+    /// What a GET of `path` gives: the status, and the body as text.
+    pub fn get(&self, path: &str) -> (u16, String) {
+        let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(DEADLINE)).build();
+        let answer = ureq::Agent::new_with_config(config).get(self.http(path)).call();
+        let mut answer = answer.unwrap_or_else(|error| panic!("GET {path}: {error}\n{}", self.log()));
+        let body = answer.body_mut().read_to_string();
+        let body = body.unwrap_or_else(|error| panic!("GET {path}: {error}\n{}", self.log()));
+        (answer.status().as_u16(), body)
+    }
+
+    /// The id of its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        self.process.lines().join("\n")
+    }
+}
+
+/// As set-up finds it too: $GO2RTC, PATH, then where `go install` puts it.
+fn find() -> PathBuf {
+    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join("go/bin"));
+    let how = "go install github.com/AlexxIT/go2rtc@v1.9.14";
+    parts::find("GO2RTC", "go2rtc", home.as_slice(), how)
+}
+
+/// Two ports on loopback that nobody listens on.
+fn free_ports() -> [u16; 2] {
+    let listeners = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port on loopback"));
+    listeners.map(|listener| listener.local_addr().expect("it is bound").port())
+}
