@@ -1,0 +1,17 @@
+//! What the program does, seen from outside: bytes, exit codes, messages, signals, readers that come and go.
+//!
+//! Needs ffmpeg, and Mesa's EGL: `apt install ffmpeg libegl1 libgl1-mesa-dri`.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod annex_b;
+mod backpressure;
+mod cutting;
+mod decoded;
+mod driver;
+mod fifo;
+mod help;
+mod pacing;
+mod stopping;
+mod wrong_use;
