@@ -385,9 +385,12 @@ fn readers_that_wait_together_do_not_share_one_stream() {
     let worker = Worker::start(&[]);
     let mut first = worker.connect();
     first.units(1);
-    // Both stand in line at the same time.
-    let mut cats = [(); 2].map(|()| Process::start(Command::new("cat").arg(&worker.path).stdout(Stdio::piped())));
-    cats.iter().for_each(wait_until_opening);
+    // One behind the other, and in the end both stand in line.
+    let mut cats = [(); 2].map(|()| {
+        let cat = Process::start(Command::new("cat").arg(&worker.path).stdout(Stdio::piped()));
+        wait_until_opening(&cat);
+        cat
+    });
     let waiting = cats.each_mut().map(|cat| Viewer::new(cat.stdout()));
     drop(first);
     // A stream of its own or none: not every second piece of one.
