@@ -12,9 +12,11 @@ use mb_encode::gl::Gl;
 use mb_encode::render::{Bar, Renderer, ShaderScene, TestCard};
 use mb_encode::{Control, Error, Output, Settings, stream};
 use signals::Child;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
+use worker::Role;
 
 /// A failure while running.
 const FAILED: u8 = 1;
@@ -45,17 +47,25 @@ fn stream(args: &Args) -> anyhow::Result<()> {
     let output = args.output().unwrap_or_else(|error| error.exit());
     let shader = args.shader_source()?;
     let make_renderer = |gl: &Gl, settings: &Settings| make_renderer(args, shader.as_ref(), gl, settings);
-    if args.rehearse {
+    if let (Output::File(out), Some(shader)) = (&output, args.shader_path()) {
+        keep_shader(out, shader)?;
+    }
+    let role = Role::of_this_process();
+    if role != Role::Program {
+        worker::end_with_worker();
+    }
+    if role == Role::Rehearsal {
         return Ok(stream::rehearse(&settings, make_renderer)?);
     }
     let control = Arc::new(Control::new()?);
     let child = Child::default();
     signals::start(&control, &child)?;
     let stats_every = args.stats_interval();
-    match (&output, args.serve_reader) {
-        (Output::Fifo { path, mode, pipe_size }, None) => worker::serve(path, *mode, *pipe_size, &control, &child),
-        (Output::Fifo { .. }, Some(reader)) => {
-            die_with_parent();
+    match (&output, role) {
+        (Output::Fifo { path, mode, pipe_size }, Role::Program) => {
+            worker::serve(path, *mode, *pipe_size, &control, &child)
+        }
+        (Output::Fifo { .. }, Role::Reader(reader)) => {
             let connected = Instant::now();
             let totals = stream::run(&settings, &Output::Stdout, make_renderer, &control, stats_every)?;
             stream::log_disconnected(reader, &totals, connected.elapsed());
@@ -68,12 +78,16 @@ fn stream(args: &Args) -> anyhow::Result<()> {
     }
 }
 
-/// A worker that is killed takes the process that encodes for it along.
-fn die_with_parent() {
-    let parent = rustix::process::getppid();
-    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
-    if rustix::process::getppid() != parent {
-        std::process::exit(FAILED.into());
+/// Refuses to write the video over the shader that it shows, by whatever name.
+fn keep_shader(out: &Path, shader: &Path) -> Result<(), Error> {
+    use std::os::unix::fs::MetadataExt;
+    let id = |path: &Path| std::fs::metadata(path).map(|file| (file.dev(), file.ino()));
+    match (id(out), id(shader)) {
+        (Ok(out_id), Ok(shader_id)) if out_id == shader_id => Err(Error::input(
+            format!("{} is the shader itself, which the video would replace", out.display()),
+            "name another file: mb-encode --out clip.h264 --frames 240",
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -65,10 +65,14 @@ pub struct Steadier {
 }
 
 impl Steadier {
+    /// The longest that a picture is held back: what coding a large one may take. A hiccup at a low rate would
+    /// otherwise be felt for minutes.
+    const MOST: Duration = Duration::from_millis(25);
+
     /// Holds pictures of this rate back, by three quarters of an interval at most: in the last quarter the next one
     /// may be on its way.
     pub fn new(frame_rate: FrameRate) -> Self {
-        Self { latency: Duration::ZERO, most: frame_rate.interval() * 3 / 4 }
+        Self { latency: Duration::ZERO, most: (frame_rate.interval() * 3 / 4).min(Self::MOST) }
     }
 
     /// When to write a picture that was due at `pts` and is ready `now`, both as time since the start of the stream.
@@ -155,5 +159,8 @@ mod tests {
         for _ in 0..10 {
             assert!(steadier.release(Duration::ZERO, 400 * MS) <= 15 * MS);
         }
+        let mut slow = Steadier::new(FrameRate::new(1, 1).unwrap());
+        slow.release(Duration::ZERO, 400 * MS);
+        assert!(slow.release(1000 * MS, 1010 * MS) <= 1025 * MS);
     }
 }

@@ -174,7 +174,7 @@ impl FrameRate {
     }
 
     fn pictures_per_second_rounded(self) -> u32 {
-        (self.num + self.den / 2) / self.den
+        ((u64::from(self.num) + u64::from(self.den) / 2) / u64::from(self.den)) as u32
     }
 }
 

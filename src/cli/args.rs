@@ -4,7 +4,7 @@ use super::usage_error;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use mb_encode::settings::{Bitrate, EncoderChoice, FifoMode, FrameRate, Gop, PipeSize, Preset, Size, Tuning};
 use mb_encode::{Error, Output, Settings};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
@@ -99,6 +99,7 @@ pub struct Args {
         hide_env_values = true,
         value_name = "N",
         default_value_t = 0,
+        value_parser = parse_frames,
         help_heading = "Picture"
     )]
     frames: u64,
@@ -137,7 +138,7 @@ pub struct Args {
     pub label: String,
 
     /// Draw on this GPU, counted as CUDA counts them [default: the first, else in software]
-    #[arg(long, env = "MB_ENCODE_DEVICE", hide_env_values = true, value_name = "N", help_heading = "Picture")]
+    #[arg(long, env = "MB_ENCODE_DEVICE", hide_env_values = true, value_name = "N", value_parser = parse_device, help_heading = "Picture")]
     device: Option<u32>,
 
     /// Which encoder; auto takes NVENC where it works
@@ -190,6 +191,7 @@ pub struct Args {
 
     /// As fast as it goes, without holding pictures to --fps
     #[arg(long, env = "MB_ENCODE_NO_PACE", hide_env_values = true, help_heading = "Encoding")]
+    #[arg(value_parser = clap::builder::BoolishValueParser::new())]
     no_pace: bool,
 
     /// Least severe level to log [default: warn with --stdout, else info]
@@ -216,21 +218,13 @@ pub struct Args {
     pub log_format: LogFormat,
 
     /// Log rate, bitrate, skipped pictures and encode times every so many seconds
-    #[arg(long, env = "MB_ENCODE_STATS", hide_env_values = true, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    #[arg(long, env = "MB_ENCODE_STATS", hide_env_values = true, value_name = "SECONDS", value_parser = parse_seconds)]
     #[arg(help_heading = "Logging")]
     stats: Option<u32>,
 
     /// Print this help
     #[arg(short, long, action = clap::ArgAction::HelpShort)]
     help: Option<bool>,
-
-    /// Draw and code one picture, write nothing
-    #[arg(long, hide = true)]
-    pub rehearse: bool,
-
-    /// With --fifo: stream to this reader, whose pipe is standard output
-    #[arg(long, hide = true)]
-    pub serve_reader: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Subcommand)]
@@ -302,6 +296,19 @@ fn parse_side(text: &str) -> Result<u32, String> {
     Size::check_side(side)
 }
 
+fn parse_frames(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "must be a number of pictures from 0, which is endless".to_owned())
+}
+
+fn parse_device(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "must be the number of a GPU, from 0, as CUDA counts them".to_owned())
+}
+
+fn parse_seconds(text: &str) -> Result<u32, String> {
+    let seconds = text.parse().ok().filter(|seconds| (1..=86_400).contains(seconds));
+    seconds.ok_or_else(|| "must be from 1 to 86400 whole seconds".to_owned())
+}
+
 impl Args {
     /// The settings of the stream.
     pub fn settings(&self) -> Settings {
@@ -356,6 +363,11 @@ impl Args {
                 )))
             }
         }
+    }
+
+    /// The shader's path, if there is one.
+    pub fn shader_path(&self) -> Option<&Path> {
+        self.shader.as_deref()
     }
 
     /// The shader's name and source, if there is one.

@@ -3,7 +3,7 @@
 
 use mb_encode::{Control, Error};
 use rustix::process::{Pid, Signal, kill_process};
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,25 +17,37 @@ impl Child {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = pid;
     }
 
-    fn signal(&self, signal: Signal) {
-        if let Some(pid) = *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            // It may just have ended.
-            let _ = kill_process(pid, signal);
+    /// Passes SIGUSR1 on. A process that does not listen for it yet would be ended by it, and needs none: its stream
+    /// begins with an IDR.
+    fn ask_for_idr(&self) {
+        let child = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pid) = child.filter(|&pid| listens(pid)) {
+            let _ = kill_process(pid, Signal::USR1);
         }
     }
+}
+
+/// Whether the process has a handler for SIGUSR1, by its `SigCgt` mask: see proc_pid_status(5).
+fn listens(pid: Pid) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask >> (SIGUSR1 - 1) & 1 == 1
 }
 
 /// Starts to listen. The thread sleeps in a read until a signal comes.
 pub fn start(control: &Arc<Control>, child: &Child) -> Result<(), Error> {
     let failed = |error| Error::machine("cannot listen for signals", "").caused_by(error);
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1]).map_err(failed)?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1, SIGXFSZ]).map_err(failed)?;
     let (control, child) = (Arc::clone(control), child.clone());
     let listen = move || {
         for signal in signals.forever() {
             match signal {
+                // Caught, so that the write fails and says what it failed at.
+                SIGXFSZ => {}
                 SIGUSR1 => {
                     control.request_idr();
-                    child.signal(Signal::USR1);
+                    child.ask_for_idr();
                 }
                 signal if control.stop_requested() => signal_hook::low_level::exit(128 + signal),
                 _ => control.request_stop(),

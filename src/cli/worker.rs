@@ -10,7 +10,7 @@ use mb_encode::sink::Fifo;
 use mb_encode::{Control, Error};
 use rustix::event::PollFlags;
 use rustix::fd::AsFd;
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, getppid, kill_process, pidfd_open, set_parent_process_death_signal};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
@@ -18,6 +18,53 @@ use std::time::Duration;
 
 /// The longest wait after a stream that failed.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// What this process is to a FIFO worker. A worker tells its children in their environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The program that a person started.
+    Program,
+    /// Draws and codes one picture, to see that it works.
+    Rehearsal,
+    /// Streams to the reader with this number, whose pipe is standard output.
+    Reader(u64),
+}
+
+impl Role {
+    const VARIABLE: &str = "MB_ENCODE_WORKERS_CHILD";
+
+    /// The role that this process was started for.
+    pub fn of_this_process() -> Self {
+        let Ok(value) = std::env::var(Self::VARIABLE) else { return Self::Program };
+        let mut words = value.split(' ');
+        let parent = words.next().and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
+        // Only a worker's own children: the variable may have been passed on to something else.
+        if parent.is_none() || parent != getppid() {
+            return Self::Program;
+        }
+        match words.next().and_then(|reader| reader.parse().ok()) {
+            None => Self::Rehearsal,
+            Some(reader) => Self::Reader(reader),
+        }
+    }
+
+    fn value(self) -> String {
+        let parent = std::process::id();
+        match self {
+            Self::Reader(reader) => format!("{parent} {reader}"),
+            Self::Program | Self::Rehearsal => parent.to_string(),
+        }
+    }
+}
+
+/// Makes this process end when its worker does, however that ends.
+pub fn end_with_worker() {
+    let _ = set_parent_process_death_signal(Some(Signal::TERM));
+    // It may have ended before that.
+    if Role::of_this_process() == Role::Program {
+        std::process::exit(0);
+    }
+}
 
 /// Serves reader after reader until a stop is requested.
 pub fn serve(
@@ -27,14 +74,17 @@ pub fn serve(
     control: &Control,
     child: &Child,
 ) -> anyhow::Result<()> {
-    rehearse()?;
+    rehearse(control, child)?;
+    if control.stop_requested() {
+        return Ok(());
+    }
     let mut fifo = Fifo::new(path, mode, pipe_size)?;
     tracing::info!(fifo = %path.display(), "waiting for a reader");
     let mut wait = Duration::ZERO;
     for reader in 1u64.. {
         let Some(pipe) = fifo.wait_for_reader(control)? else { break };
         tracing::info!(reader, "reader connected");
-        let status = stream(reader, Stdio::from(pipe), control, child)?;
+        let status = run(Role::Reader(reader), Stdio::from(pipe), control, child)?;
         if control.stop_requested() {
             break;
         }
@@ -50,41 +100,12 @@ pub fn serve(
     Ok(())
 }
 
-/// Runs the stream for one reader in a process of its own, to its end.
-fn stream(reader: u64, pipe: Stdio, control: &Control, child: &Child) -> anyhow::Result<ExitStatus> {
-    let mut process = this_program()?
-        .arg(format!("--serve-reader={reader}"))
-        .stdin(Stdio::null())
-        .stdout(pipe)
-        // Ctrl-C in a terminal goes to the whole group, and this process passes it on already.
-        .process_group(0)
-        .spawn()
-        .context("cannot start a process for the reader")?;
-    let pid = Pid::from_child(&process);
-    child.set(Some(pid));
-    // Without a pidfd, on a kernel before 5.3, a stop waits until the reader leaves.
-    if let Ok(ended) = pidfd_open(pid, PidfdFlags::empty()) {
-        while !control.stop_requested() && control.wait(Some((ended.as_fd(), PollFlags::IN)), None).is_empty() {}
-        if control.stop_requested() {
-            // It may have ended by itself.
-            let _ = kill_process(pid, Signal::TERM);
-        }
-    }
-    let status = process.wait().context("cannot wait for the reader's process")?;
-    child.set(None);
-    Ok(status)
-}
-
 /// Draws and codes one picture in a process of its own, so that a worker that cannot work says so when it is started
 /// and not hours later to its first reader.
-fn rehearse() -> anyhow::Result<()> {
-    let status = this_program()?
-        .arg("--rehearse")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .status()
-        .context("cannot start this program a second time")?;
+fn rehearse(control: &Control, child: &Child) -> anyhow::Result<()> {
+    let status = run(Role::Rehearsal, Stdio::null(), control, child)?;
     match status.code() {
+        _ if control.stop_requested() => Ok(()),
         Some(0) => Ok(()),
         // It has printed its reason.
         Some(code) => std::process::exit(code),
@@ -96,13 +117,32 @@ fn rehearse() -> anyhow::Result<()> {
     }
 }
 
-/// This very program with the options that it was started with.
-fn this_program() -> anyhow::Result<Command> {
-    // Not its path: the file may have been replaced by a newer one since.
+/// Runs this very program with the options that it was started with, in a process of its own, to its end.
+fn run(role: Role, stdout: Stdio, control: &Control, child: &Child) -> anyhow::Result<ExitStatus> {
+    // Not by its path: the file may have been replaced by a newer one since.
     let mut command = Command::new("/proc/self/exe");
     if let Some(name) = std::env::args_os().next() {
         command.arg0(name);
     }
-    command.args(std::env::args_os().skip(1));
-    Ok(command)
+    command
+        .args(std::env::args_os().skip(1))
+        .env(Role::VARIABLE, role.value())
+        .stdin(Stdio::null())
+        .stdout(stdout)
+        // Ctrl-C in a terminal goes to the whole group, and this process passes it on already.
+        .process_group(0);
+    let mut process = command.spawn().context("cannot start this program a second time")?;
+    // The parent's copy of the pipe: with it the reader would never see the end of file.
+    drop(command);
+    let pid = Pid::from_child(&process);
+    let ended = pidfd_open(pid, PidfdFlags::empty()).context("cannot watch the process (Linux 5.3 is needed)")?;
+    child.set(Some(pid));
+    while !control.stop_requested() && control.wait(Some((ended.as_fd(), PollFlags::IN)), None).is_empty() {}
+    // From here on the id may become another process's.
+    child.set(None);
+    if control.stop_requested() {
+        // It may have ended by itself; then it is still there to be waited for.
+        let _ = kill_process(pid, Signal::TERM);
+    }
+    process.wait().context("cannot wait for the process")
 }

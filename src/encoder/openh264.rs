@@ -11,6 +11,8 @@ use ::openh264::encoder::{
 };
 use ::openh264::formats::YUVSlices;
 
+/// The highest bitrate of level 5.2 in bits per second, H.264 table A-1 with the factor of clause A.3.1 j).
+const MAX_BITRATE: u32 = 288_000_000;
 /// The longer and the shorter side that OpenH264 codes at most.
 const MAX_SIDES: (u32, u32) = (3840, 2160);
 
@@ -37,6 +39,12 @@ impl Openh264 {
             return Err(Error::input(
                 format!("OpenH264 codes no pictures of {size}"),
                 format!("choose at most {}x{}, or a GPU with NVENC", MAX_SIDES.0, MAX_SIDES.1),
+            ));
+        }
+        if settings.bitrate.bps() > MAX_BITRATE {
+            return Err(Error::input(
+                format!("OpenH264 codes no {} bits/s", settings.bitrate),
+                "choose at most --bitrate 288M, or a GPU with NVENC",
             ));
         }
         let config = EncoderConfig::new()

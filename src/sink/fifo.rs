@@ -5,30 +5,39 @@
 //! Bytes in a pipe outlive a reader for as long as the writer has it open, so a reader that comes in the instant the
 //! last one leaves would find the end of the last one's stream. Therefore each reader gets a pipe of its own: as soon
 //! as one has connected, a fresh FIFO takes the place of its FIFO in the folder, in one atomic exchange. Who opens the
-//! path from then on waits there until its turn comes, and its pipe has never held a byte.
+//! path from then on has another pipe, which has never held a byte, and waits until its turn comes.
 
 use crate::control::Control;
 use crate::error::Error;
 use crate::settings::{FifoMode, PipeSize};
-use rustix::event::{EventfdFlags, PollFlags, eventfd};
-use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, RenameFlags, Stat, Uid, inotify};
 use rustix::io::Errno;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
 
 /// A FIFO in a folder, served by this process alone.
+///
+/// A thread of its own accepts readers as they come, so that each gets a pipe of its own at once; they are served in
+/// their order. Dropping it ends the thread, and gives whoever still waits the end of file.
 #[derive(Debug)]
 pub struct Fifo {
-    path: PathBuf,
-    mode: FifoMode,
-    pipe_size: Option<PipeSize>,
-    /// Held while this process serves the FIFO; the kernel lets go of it when the process ends, however it ends.
-    _claim: UnixListener,
-    warned: bool,
+    place: Arc<Place>,
+    accepted: Receiver<Result<OwnedFd, Error>>,
+    /// Readable once for each pipe in `accepted`.
+    arrivals: Arc<OwnedFd>,
+    over: Arc<Control>,
+    acceptor: Option<JoinHandle<()>>,
 }
+
+/// Readers that may wait, each with an open pipe. Further ones wait in their `open`.
+const MOST_WAITING: usize = 32;
 
 impl Fifo {
     /// Takes charge of the FIFO at `path`, and makes it if nothing is there, with the folders above it.
@@ -38,9 +47,18 @@ impl Fifo {
     pub fn new(path: &Path, mode: FifoMode, pipe_size: Option<PipeSize>) -> Result<Self, Error> {
         let path = resolve(path)?;
         let claim = claim(&path)?;
-        let this = Self { path, mode, pipe_size, _claim: claim, warned: false };
-        this.ensure()?;
-        Ok(this)
+        let place = Arc::new(Place { path, mode, pipe_size, _claim: claim });
+        place.ensure()?;
+        let arrivals = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK | EventfdFlags::SEMAPHORE);
+        let arrivals = Arc::new(arrivals.map_err(|errno| place.failed(errno))?);
+        let over = Arc::new(Control::new()?);
+        let (sender, accepted) = sync_channel(MOST_WAITING);
+        let accept = {
+            let (place, arrivals, over) = (Arc::clone(&place), Arc::clone(&arrivals), Arc::clone(&over));
+            move || place.accept_all(&sender, &arrivals, &over)
+        };
+        let acceptor = small_thread("fifo-accept").spawn(accept).map_err(no_thread)?;
+        Ok(Self { place, accepted, arrivals, over, acceptor: Some(acceptor) })
     }
 
     /// Waits for a reader and gives the writing end of its pipe, which nobody has read from or written to and which
@@ -50,16 +68,93 @@ impl Fifo {
     /// The FIFO was removed and cannot be made again.
     pub fn wait_for_reader(&mut self, control: &Control) -> Result<Option<OwnedFd>, Error> {
         loop {
+            if control.stop_requested() {
+                return Ok(None);
+            }
+            control.wait(Some((self.arrivals.as_fd(), PollFlags::IN)), None);
+            if rustix::io::read(&*self.arrivals, &mut [0u8; 8]).is_err() {
+                continue;
+            }
+            match self.accepted.recv() {
+                // It may have given up while it waited for its turn.
+                Ok(Ok(pipe)) if has_reader(&pipe) => return Ok(Some(pipe)),
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => return Err(error),
+                Err(_) => return Ok(None),
+            }
+        }
+    }
+}
+
+impl Drop for Fifo {
+    fn drop(&mut self) {
+        self.over.request_stop();
+        // The acceptor may be waiting for room.
+        while self.accepted.try_recv().is_ok() {}
+        if let Some(acceptor) = self.acceptor.take() {
+            let _ = acceptor.join();
+        }
+        // Who waits at the path would wait for ever now. Opening it for a moment gives them the end of file.
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let _ = rustix::fs::open(&self.place.path, flags, Mode::empty());
+    }
+}
+
+fn has_reader(pipe: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(pipe, PollFlags::empty())];
+    let _ = poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+    !fds[0].revents().contains(PollFlags::ERR)
+}
+
+/// Nothing deep runs on these threads, and an idle worker is to be small.
+fn small_thread(name: &str) -> std::thread::Builder {
+    std::thread::Builder::new().name(name.to_owned()).stack_size(128 * 1024)
+}
+
+fn no_thread(error: io::Error) -> Error {
+    Error::machine("cannot start a thread", "raise the limit of processes: ulimit -u").caused_by(error)
+}
+
+/// Where the FIFO is and how it is made.
+#[derive(Debug)]
+struct Place {
+    path: PathBuf,
+    mode: FifoMode,
+    pipe_size: Option<PipeSize>,
+    /// Held while this process serves the FIFO; the kernel lets go of it when the process ends, however it ends.
+    _claim: UnixListener,
+}
+
+impl Place {
+    fn accept_all(&self, accepted: &SyncSender<Result<OwnedFd, Error>>, arrivals: &OwnedFd, over: &Control) {
+        let mut warned = false;
+        loop {
+            let reader = self.accept(over, &mut warned);
+            let last = reader.is_err();
+            let Some(reader) = reader.transpose() else { return };
+            if accepted.send(reader).is_err() {
+                return;
+            }
+            let _ = rustix::io::write(arrivals, &1u64.to_ne_bytes());
+            if last {
+                return;
+            }
+        }
+    }
+
+    /// Waits for the next reader, and makes way for the one after it.
+    fn accept(&self, over: &Control, warned: &mut bool) -> Result<Option<OwnedFd>, Error> {
+        loop {
             let inode = self.ensure()?;
-            let Some(fd) = self.open_for_reader(&inode, control)? else {
-                if control.stop_requested() {
+            let Some(fd) = self.open_for_reader(&inode, over)? else {
+                if over.stop_requested() {
                     return Ok(None);
                 }
                 tracing::info!(fifo = %self.path.display(), "the FIFO was replaced or removed, waiting on it anew");
                 continue;
             };
             if let Err(error) = self.exchange(&inode) {
-                if !std::mem::replace(&mut self.warned, true) {
+                if !std::mem::replace(warned, true) {
                     tracing::warn!(
                         "a reader of {} can find the end of an earlier one's stream: no fresh FIFO for each: {error}",
                         self.path.display()
@@ -80,10 +175,7 @@ impl Fifo {
         let open = || rustix::fs::open(&self.path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
         let inode = match open() {
             Err(Errno::NOENT) => {
-                if let Some(folder) = self.path.parent() {
-                    std::fs::create_dir_all(folder).map_err(|error| self.not_made(error))?;
-                }
-                make(&self.path, self.mode.bits()).map_err(|errno| self.not_made(errno.into()))?;
+                self.make_with_folders().map_err(|error| self.not_made(error))?;
                 open()
             }
             other => other,
@@ -96,20 +188,29 @@ impl Fifo {
         }
     }
 
+    /// Makes the FIFO and the folders above it, or nothing at all.
+    fn make_with_folders(&self) -> io::Result<()> {
+        let missing: Vec<_> = self.path.ancestors().skip(1).take_while(|folder| !folder.exists()).collect();
+        let made = std::fs::create_dir_all(self.path.parent().unwrap_or(Path::new("/")))
+            .and_then(|()| Ok(make(&self.path, self.mode.bits())?));
+        if made.is_err() {
+            // The deepest first; one that is not there or not empty stays as it is.
+            missing.iter().for_each(|folder| drop(std::fs::remove_dir(folder)));
+        }
+        made
+    }
+
     /// Blocks until a reader opens the FIFO. `None` when a stop was requested or the FIFO is no longer at its path.
     fn open_for_reader(&self, inode: &OwnedFd, control: &Control) -> Result<Option<OwnedFd>, Error> {
         let done = eventfd(0, EventfdFlags::CLOEXEC).map_err(|errno| self.failed(errno))?;
-        let folder = self.watch_folder().map_err(|errno| self.failed(errno))?;
+        // Without it, where a user has too many watches, a FIFO that is removed is missed.
+        let folder = self.watch_folder().ok();
         // Opening through /proc reaches the inode even after its name is gone.
         let pipe = format!("/proc/self/fd/{}", inode.as_raw_fd());
         std::thread::scope(|scope| {
-            let watch = std::thread::Builder::new()
-                .name("fifo-watch".to_owned())
-                .stack_size(64 * 1024)
-                .spawn_scoped(scope, || self.wake_when_over(inode, &pipe, &folder, &done, control))
-                .map_err(|error| {
-                    Error::machine("cannot start a thread", "raise the limit of processes: ulimit -u").caused_by(error)
-                })?;
+            let watch = small_thread("fifo-watch")
+                .spawn_scoped(scope, || self.wake_when_over(inode, &pipe, folder.as_ref(), &done, control))
+                .map_err(no_thread)?;
             let opened = loop {
                 match rustix::fs::open(&pipe, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
                     Err(Errno::INTR) => {}
@@ -132,23 +233,27 @@ impl Fifo {
 
     /// Runs beside a blocking open and ends it, by opening the other end for a moment, when a stop is requested or the
     /// FIFO's name is gone. Gives whether it did; else it returns when `done` is readable.
-    fn wake_when_over(&self, inode: &OwnedFd, pipe: &str, folder: &OwnedFd, done: &OwnedFd, control: &Control) -> bool {
-        use rustix::event::{PollFd, poll};
+    fn wake_when_over(
+        &self,
+        inode: &OwnedFd,
+        pipe: &str,
+        folder: Option<&OwnedFd>,
+        done: &OwnedFd,
+        control: &Control,
+    ) -> bool {
         let wake = control.wake_fd();
         loop {
-            let mut fds = [
-                PollFd::new(done, PollFlags::IN),
-                PollFd::new(&wake, PollFlags::IN),
-                PollFd::new(folder, PollFlags::IN),
-            ];
+            let mut fds = vec![PollFd::new(done, PollFlags::IN), PollFd::new(&wake, PollFlags::IN)];
+            fds.extend(folder.map(|folder| PollFd::new(folder, PollFlags::IN)));
             if poll(&mut fds, None).is_err() {
                 continue;
             }
-            let [opened, stop, changed] = [0, 1, 2].map(|at: usize| !fds[at].revents().is_empty());
+            let happened = |at: usize| fds.get(at).is_some_and(|fd| !fd.revents().is_empty());
+            let (opened, stop, changed) = (happened(0), happened(1), happened(2));
             if opened {
                 return false;
             }
-            if changed {
+            if let (true, Some(folder)) = (changed, folder) {
                 // What changed is read off the path itself; the events only say when to look.
                 let _ = rustix::io::read(folder, &mut [0u8; 4096]);
             }
@@ -188,10 +293,8 @@ impl Fifo {
     /// Puts a fresh FIFO with the same owner and permissions in the place of `inode`.
     fn exchange(&self, inode: &OwnedFd) -> io::Result<()> {
         let old = rustix::fs::fstat(inode)?;
-        let mut name = std::ffi::OsString::from(".");
-        name.push(self.path.file_name().unwrap_or_default());
-        name.push(format!(".{}", std::process::id()));
-        let fresh = self.path.with_file_name(name);
+        // Short: the FIFO's own name may be as long as names can be.
+        let fresh = self.path.with_file_name(format!(".mb-encode.{}.{}", std::process::id(), old.st_ino));
         // Left by a process with our id that was killed right here.
         let _ = rustix::fs::unlink(&fresh);
         make(&fresh, old.st_mode & 0o7777)?;
@@ -233,14 +336,6 @@ impl Fifo {
             "choose a folder that you may write to: mb-encode --fifo temp/streams/demo.h264",
         )
         .caused_by(error)
-    }
-}
-
-impl Drop for Fifo {
-    fn drop(&mut self) {
-        // Who waits at the path would wait for ever now. Opening it for a moment gives them the end of file.
-        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let _ = rustix::fs::open(&self.path, flags, Mode::empty());
     }
 }
 

@@ -127,6 +127,7 @@ impl Writer {
     fn failed(&self, errno: Errno) -> Error {
         let remedy = match errno {
             Errno::NOSPC | Errno::DQUOT => "make room on the disk, or write elsewhere with --out",
+            Errno::FBIG => "it may not grow further: raise the limit with ulimit -f, or write elsewhere with --out",
             Errno::BADF => "it is not open for writing: pipe it, mb-encode --stdout | ffplay -f h264 -",
             _ => "",
         };
