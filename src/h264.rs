@@ -7,7 +7,7 @@
 //!
 //! - a 4-byte start code before SPS, PPS and the first slice, a 3-byte one before anything else;
 //! - SPS and PPS in front of every IDR picture, so that a packet starts there;
-//! - no access unit delimiter, and no SEI in front;
+//! - no access unit delimiter, and no SEI: nobody here needs one, and one in front of a picture would be mistaken for it;
 //! - at least [`MIN_BYTES`], and in the first one of a stream [`MIN_BYTES_FIRST`], made up by filler data.
 //!
 //! There are no B pictures, so decoding order is output order and DTS equals PTS throughout this crate.
@@ -127,8 +127,8 @@ impl AccessUnit {
         self.pts = pts;
     }
 
-    /// Adds what an encoder put out for this picture: an Annex B byte stream with any start codes. Delimiters and
-    /// filler are left out, start codes are rewritten.
+    /// Adds what an encoder put out for this picture: an Annex B byte stream with any start codes. Delimiters,
+    /// SEI and filler are left out, start codes are rewritten.
     pub fn push_annex_b(&mut self, stream: &[u8]) {
         for unit in nal_units(stream) {
             self.push(unit);
@@ -137,11 +137,11 @@ impl AccessUnit {
 
     fn push(&mut self, unit: NalUnit<'_>) {
         let long = match unit.nal_unit_type() {
-            NalUnitType::AccessUnitDelimiter | NalUnitType::Filler => return,
+            NalUnitType::AccessUnitDelimiter | NalUnitType::Sei | NalUnitType::Filler => return,
             NalUnitType::Sps | NalUnitType::Pps => true,
             // A second slice behind a 4-byte start code would become a packet of its own.
             NalUnitType::Slice | NalUnitType::IdrSlice => !self.has_slice(),
-            NalUnitType::Sei | NalUnitType::Other(_) => false,
+            NalUnitType::Other(_) => false,
         };
         self.is_idr |= unit.nal_unit_type() == NalUnitType::IdrSlice;
         if long {
@@ -178,9 +178,6 @@ impl AccessUnit {
             match unit.nal_unit_type() {
                 NalUnitType::Sps => parameter_sets.0 = slices == 0,
                 NalUnitType::Pps => parameter_sets.1 = slices == 0,
-                NalUnitType::Sei if slices == 0 && !parameter_sets.1 => {
-                    return Some("an SEI stands in front");
-                }
                 NalUnitType::Slice | NalUnitType::IdrSlice => slices += 1,
                 _ => {}
             }
@@ -220,10 +217,7 @@ mod tests {
         // As NVENC and OpenH264 write it: delimiter, then everything behind 4-byte start codes.
         unit.push_annex_b(&[0, 0, 0, 1, 9, 0xf0, 0, 0, 0, 1, 0x67, 7, 0, 0, 0, 1, 0x68, 8]);
         unit.push_annex_b(&[0, 0, 0, 1, 6, 5, 0x80, 0, 0, 0, 1, 0x65, 1, 0, 0, 0, 1, 0x65, 2]);
-        assert_eq!(
-            unit.bytes(),
-            [0, 0, 0, 1, 0x67, 7, 0, 0, 0, 1, 0x68, 8, 0, 0, 1, 6, 5, 0x80, 0, 0, 0, 1, 0x65, 1, 0, 0, 1, 0x65, 2]
-        );
+        assert_eq!(unit.bytes(), [0, 0, 0, 1, 0x67, 7, 0, 0, 0, 1, 0x68, 8, 0, 0, 0, 1, 0x65, 1, 0, 0, 1, 0x65, 2]);
         assert!(unit.is_idr());
         assert_eq!(unit.layout_fault(), Some("it has more than one slice"));
     }
@@ -247,7 +241,6 @@ mod tests {
             (&[0u8, 0, 1, 0x67, 1, 0, 0, 1, 0x68, 1, 0, 0, 1, 0x65, 1][..], None),
             (&[0, 0, 1, 0x61, 1], None),
             (&[0, 0, 1, 0x65, 1], Some("an IDR picture has no SPS and PPS in front")),
-            (&[0, 0, 1, 6, 1, 0x80, 0, 0, 1, 0x61, 1], Some("an SEI stands in front")),
             (&[0, 0, 1, 0x67, 1], Some("it has no slice")),
         ] {
             let mut unit = AccessUnit::default();
