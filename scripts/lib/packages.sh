@@ -1,0 +1,136 @@
+# shellcheck shell=bash
+# What the scripts need of the system, and the Debian or Ubuntu package that brings it.
+# Needs say.sh.
+
+# Whether a file of one of these patterns is there.
+any_file() {
+    local pattern
+    for pattern in "$@"; do
+        if compgen -G "$pattern" >/dev/null; then
+            return 0
+        fi
+    done
+    return 1
+}
+
+# present NEED: whether it is there. A need is a command, or one of the libraries named here.
+present() {
+    case $1 in
+        certificates) any_file /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt ;;
+        libc-headers) any_file /usr/include/stdlib.h ;;
+        egl) any_file '/usr/lib/*/libEGL.so.1' '/usr/lib*/libEGL.so.1' ;;
+        egl-driver) any_file '/usr/share/glvnd/egl_vendor.d/*.json' '/etc/glvnd/egl_vendor.d/*.json' ;;
+        software-gl) any_file '/usr/lib/*/dri/swrast_dri.so' '/usr/lib/*/libgallium-*.so' '/usr/lib*/dri/swrast_dri.so' ;;
+        gst-gl) any_file '/usr/lib/*/gstreamer-1.0/libgstopengl.so' ;;
+        gst-openh264) any_file '/usr/lib/*/gstreamer-1.0/libgstopenh264.so' ;;
+        gst-videoconvert)
+            any_file '/usr/lib/*/gstreamer-1.0/libgstvideoconvert.so' '/usr/lib/*/gstreamer-1.0/libgstvideoconvertscale.so'
+            ;;
+        *) have "$1" ;;
+    esac
+}
+
+# package_of NEED: the package that brings it.
+package_of() {
+    case $1 in
+        certificates) echo ca-certificates ;;
+        cc) echo gcc ;;
+        c++) echo g++ ;;
+        libc-headers) echo libc6-dev ;;
+        egl) echo libegl1 ;;
+        egl-driver) echo libegl-mesa0 ;;
+        software-gl) echo libgl1-mesa-dri ;;
+        ffprobe) echo ffmpeg ;;
+        chromium) from_ubuntu && echo chromium-browser || echo chromium ;;
+        chromedriver) from_ubuntu && echo chromium-chromedriver || echo chromium-driver ;;
+        gst-launch-1.0) echo gstreamer1.0-tools ;;
+        gst-gl) echo gstreamer1.0-gl ;;
+        gst-openh264) echo gstreamer1.0-plugins-bad ;;
+        gst-videoconvert) echo gstreamer1.0-plugins-base ;;
+        *) echo "$1" ;;
+    esac
+}
+
+from_ubuntu() {
+    grep -qs '^ID=ubuntu' /etc/os-release
+}
+
+# candidate PACKAGE: the version that apt would install now; nothing if it has none.
+candidate() {
+    have apt-cache || return 0
+    apt-cache policy "$1" 2>/dev/null | sed -n 's/^ *Candidate: //p' | grep -v '(none)' || true
+}
+
+# as_root COMMAND...: runs it as root, by sudo where need be; fails where neither works.
+as_root() {
+    if ((EUID == 0)); then
+        env DEBIAN_FRONTEND=noninteractive "$@"
+    elif have sudo && { [[ -t 0 ]] || sudo -n true 2>/dev/null; }; then
+        sudo env DEBIAN_FRONTEND=noninteractive "$@"
+    else
+        return 126
+    fi
+}
+
+# The lists of what apt has, fetched once a run where that is allowed.
+refresh_packages() {
+    [[ -z ${packages_refreshed:-} ]] || return 0
+    packages_refreshed=yes
+    if ! have apt-get || { ((EUID != 0)) && ! have sudo; }; then
+        return 0
+    fi
+    # A third-party source that does not answer is no reason to stop: the install says what is missing.
+    as_root apt-get update -qq -o DPkg::Lock::Timeout=300 || note "apt-get update did not fetch every list"
+}
+
+# install_packages PACKAGE...: through apt.
+install_packages() {
+    local by_hand="apt-get update && apt-get install --no-install-recommends $*"
+    have apt-get || die "this system has no apt-get to install: $*" \
+        "Install what corresponds to these Debian packages, then start again."
+    if ((EUID != 0)) && ! have sudo; then
+        die "missing: $*, and only root can install it" "Run as root:  $by_hand"
+    fi
+    say "Installing $*"
+    refresh_packages
+    as_root apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@" >&2 ||
+        die "could not install: $*" "Run as root:  $by_hand"
+}
+
+# need NEED...: installs what is not there.
+need() {
+    local thing package
+    local -a packages=()
+    local -A seen=()
+    for thing in "$@"; do
+        present "$thing" && continue
+        package=$(package_of "$thing")
+        [[ -n ${seen[$package]:-} ]] || packages+=("$package")
+        seen[$package]=yes
+    done
+    ((${#packages[@]})) || return 0
+    install_packages "${packages[@]}"
+    hash -r
+    for thing in "$@"; do
+        present "$thing" ||
+            die "$thing is still missing after its package $(package_of "$thing") was installed" \
+                "On Ubuntu, Chromium comes as a snap and needs snapd running; a Debian machine or container has none of this."
+    done
+}
+
+# What each task needs.
+need_to_build() {
+    need certificates cc c++ libc-headers nasm
+}
+need_to_draw() {
+    need egl egl-driver software-gl
+}
+need_to_play() {
+    need ffmpeg ffprobe
+}
+need_to_test() {
+    need shellcheck chromium chromedriver
+}
+need_to_compare() {
+    need python3 gst-launch-1.0 gst-gl gst-openh264 gst-videoconvert
+}
