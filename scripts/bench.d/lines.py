@@ -26,7 +26,11 @@ def mb_encode(program, size, pictures):
 
 
 def gstreamer(size, pictures):
-    """EGL, OpenGL and OpenH264 as well, with the encoder set as mb-encode sets it; the picture is its own."""
+    """EGL, OpenGL and OpenH264 as well, with the encoder set as mb-encode sets it; the picture is its own.
+
+    That picture holds a field of noise. One without (pattern=checkers-8) takes a quarter of the bits, and the same CPU
+    time within a few per cent.
+    """
     width, height = size
     caps = f"video/x-raw(memory:GLMemory),width={width},height={height},framerate={FRAME_RATE}/1"
     return Line(

@@ -85,12 +85,13 @@ def tree(pid):
 
 
 def cpu_ticks(pids):
-    """User and system time that these processes have used, in clock ticks."""
-    ticks = 0
+    """User and system time that each of these processes has used, in clock ticks."""
+    ticks = {}
     for pid in pids:
         # The name, in parentheses, may hold spaces.
         fields = read(f"/proc/{pid}/stat").rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12]) if fields else 0
+        if fields:
+            ticks[pid] = int(fields[11]) + int(fields[12])
     return ticks
 
 

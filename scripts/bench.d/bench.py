@@ -1,0 +1,253 @@
+"""Measures everything, and prints it as Markdown. Called by scripts/bench."""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from statistics import median
+
+import fifo
+import grid
+import lines
+import machine
+import process
+
+SIZES = [(1280, 720), (1920, 1080)]
+
+
+def main():
+    options = parse()
+    verdicts = Verdicts()
+    print(f"Measured on {machine.describe(options.program)}.\n")
+    load = machine.load()
+    with tempfile.TemporaryDirectory(prefix="mb-encode-bench-") as folder:
+        for size in SIZES:
+            compare(options, size, folder, verdicts)
+    first_bytes(options, verdicts)
+    waiting_worker(options, verdicts)
+    pacing(options, verdicts)
+    print(f"{verdicts.met} targets met, {verdicts.missed} missed. "
+          f"Load of the machine before and after: {load:.1f} and {machine.load():.1f}.")
+    if load > 0.5:
+        print("The machine was busy before the bench began: times are rough, ratios less so.")
+
+
+def parse():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("program")
+    parser.add_argument("dump")
+    options = parser.parse_args()
+    options.pictures = 150 if options.quick else 600
+    options.rounds = options.rounds or (2 if options.quick else 5)
+    options.short_rounds = 2 * options.rounds
+    options.idle_seconds = 3 if options.quick else 10
+    options.paced_seconds = 5 if options.quick else 20
+    return options
+
+
+class Verdicts:
+    """Holds figures against targets."""
+
+    def __init__(self):
+        self.met = self.missed = 0
+
+    def at_least(self, value, target, form="{:.2f}"):
+        return self._judge(value >= target, value, "at least", target, form)
+
+    def at_most(self, value, target, form="{:.2f}"):
+        return self._judge(value <= target, value, "at most", target, form)
+
+    def _judge(self, good, value, relation, target, form):
+        self.met += good
+        self.missed += not good
+        said = f"{form.format(value)} ({relation} {form.format(target)}: "
+        return said + ("met)" if good else "**missed**)")
+
+
+def say(text):
+    print(f"==> {text}", file=sys.stderr, flush=True)
+
+
+def table(head, rows):
+    """A Markdown table."""
+    for cells in [head, ["---"] * len(head), *rows]:
+        print(f"| {' | '.join(map(str, cells))} |")
+    print(flush=True)
+
+
+def in_turn(rounds, measures):
+    """Calls each of `measures` once a round: A B C A B C …. Gives one list of results for each."""
+    results = [[] for _ in measures]
+    for _ in range(rounds):
+        for measure, found in zip(measures, results):
+            found.append(measure())
+    return results
+
+
+def ratio(ours, theirs):
+    """The median of the ratios round by round."""
+    return median(a / b for a, b in zip(ours, theirs))
+
+
+def compare(options, size, folder, verdicts):
+    """Speed and cost of the three lines at one size."""
+    width, height = size
+    raw, coded = os.path.join(folder, "card.y4m"), os.path.join(folder, "card.h264")
+    needed = width * height * 3 // 2 * options.pictures + (64 << 20)
+    if shutil.disk_usage(folder).free < needed:
+        raise process.Failed(f"{folder} has no room for {needed >> 20} MiB of raw pictures: set TMPDIR to a folder that has")
+    say(f"Drawing {options.pictures} raw pictures of {width}x{height}")
+    subprocess.run([options.dump, f"{width}x{height}", str(options.pictures), str(lines.BITRATE), raw, coded], check=True)
+
+    compared = [
+        lines.mb_encode(options.program, size, options.pictures),
+        lines.gstreamer(size, options.pictures),
+        lines.ffmpeg(raw, options.pictures),
+    ]
+    say(f"Comparing at {width}x{height}: {options.rounds} rounds after one that does not count")
+    warm = [process.run(line.command, line.environment) for line in compared]
+    for line, run in zip(compared, warm):
+        if run.pictures != options.pictures:
+            raise process.Failed(f"{line.name} wrote {run.pictures} pictures instead of {options.pictures}")
+    ours, gst, ff = in_turn(options.rounds, [lambda line=line: process.run(line.command, line.environment) for line in compared])
+
+    x264 = os.path.join(folder, "x264.h264")
+    with open(x264, "wb") as file:
+        file.write(warm[2].output)
+    quality = [f"{psnr(coded, raw):.1f}", "", f"{psnr(x264, raw):.1f}"]
+    for path in (raw, coded, x264):
+        os.remove(path)
+
+    def row(name, of, form, to_gst=None, to_ff=None):
+        columns = [[of(run) for run in runs] for runs in (ours, gst, ff)]
+        cells = [form.format(median(column)) for column in columns]
+        ratios = [ratio(columns[0], columns[1]), ratio(columns[0], columns[2])]
+        judged = [judge(value) if judge else f"{value:.2f}" for judge, value in zip((to_gst, to_ff), ratios)]
+        return [name, *cells, *judged]
+
+    seconds = options.pictures / lines.FRAME_RATE
+    table(
+        [f"{width}x{height}, {options.pictures} pictures, {lines.BITRATE // 1_000_000} Mb/s", "mb-encode", "GStreamer", "ffmpeg",
+         "to GStreamer", "to ffmpeg"],
+        [
+            row("pictures/s", lambda run: options.pictures / run.seconds, "{:.0f}",
+                lambda value: verdicts.at_least(value, 1.6), lambda value: verdicts.at_least(value, 1.0)),
+            row("CPU s", lambda run: run.cpu, "{:.2f}", lambda value: verdicts.at_most(value, 0.8)),
+            row("peak memory MiB", lambda run: run.peak, "{:.0f}", lambda value: verdicts.at_most(value, 0.8)),
+            row("Mb/s written", lambda run: len(run.output) * 8e-6 / seconds, "{:.2f}")[:4] + ["", ""],
+            ["PSNR dB", *quality, "", ""],
+        ],
+    )
+    print("GStreamer codes a picture of its own, colour bars with a field of noise: its Mb/s say nothing about its encoder.\n")
+
+
+def psnr(coded, raw):
+    """Of `coded` against `raw`, over all planes and pictures, in dB."""
+    command = ["ffmpeg", "-hide_banner", "-nostdin", "-r", str(lines.FRAME_RATE), "-i", coded, "-i", raw, "-lavfi", "psnr"]
+    told = subprocess.run(command + ["-f", "null", "-"], capture_output=True, text=True, check=True).stderr
+    return float(re.search(r"PSNR .*average:([\d.]+|inf)", told)[1])
+
+
+def first_bytes(options, verdicts):
+    """The time from the start of a process to its first byte."""
+    size = SIZES[0]
+    say(f"First bytes: {options.short_rounds} rounds")
+    ours, gst = lines.mb_encode(options.program, size, 0), lines.gstreamer(size, -1)
+    for line in (ours, gst):
+        process.first_byte_only(line.command, line.environment)
+    egl, *found = in_turn(
+        options.short_rounds,
+        [
+            machine.egl_start,
+            lambda: process.first_byte_only(ours.command, ours.environment),
+            lambda: process.first_byte_only(gst.command, gst.environment),
+        ],
+    )
+    mine, theirs = found
+    egl_ms, mine_ms = median(egl) * 1e3, median(mine) * 1e3
+    plain = f"{mine_ms:.0f}"
+    if egl_ms <= 22:
+        plain = verdicts.at_most(mine_ms, 50, "{:.0f}")
+    table(
+        [f"first byte after start, {size[0]}x{size[1]}, ms", "", "target"],
+        [
+            ["mb-encode", plain, "" if egl_ms <= 22 else "50 where EGL initialises in 20"],
+            ["GStreamer", f"{median(theirs) * 1e3:.0f}", ""],
+            ["ratio", verdicts.at_most(ratio(mine, theirs), 0.6), ""],
+            ["EGL alone, loaded and initialised", f"{egl_ms:.0f}", ""],
+        ],
+    )
+
+
+def waiting_worker(options, verdicts):
+    """What a FIFO worker costs that nobody reads from, and how fast it answers."""
+    say(f"A worker that waits: {options.idle_seconds} s idle, {options.short_rounds} readers")
+    cold_start = [options.program, "--stdout", "--log-level", "info", "--encoder", "openh264"]
+    with fifo.waiting(options.program) as worker:
+        ticks, fresh_memory = worker.idle(options.idle_seconds)
+        cold, answers = in_turn(options.short_rounds, [lambda: process.first_byte_only(cold_start), worker.answer])
+        # What a reader leaves behind, if anything.
+        ticks_after, used_memory = worker.idle(options.idle_seconds)
+    table(
+        ["FIFO worker", "", ""],
+        [
+            [f"CPU ticks in {options.idle_seconds} s, waiting", verdicts.at_most(ticks, 0, "{:.0f}"), ""],
+            ["the same after its readers have left", verdicts.at_most(ticks_after, 0, "{:.0f}"), ""],
+            ["resident, waiting, MiB", verdicts.at_most(fresh_memory, 10, "{:.1f}"), ""],
+            ["the same after its readers have left", verdicts.at_most(used_memory, 10, "{:.1f}"), ""],
+            ["reader connects to first byte, ms", f"{median(answers) * 1e3:.0f}", f"cold start of --stdout: {median(cold) * 1e3:.0f}"],
+            ["ratio", verdicts.at_most(ratio(answers, cold), 1.2), ""],
+        ],
+    )
+
+
+def pacing(options, verdicts):
+    """How evenly pictures are written at 60 a second, by when a reader of the pipe gets each one's first byte."""
+    rate, pictures = lines.FRAME_RATE, options.paced_seconds * lines.FRAME_RATE
+    say(f"Pacing: {options.paced_seconds} s at {rate} pictures/s")
+    command = [options.program, "--stdout", "--fps", str(rate), "--frames", str(pictures), "--encoder", "openh264"]
+    with tempfile.TemporaryFile() as log:
+        child = process.start(command, log)
+        arrivals, stream = [], bytearray()
+        while chunk := os.read(child.stdout.fileno(), 1 << 20):
+            arrivals.append((len(stream), time.monotonic()))
+            stream += chunk
+        child.stdout.close()
+        if child.wait() != 0:
+            log.seek(0)
+            raise process.Failed(process.complaint(command, child.returncode, log.read()))
+    fit = grid.fit(written(bytes(stream), arrivals), rate)
+    table(
+        [f"pacing at {rate} pictures/s, 1280x720, {options.paced_seconds} s", ""],
+        [
+            ["mean rate, away from the one asked for, %", verdicts.at_most(abs(fit.rate / rate - 1) * 100, 0.1, "{:.3f}")],
+            ["distance from the grid, 99th percentile, ms", verdicts.at_most(fit.p99 * 1e3, 2.0)],
+            ["the same, worst, ms", f"{fit.worst * 1e3:.2f}"],
+            ["pictures skipped", fit.missing],
+        ],
+    )
+
+
+def written(stream, arrivals):
+    """When the first slice of each picture was read, from when each part of the stream was."""
+    times, part = [], 0
+    for slice_start in process.FIRST_SLICE.finditer(stream):
+        while part + 1 < len(arrivals) and arrivals[part + 1][0] <= slice_start.start():
+            part += 1
+        times.append(arrivals[part][1])
+    return times
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (process.Failed, subprocess.CalledProcessError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
