@@ -101,9 +101,10 @@ def compare(options, size, folder, verdicts):
     raw, coded = os.path.join(folder, "card.y4m"), os.path.join(folder, "card.h264")
     needed = width * height * 3 // 2 * options.pictures + (64 << 20)
     if shutil.disk_usage(folder).free < needed:
-        raise process.Failed(f"{folder} has no room for {needed >> 20} MiB of raw pictures: set TMPDIR to a folder that has")
+        raise process.Failed(f"{folder} has no room for {needed >> 20} MiB of raw pictures: set TMPDIR to one that has")
     say(f"Drawing {options.pictures} raw pictures of {width}x{height}")
-    subprocess.run([options.dump, f"{width}x{height}", str(options.pictures), str(lines.BITRATE), raw, coded], check=True)
+    dump = [options.dump, f"{width}x{height}", str(options.pictures), str(lines.BITRATE), raw, coded]
+    subprocess.run(dump, check=True)
 
     compared = [
         lines.mb_encode(options.program, size, options.pictures),
@@ -115,7 +116,8 @@ def compare(options, size, folder, verdicts):
     for line, run in zip(compared, warm):
         if run.pictures != options.pictures:
             raise process.Failed(f"{line.name} wrote {run.pictures} pictures instead of {options.pictures}")
-    ours, gst, ff = in_turn(options.rounds, [lambda line=line: process.run(line.command, line.environment) for line in compared])
+    runs = [lambda line=line: process.run(line.command, line.environment) for line in compared]
+    ours, gst, ff = in_turn(options.rounds, runs)
 
     x264 = os.path.join(folder, "x264.h264")
     with open(x264, "wb") as file:
@@ -133,8 +135,12 @@ def compare(options, size, folder, verdicts):
 
     seconds = options.pictures / lines.FRAME_RATE
     table(
-        [f"{width}x{height}, {options.pictures} pictures, {lines.BITRATE // 1_000_000} Mb/s", "mb-encode", "GStreamer", "ffmpeg",
-         "to GStreamer", "to ffmpeg"],
+        [
+            f"{width}x{height}, {options.pictures} pictures, {lines.BITRATE // 1_000_000} Mb/s",
+            *[line.name for line in compared],
+            "to GStreamer",
+            "to ffmpeg",
+        ],
         [
             row("pictures/s", lambda run: options.pictures / run.seconds, "{:.0f}",
                 lambda value: verdicts.at_least(value, 1.6), lambda value: verdicts.at_least(value, 1.0)),
@@ -144,13 +150,14 @@ def compare(options, size, folder, verdicts):
             ["PSNR dB", *quality, "", ""],
         ],
     )
-    print("GStreamer codes a picture of its own, colour bars with a field of noise: its Mb/s say nothing about its encoder.\n")
+    print("GStreamer codes a picture of its own, colour bars with a field of noise, which takes more bits.\n")
 
 
 def psnr(coded, raw):
     """Of `coded` against `raw`, over all planes and pictures, in dB."""
-    command = ["ffmpeg", "-hide_banner", "-nostdin", "-r", str(lines.FRAME_RATE), "-i", coded, "-i", raw, "-lavfi", "psnr"]
-    told = subprocess.run(command + ["-f", "null", "-"], capture_output=True, text=True, check=True).stderr
+    command = ["ffmpeg", "-hide_banner", "-nostdin", "-r", str(lines.FRAME_RATE), "-i", coded, "-i", raw]
+    command += ["-lavfi", "psnr", "-f", "null", "-"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     return float(re.search(r"PSNR .*average:([\d.]+|inf)", told)[1])
 
 
@@ -195,14 +202,15 @@ def waiting_worker(options, verdicts):
         # What a reader leaves behind, if anything.
         ticks_after, used_memory = worker.idle(options.idle_seconds)
     table(
-        ["FIFO worker", "", ""],
+        ["FIFO worker", ""],
         [
-            [f"CPU ticks in {options.idle_seconds} s, waiting", verdicts.at_most(ticks, 0, "{:.0f}"), ""],
-            ["the same after its readers have left", verdicts.at_most(ticks_after, 0, "{:.0f}"), ""],
-            ["resident, waiting, MiB", verdicts.at_most(fresh_memory, 10, "{:.1f}"), ""],
-            ["the same after its readers have left", verdicts.at_most(used_memory, 10, "{:.1f}"), ""],
-            ["reader connects to first byte, ms", f"{median(answers) * 1e3:.0f}", f"cold start of --stdout: {median(cold) * 1e3:.0f}"],
-            ["ratio", verdicts.at_most(ratio(answers, cold), 1.2), ""],
+            [f"CPU ticks in {options.idle_seconds} s, waiting", verdicts.at_most(ticks, 0, "{:.0f}")],
+            ["the same after its readers have left", verdicts.at_most(ticks_after, 0, "{:.0f}")],
+            ["resident, waiting, MiB", verdicts.at_most(fresh_memory, 10, "{:.1f}")],
+            ["the same after its readers have left", verdicts.at_most(used_memory, 10, "{:.1f}")],
+            ["reader connects to first byte, ms", f"{median(answers) * 1e3:.0f}"],
+            ["cold start of --stdout to first byte, ms", f"{median(cold) * 1e3:.0f}"],
+            ["ratio", verdicts.at_most(ratio(answers, cold), 1.2)],
         ],
     )
 
@@ -223,10 +231,11 @@ def pacing(options, verdicts):
             log.seek(0)
             raise process.Failed(process.complaint(command, child.returncode, log.read()))
     fit = grid.fit(written(bytes(stream), arrivals), rate)
+    away = abs(fit.rate / rate - 1) * 100
     table(
         [f"pacing at {rate} pictures/s, 1280x720, {options.paced_seconds} s", ""],
         [
-            ["mean rate, away from the one asked for, %", verdicts.at_most(abs(fit.rate / rate - 1) * 100, 0.1, "{:.3f}")],
+            ["mean rate, away from the one asked for, %", verdicts.at_most(away, 0.1, "{:.3f}")],
             ["distance from the grid, 99th percentile, ms", verdicts.at_most(fit.p99 * 1e3, 2.0)],
             ["the same, worst, ms", f"{fit.worst * 1e3:.2f}"],
             ["pictures skipped", fit.missing],

@@ -2,6 +2,7 @@
 # go2rtc of exactly one version: from $GO2RTC, PATH or the cache, else built with Go, else its release file.
 # Needs say.sh and packages.sh.
 
+GO2RTC_MODULE=github.com/AlexxIT/go2rtc
 GO2RTC_VERSION=1.9.14
 # What go.sum says of this version; a built executable carries it too.
 GO2RTC_MODULE_SUM=h1:HjaZ2pR64nTkoTZcKM8Zjybg7swyCZbA8Biru1mbqcY=
@@ -78,8 +79,6 @@ build_go2rtc() {
     if ! go_works; then
         refresh_packages
         version=$(candidate golang-go)
-        # A version such as 2:1.24~2, without its epoch.
-        version=${version#*:}
         if have go || ! at_least "${version:-0}" "${GO2RTC_NEEDS_GO%.*}"; then
             return 1
         fi
@@ -89,7 +88,8 @@ build_go2rtc() {
         go_works || return 1
     fi
     say "Building go2rtc $GO2RTC_VERSION with $(go env GOVERSION) (once; about two minutes)"
-    if ! GOBIN=$1 CGO_ENABLED=0 go install -trimpath "github.com/AlexxIT/go2rtc@v$GO2RTC_VERSION" >"$1/log" 2>&1; then
+    if ! GOBIN=$1 CGO_ENABLED=0 go install -trimpath -ldflags "-s -w" "$GO2RTC_MODULE@v$GO2RTC_VERSION" \
+        >"$1/log" 2>&1; then
         # `go install` also asks for the list of all versions, which some proxies refuse; a module of our own does not.
         build_go2rtc_in_a_module "$1" >>"$1/log" 2>&1 || {
             note "Go could not build it:"
@@ -106,8 +106,8 @@ build_go2rtc() {
 build_go2rtc_in_a_module() {
     mkdir -p "$1/module"
     cd "$1/module" || return
-    printf '%s\n' 'module demo' "go $GO2RTC_NEEDS_GO" "require github.com/AlexxIT/go2rtc v$GO2RTC_VERSION" >go.mod
-    CGO_ENABLED=0 go build -mod=mod -trimpath -o "$1/go2rtc" github.com/AlexxIT/go2rtc
+    printf '%s\n' 'module demo' "go $GO2RTC_NEEDS_GO" "require $GO2RTC_MODULE v$GO2RTC_VERSION" >go.mod
+    CGO_ENABLED=0 go build -mod=mod -trimpath -ldflags "-s -w" -o "$1/go2rtc" "$GO2RTC_MODULE"
 }
 
 # download_go2rtc FOLDER

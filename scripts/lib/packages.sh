@@ -20,11 +20,14 @@ present() {
         libc-headers) any_file /usr/include/stdlib.h ;;
         egl) any_file '/usr/lib/*/libEGL.so.1' '/usr/lib*/libEGL.so.1' ;;
         egl-driver) any_file '/usr/share/glvnd/egl_vendor.d/*.json' '/etc/glvnd/egl_vendor.d/*.json' ;;
-        software-gl) any_file '/usr/lib/*/dri/swrast_dri.so' '/usr/lib/*/libgallium-*.so' '/usr/lib*/dri/swrast_dri.so' ;;
+        software-gl)
+            any_file '/usr/lib/*/dri/swrast_dri.so' '/usr/lib/*/libgallium-*.so' '/usr/lib*/dri/swrast_dri.so'
+            ;;
         gst-gl) any_file '/usr/lib/*/gstreamer-1.0/libgstopengl.so' ;;
         gst-openh264) any_file '/usr/lib/*/gstreamer-1.0/libgstopenh264.so' ;;
         gst-videoconvert)
-            any_file '/usr/lib/*/gstreamer-1.0/libgstvideoconvert.so' '/usr/lib/*/gstreamer-1.0/libgstvideoconvertscale.so'
+            # Its name has got longer over time.
+            any_file '/usr/lib/*/gstreamer-1.0/libgstvideoconvert*.so'
             ;;
         *) have "$1" ;;
     esac
@@ -55,10 +58,10 @@ from_ubuntu() {
     grep -qs '^ID=ubuntu' /etc/os-release
 }
 
-# candidate PACKAGE: the version that apt would install now; nothing if it has none.
+# candidate PACKAGE: the version that apt would install now, such as 1.24 of 2:1.24~2; nothing if it has none.
 candidate() {
     have apt-cache || return 0
-    apt-cache policy "$1" 2>/dev/null | sed -n 's/^ *Candidate: //p' | grep -v '(none)' || true
+    apt-cache policy "$1" 2>/dev/null | sed -n '/(none)/d; s/^ *Candidate: \([0-9]*:\)\{0,1\}\([0-9.]*\).*/\2/p'
 }
 
 # as_root COMMAND...: runs it as root, by sudo where need be; fails where neither works.
@@ -114,7 +117,7 @@ need() {
     for thing in "$@"; do
         present "$thing" ||
             die "$thing is still missing after its package $(package_of "$thing") was installed" \
-                "On Ubuntu, Chromium comes as a snap and needs snapd running; a Debian machine or container has none of this."
+                "On Ubuntu, Chromium comes as a snap and needs snapd running; on Debian it does not."
     done
 }
 
