@@ -7,3 +7,8 @@ mod gl_image;
 pub use buffer::PitchedBuffer;
 pub use driver::{CudaContext, Driver};
 pub use gl_image::GlImages;
+
+/// Whether an NVIDIA driver is installed, working or not.
+pub fn is_installed() -> bool {
+    crate::dl::open("libcuda.so.1").is_ok()
+}

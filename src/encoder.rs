@@ -50,27 +50,28 @@ pub enum Profile {
 }
 
 impl Encoder {
-    /// The encoder that `settings` ask for, for pictures drawn with `gl`.
+    /// The encoder that `settings` ask for, for pictures drawn with `gl`; with [`EncoderChoice::Auto`] OpenH264 comes
+    /// with the reason why NVENC is not to be had.
     ///
     /// # Errors
     /// It is not to be had here, or cannot code this size.
-    pub fn open(gl: &Gl, settings: &Settings) -> Result<Self, Error> {
+    pub fn open(gl: &Gl, settings: &Settings) -> Result<(Self, Option<Error>), Error> {
         match settings.encoder {
-            EncoderChoice::Openh264 => Self::openh264(settings, Profile::ConstrainedBaseline),
-            EncoderChoice::Nvenc => Ok(Self::Gpu(Box::new(nvenc::Nvenc::open(gl, settings)?))),
-            EncoderChoice::Auto => match nvenc::Nvenc::open(gl, settings) {
-                Ok(nvenc) => Ok(Self::Gpu(Box::new(nvenc))),
-                Err(error) => {
-                    // Without an NVIDIA driver there is nothing to look into; with one there is.
-                    if crate::dl::open("libcuda.so.1").is_ok() {
-                        tracing::warn!("coding with OpenH264, since NVENC is not to be had: {}", error.cause());
-                    } else {
-                        tracing::info!("coding with OpenH264, since NVENC is not to be had: {}", error.cause());
-                    }
-                    Self::openh264(settings, Profile::ConstrainedBaseline)
-                }
+            EncoderChoice::Openh264 => Ok((Self::openh264(settings, Profile::ConstrainedBaseline)?, None)),
+            EncoderChoice::Nvenc => Ok((Self::nvenc(gl, settings)?, None)),
+            EncoderChoice::Auto => match Self::nvenc(gl, settings) {
+                Ok(nvenc) => Ok((nvenc, None)),
+                Err(why) => Ok((Self::openh264(settings, Profile::ConstrainedBaseline)?, Some(why))),
             },
         }
+    }
+
+    /// NVENC on the GPU that `gl` draws on.
+    ///
+    /// # Errors
+    /// Some part of the way to it is missing; the message says which, and what to do.
+    pub fn nvenc(gl: &Gl, settings: &Settings) -> Result<Self, Error> {
+        Ok(Self::Gpu(Box::new(nvenc::Nvenc::open(gl, settings)?)))
     }
 
     /// OpenH264, in a profile that the stream has already or is to have.

@@ -50,7 +50,7 @@ impl Error {
     }
 
     /// The same error, for a GPU that was there and is gone: a new session may work.
-    pub(crate) fn as_device_loss(mut self) -> Self {
+    pub(crate) fn device_was_lost(mut self) -> Self {
         self.device_loss = true;
         self
     }

@@ -104,7 +104,7 @@ pub fn log_disconnected(reader: u64, totals: &Totals, connected: Duration) {
 /// # Errors
 /// What would keep a stream with these settings from starting.
 pub fn rehearse(settings: &Settings, mut make_renderer: impl MakeRenderer) -> Result<(), Error> {
-    let Pipeline { mut artist, encoder } = Pipeline::open(settings, &mut make_renderer, Coding::AsSet)?;
+    let Pipeline { mut artist, encoder, .. } = Pipeline::open(settings, &mut make_renderer, Coding::AsSet)?;
     let due = Due { index: 0, pts: Duration::ZERO, delta: settings.frame_rate.interval() };
     artist.draw(&due)?;
     let mut unit = AccessUnit::default();
@@ -133,7 +133,10 @@ fn stream(
     let mut courier = Courier::new(settings, start, sink, control, &stats);
     let mut losses = Losses::default();
     let end = loop {
-        let Pipeline { mut artist, encoder } = pipeline;
+        let Pipeline { mut artist, encoder, instead_of_nvenc } = pipeline;
+        if let Some(why) = instead_of_nvenc {
+            log_choice(&why);
+        }
         let ended = match encoder {
             Encoder::Gpu(encoder) => code_on_gpu(&mut artist, encoder, &mut schedule, &mut courier),
             Encoder::Host(encoder) => code_on_host(&mut artist, encoder, &mut schedule, &mut courier),
@@ -161,6 +164,8 @@ struct Pipeline {
     // First: it lets go of the GPU while the artist's context is still there.
     encoder: Encoder,
     artist: Artist,
+    /// Why OpenH264 codes where NVENC would have been taken.
+    instead_of_nvenc: Option<Error>,
 }
 
 /// Which encoder a pipeline is opened with.
@@ -186,13 +191,13 @@ impl Pipeline {
         let gl = open_gl(settings)?;
         let target = Target::new(&gl, settings.size)?;
         let renderer = make_renderer(&gl, settings)?;
-        let encoder = match coding {
+        let (encoder, instead_of_nvenc) = match coding {
             Coding::AsSet => Encoder::open(&gl, settings)?,
-            Coding::Nvenc => Encoder::open(&gl, &Settings { encoder: EncoderChoice::Nvenc, ..settings.clone() })?,
-            Coding::Openh264AfterNvenc => Encoder::openh264(settings, Profile::High)?,
+            Coding::Nvenc => (Encoder::nvenc(&gl, settings)?, None),
+            Coding::Openh264AfterNvenc => (Encoder::openh264(settings, Profile::High)?, None),
         };
         tracing::debug!(renderer = %gl.hardware(), "ready to draw {} at {}/s", settings.size, settings.frame_rate);
-        Ok(Self { encoder, artist: Artist { renderer, target, gl } })
+        Ok(Self { encoder, instead_of_nvenc, artist: Artist { renderer, target, gl } })
     }
 }
 
@@ -516,6 +521,15 @@ impl Losses {
         }
         tracing::warn!("going on with OpenH264, since the GPU stays lost: {cause}");
         Pipeline::open(settings, make_renderer, Coding::Openh264AfterNvenc).map(Ok)
+    }
+}
+
+fn log_choice(why: &Error) {
+    // Without an NVIDIA driver there is nothing to look into; with one there is.
+    if cuda::is_installed() {
+        tracing::warn!("coding with OpenH264, since NVENC is not to be had: {}", why.cause());
+    } else {
+        tracing::info!("coding with OpenH264, since NVENC is not to be had: {}", why.cause());
     }
 }
 

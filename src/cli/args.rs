@@ -191,7 +191,7 @@ pub struct Args {
 
     /// As fast as it goes, without holding pictures to --fps
     #[arg(long, env = "MB_ENCODE_NO_PACE", hide_env_values = true, help_heading = "Encoding")]
-    #[arg(value_parser = clap::builder::BoolishValueParser::new())]
+    #[arg(value_parser = parse_switch)]
     no_pace: bool,
 
     /// Least severe level to log [default: warn with --stdout, else info]
@@ -294,6 +294,15 @@ pub enum LogFormat {
 fn parse_side(text: &str) -> Result<u32, String> {
     let side = text.parse().unwrap_or(0);
     Size::check_side(side)
+}
+
+/// A switch from the environment.
+fn parse_switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "" | "0" | "false" | "no" | "off" => Ok(false),
+        _ => Err("must be true or false, yes or no, on or off, 1 or 0".to_owned()),
+    }
 }
 
 fn parse_frames(text: &str) -> Result<u64, String> {

@@ -6,7 +6,7 @@ use crate::gl::Gl;
 use cudarc::driver::{DriverError, result, sys};
 use std::ffi::{c_int, c_uint};
 use std::fmt;
-use std::rc::Rc;
+use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 
 /// CUDA 12.1, which came with driver 530.41.03: the floor of the NVENC API that this crate speaks.
@@ -156,8 +156,10 @@ fn show_version(version: c_int) -> String {
 /// The CUDA context of the GPU that draws, current on the thread that made it and bound to that thread.
 #[derive(Clone)]
 pub struct CudaContext {
-    inner: Rc<Arc<cudarc::driver::CudaContext>>,
+    inner: Arc<cudarc::driver::CudaContext>,
     driver: &'static Driver,
+    /// Not `Send`: the context is current on one thread.
+    _thread: PhantomData<*const ()>,
 }
 
 impl CudaContext {
@@ -170,7 +172,7 @@ impl CudaContext {
         let ordinal = driver.ordinal_of(gl)?;
         let inner = cudarc::driver::CudaContext::new(ordinal as usize)
             .map_err(|error| cuda_failed("cuDevicePrimaryCtxRetain", error))?;
-        Ok(Self { inner: Rc::new(inner), driver })
+        Ok(Self { inner, driver, _thread: PhantomData })
     }
 
     /// Which GPU it is, as CUDA counts them.
@@ -262,7 +264,7 @@ pub(super) fn failed(function: &str, status: c_uint) -> Error {
     };
     let error = Error::machine(meaning, remedy).caused_by(described(function, status));
     // A context that such an error was seen in is spoiled, and so is everything made in it.
-    if matches!(status, 4 | 46 | 700 | 719 | 999) { error.as_device_loss() } else { error }
+    if matches!(status, 4 | 46 | 700 | 719 | 999) { error.device_was_lost() } else { error }
 }
 
 /// The error for a failed call through cudarc.

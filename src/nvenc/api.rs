@@ -35,9 +35,9 @@ macro_rules! functions {
                 let mut missing = Vec::new();
                 $(
                     let $name = get!(list, $slot);
-                    // SAFETY: both types are an optional address of a C function with these parameters; they differ
-                    // only in how the status is named, which C passes as a 32-bit number.
                     let $name: Option<unsafe extern "C" fn($($parameter),*) -> u32> =
+                        // SAFETY: both types are an optional address of a C function with these parameters; they differ
+                        // only in how the status is named, which C passes as a 32-bit number.
                         unsafe { std::mem::transmute($name) };
                     if $name.is_none() {
                         missing.push(stringify!($slot));

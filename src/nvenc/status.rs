@@ -64,7 +64,7 @@ impl Status {
             (15, _) => {
                 ("the NVIDIA driver speaks an older NVENC API than 12.1", "install NVIDIA driver 530.41.03 or newer")
             }
-            (3 | 4 | 5, _) => (
+            (3..=5, _) => (
                 "the GPU was lost",
                 "check dmesg for NVRM messages; after a suspend or a reset the driver has to be reloaded",
             ),
@@ -75,7 +75,7 @@ impl Status {
             (8 | 12, _) => {
                 ("this GPU or driver refuses the settings", "try a smaller picture, --preset p1, or --encoder openh264")
             }
-            (23 | 24 | 25 | 16, _) => (
+            (16 | 23..=25, _) => (
                 "NVENC does not take the picture from CUDA",
                 "run mb-encode doctor, and use --encoder openh264 meanwhile",
             ),
@@ -85,7 +85,7 @@ impl Status {
 
     /// Whether a new session may work where this one failed.
     pub fn is_loss(self) -> bool {
-        matches!(self.0, 3 | 4 | 5 | 20)
+        matches!(self.0, 3..=5 | 20)
     }
 
     /// The error for this status of `function`; `said` is the driver's own text, which is often empty or wrong.
@@ -93,7 +93,7 @@ impl Status {
         let (meaning, remedy) = self.meaning(function);
         let said = if said.is_empty() { String::new() } else { format!(", the driver says: {said}") };
         let error = Error::machine(meaning, remedy).caused_by(format!("{function} failed with {self}{said}"));
-        if self.is_loss() { error.as_device_loss() } else { error }
+        if self.is_loss() { error.device_was_lost() } else { error }
     }
 }
 

@@ -32,6 +32,8 @@ pub struct Fifo {
     accepted: Receiver<Result<OwnedFd, Error>>,
     /// Readable once for each pipe in `accepted`.
     arrivals: Arc<OwnedFd>,
+    /// Readable after each reader that was served.
+    turns: Arc<OwnedFd>,
     over: Arc<Control>,
     acceptor: Option<JoinHandle<()>>,
 }
@@ -51,22 +53,26 @@ impl Fifo {
         place.ensure()?;
         let arrivals = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK | EventfdFlags::SEMAPHORE);
         let arrivals = Arc::new(arrivals.map_err(|errno| place.failed(errno))?);
+        let turns = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
+        let turns = Arc::new(turns.map_err(|errno| place.failed(errno))?);
         let over = Arc::new(Control::new()?);
         let (sender, accepted) = sync_channel(MOST_WAITING);
         let accept = {
-            let (place, arrivals, over) = (Arc::clone(&place), Arc::clone(&arrivals), Arc::clone(&over));
-            move || place.accept_all(&sender, &arrivals, &over)
+            let (place, arrivals, turns) = (Arc::clone(&place), Arc::clone(&arrivals), Arc::clone(&turns));
+            let over = Arc::clone(&over);
+            move || place.accept_all(&sender, &arrivals, &turns, &over)
         };
         let acceptor = small_thread("fifo-accept").spawn(accept).map_err(no_thread)?;
-        Ok(Self { place, accepted, arrivals, over, acceptor: Some(acceptor) })
+        Ok(Self { place, accepted, arrivals, turns, over, acceptor: Some(acceptor) })
     }
 
     /// Waits for a reader and gives the writing end of its pipe, which nobody has read from or written to and which
-    /// is not inherited by child processes. `None` when a stop was requested. See [`Writer::pipe`](super::Writer::pipe).
+    /// is not inherited by child processes. The pipe of the reader before must be closed by now. `None` when a stop was requested. See [`Writer::pipe`](super::Writer::pipe).
     ///
     /// # Errors
     /// The FIFO was removed and cannot be made again.
     pub fn wait_for_reader(&mut self, control: &Control) -> Result<Option<OwnedFd>, Error> {
+        let _ = rustix::io::write(&*self.turns, &1u64.to_ne_bytes());
         loop {
             if control.stop_requested() {
                 return Ok(None);
@@ -115,6 +121,12 @@ fn no_thread(error: io::Error) -> Error {
     Error::machine("cannot start a thread", "raise the limit of processes: ulimit -u").caused_by(error)
 }
 
+/// A reader's pipe, and whether a fresh FIFO has taken its place.
+struct Accepted {
+    pipe: OwnedFd,
+    exchanged: io::Result<()>,
+}
+
 /// Where the FIFO is and how it is made.
 #[derive(Debug)]
 struct Place {
@@ -126,16 +138,43 @@ struct Place {
 }
 
 impl Place {
-    fn accept_all(&self, accepted: &SyncSender<Result<OwnedFd, Error>>, arrivals: &OwnedFd, over: &Control) {
+    fn accept_all(
+        &self,
+        accepted: &SyncSender<Result<OwnedFd, Error>>,
+        arrivals: &OwnedFd,
+        turns: &OwnedFd,
+        over: &Control,
+    ) {
         let mut warned = false;
         loop {
-            let reader = self.accept(over, &mut warned);
+            let (reader, shared) = match self.accept(over) {
+                Ok(Some(Accepted { pipe, exchanged: Ok(()) })) => (Ok(pipe), false),
+                Ok(Some(Accepted { pipe, exchanged: Err(error) })) => {
+                    if !std::mem::replace(&mut warned, true) {
+                        tracing::warn!(
+                            "a reader of {} can find the end of an earlier one's stream: no fresh FIFO for each: {error}",
+                            self.path.display()
+                        );
+                    }
+                    (Ok(pipe), true)
+                }
+                Ok(None) => return,
+                Err(error) => (Err(error), false),
+            };
             let last = reader.is_err();
-            let Some(reader) = reader.transpose() else { return };
+            // Forget the turns so far.
+            let _ = rustix::io::read(turns, &mut [0u8; 8]);
             if accepted.send(reader).is_err() {
                 return;
             }
             let _ = rustix::io::write(arrivals, &1u64.to_ne_bytes());
+            // The next reader would get the same pipe: not before this one was served.
+            while shared && rustix::io::read(turns, &mut [0u8; 8]).is_err() {
+                over.wait(Some((turns.as_fd(), PollFlags::IN)), None);
+                if over.stop_requested() {
+                    return;
+                }
+            }
             if last {
                 return;
             }
@@ -143,30 +182,22 @@ impl Place {
     }
 
     /// Waits for the next reader, and makes way for the one after it.
-    fn accept(&self, over: &Control, warned: &mut bool) -> Result<Option<OwnedFd>, Error> {
+    fn accept(&self, over: &Control) -> Result<Option<Accepted>, Error> {
         loop {
             let inode = self.ensure()?;
-            let Some(fd) = self.open_for_reader(&inode, over)? else {
+            let Some(accepted) = self.open_for_reader(&inode, over)? else {
                 if over.stop_requested() {
                     return Ok(None);
                 }
                 tracing::info!(fifo = %self.path.display(), "the FIFO was replaced or removed, waiting on it anew");
                 continue;
             };
-            if let Err(error) = self.exchange(&inode) {
-                if !std::mem::replace(warned, true) {
-                    tracing::warn!(
-                        "a reader of {} can find the end of an earlier one's stream: no fresh FIFO for each: {error}",
-                        self.path.display()
-                    );
-                }
-            }
             if let Some(size) = self.pipe_size {
-                if let Err(errno) = rustix::pipe::fcntl_setpipe_size(&fd, size.bytes() as usize) {
+                if let Err(errno) = rustix::pipe::fcntl_setpipe_size(&accepted.pipe, size.bytes() as usize) {
                     tracing::warn!("cannot set the pipe size to {} bytes: {errno}", size.bytes());
                 }
             }
-            return Ok(Some(fd));
+            return Ok(Some(accepted));
         }
     }
 
@@ -201,7 +232,7 @@ impl Place {
     }
 
     /// Blocks until a reader opens the FIFO. `None` when a stop was requested or the FIFO is no longer at its path.
-    fn open_for_reader(&self, inode: &OwnedFd, control: &Control) -> Result<Option<OwnedFd>, Error> {
+    fn open_for_reader(&self, inode: &OwnedFd, control: &Control) -> Result<Option<Accepted>, Error> {
         let done = eventfd(0, EventfdFlags::CLOEXEC).map_err(|errno| self.failed(errno))?;
         // Without it, where a user has too many watches, a FIFO that is removed is missed.
         let folder = self.watch_folder().ok();
@@ -217,11 +248,13 @@ impl Place {
                     other => break other,
                 }
             };
+            // At once: who opens the path before this shares the pipe.
+            let exchanged = if control.stop_requested() { Ok(()) } else { self.exchange(inode) };
             let _ = rustix::io::write(&done, &1u64.to_ne_bytes());
             let woken = watch.join().unwrap_or(true);
             match opened {
                 Ok(_) if woken || control.stop_requested() => Ok(None),
-                Ok(fd) => Ok(Some(fd)),
+                Ok(pipe) => Ok(Some(Accepted { pipe, exchanged })),
                 Err(errno) => Err(Error::machine(
                     format!("cannot write to the FIFO {}", self.path.display()),
                     format!("allow it: chmod ug+rw {}", self.path.display()),

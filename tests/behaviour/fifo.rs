@@ -385,10 +385,12 @@ fn readers_that_wait_together_do_not_share_one_stream() {
     let worker = Worker::start(&[]);
     let mut first = worker.connect();
     first.units(1);
-    // One behind the other, and in the end both stand in line.
+    // One behind the other, and in the end both stand in line: the path leads to a fresh FIFO after each.
+    let inode = || std::fs::metadata(&worker.path).map(|file| std::os::unix::fs::MetadataExt::ino(&file));
     let mut cats = [(); 2].map(|()| {
+        let before = inode().unwrap();
         let cat = Process::start(Command::new("cat").arg(&worker.path).stdout(Stdio::piped()));
-        wait_until_opening(&cat);
+        settled(|| inode().is_ok_and(|now| now != before), || "the reader was not accepted".to_owned());
         cat
     });
     let waiting = cats.each_mut().map(|cat| Viewer::new(cat.stdout()));
@@ -629,13 +631,6 @@ fn in_a_folder_that_takes_no_new_names_is_served_with_a_warning() {
     assert_eq!(warned, 1, "{:?}", worker.process.lines());
     assert_each_begins_anew(&first_units);
     let _ = std::fs::set_permissions(worker.folder.path(), Permissions::from_mode(0o755));
-}
-
-/// Waits until a process sleeps in a system call, which for `cat` is the opening of its file.
-fn wait_until_opening(process: &Process) {
-    let status = || std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
-    let sleeps = || status().lines().any(|line| line.starts_with("State:\tS")) && status().starts_with("Name:\tcat");
-    settled(sleeps, || format!("cat does not wait: {}", status()));
 }
 
 /// Looks again and again, where the kernel announces nothing that could be waited for.
