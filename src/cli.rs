@@ -1,8 +1,11 @@
 //! What happens between `main` and the library, in order.
 
 mod args;
+mod go2rtc_config;
 mod logging;
 mod signals;
+mod supervise;
+mod tied;
 mod worker;
 
 use args::{Args, Command, Scene};
@@ -28,6 +31,10 @@ pub fn run() -> ExitCode {
     let args = Args::parse();
     logging::start(&args);
     let done = match &args.command {
+        Some(Command::Go2rtcConfig(config)) => go2rtc_config::run(config),
+        Some(Command::Supervise(args)) => supervise::run(args),
+        Some(Command::Status(args)) => supervise::run_status(args),
+        Some(Command::Tied(command)) => tied::run(command),
         Some(Command::Completions { shell }) => args::print_completions(*shell),
         Some(Command::Man) => args::print_man_page(),
         None => stream(&args),
@@ -35,6 +42,11 @@ pub fn run() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            // A usage error that was found after the parsing prints itself, too.
+            let error = match error.downcast::<clap::Error>() {
+                Ok(usage) => usage.exit(),
+                Err(error) => error,
+            };
             tracing::error!("{error:#}");
             let wrong_use = error.downcast_ref::<Error>().is_some_and(|error| error.fault() == Fault::Input);
             ExitCode::from(if wrong_use { WRONG_USE } else { FAILED })

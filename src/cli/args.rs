@@ -1,5 +1,8 @@
 //! The grammar: options, subcommands, help. Values check themselves as they are parsed.
 
+use super::go2rtc_config::ConfigArgs;
+use super::supervise::{StatusArgs, SuperviseArgs};
+use super::tied::TiedArgs;
 use super::usage_error;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use mb_encode::settings::{Bitrate, EncoderChoice, FifoMode, FrameRate, Gop, PipeSize, Preset, Size, Tuning};
@@ -223,12 +226,17 @@ pub struct Args {
     stats: Option<u32>,
 
     /// Print this help
-    #[arg(short, long, action = clap::ArgAction::HelpShort)]
+    #[arg(short, long, action = clap::ArgAction::HelpShort, global = true)]
     help: Option<bool>,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Command {
+    Go2rtcConfig(Box<ConfigArgs>),
+    Supervise(Box<SuperviseArgs>),
+    Status(StatusArgs),
+    #[command(hide = true)]
+    Tied(TiedArgs),
     /// Print shell completions
     Completions {
         /// Which shell

@@ -31,7 +31,7 @@ pub enum Role {
 }
 
 impl Role {
-    const VARIABLE: &str = "MB_ENCODE_WORKERS_CHILD";
+    pub const VARIABLE: &str = "MB_ENCODE_WORKERS_CHILD";
 
     /// The role that this process was started for.
     pub fn of_this_process() -> Self {
@@ -48,7 +48,8 @@ impl Role {
         }
     }
 
-    fn value(self) -> String {
+    /// What [`Role::VARIABLE`] holds in a child that is to have this role.
+    pub fn value(self) -> String {
         let parent = std::process::id();
         match self {
             Self::Reader(reader) => format!("{parent} {reader}"),

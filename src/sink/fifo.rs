@@ -66,6 +66,26 @@ impl Fifo {
         Ok(Self { place, accepted, arrivals, turns, over, acceptor: Some(acceptor) })
     }
 
+    /// Makes a FIFO at `path` if nothing is there, with the folders above it, without serving it.
+    ///
+    /// # Errors
+    /// Something else is at `path`, or it cannot be made.
+    pub fn make(path: &Path, mode: FifoMode) -> Result<(), Error> {
+        let path = resolve(path)?;
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(|error| not_made(&path, error))?;
+        }
+        match make(&path, mode.bits()) {
+            Ok(()) => Ok(()),
+            Err(Errno::EXIST) => match rustix::fs::lstat(&path) {
+                Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Fifo => Ok(()),
+                Ok(stat) => Err(refuse(&path, FileType::from_raw_mode(stat.st_mode))),
+                Err(errno) => Err(not_made(&path, errno.into())),
+            },
+            Err(errno) => Err(not_made(&path, errno.into())),
+        }
+    }
+
     /// Waits for a reader and gives the writing end of its pipe, which nobody has read from or written to and which
     /// is not inherited by child processes. The pipe of the reader before must be closed by now. `None` when a stop was requested. See [`Writer::pipe`](super::Writer::pipe).
     ///
@@ -206,7 +226,7 @@ impl Place {
         let open = || rustix::fs::open(&self.path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
         let inode = match open() {
             Err(Errno::NOENT) => {
-                self.make_with_folders().map_err(|error| self.not_made(error))?;
+                self.make_with_folders().map_err(|error| not_made(&self.path, error))?;
                 open()
             }
             other => other,
@@ -362,14 +382,6 @@ impl Place {
     fn failed(&self, errno: Errno) -> Error {
         Error::machine(format!("cannot use the FIFO {}", self.path.display()), String::new()).caused_by(errno)
     }
-
-    fn not_made(&self, error: io::Error) -> Error {
-        Error::input(
-            format!("cannot make the FIFO {}", self.path.display()),
-            "choose a folder that you may write to: mb-encode --fifo temp/streams/demo.h264",
-        )
-        .caused_by(error)
-    }
 }
 
 /// The path with symbolic links followed, whether or not its last part exists.
@@ -427,6 +439,14 @@ fn make(path: &Path, mode: u32) -> Result<(), Errno> {
     rustix::fs::mknodat(CWD, path, FileType::Fifo, mode, 0)?;
     // The process's umask took bits away.
     rustix::fs::chmodat(CWD, path, mode, AtFlags::empty())
+}
+
+fn not_made(path: &Path, error: io::Error) -> Error {
+    Error::input(
+        format!("cannot make the FIFO {}", path.display()),
+        "choose a folder that you may write to: mb-encode --fifo temp/streams/demo.h264",
+    )
+    .caused_by(error)
 }
 
 fn same_file(a: &Stat, b: &Stat) -> bool {

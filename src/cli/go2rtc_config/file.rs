@@ -1,0 +1,78 @@
+//! Files that are there whole or not at all.
+
+use mb_encode::Error;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+/// Puts `text` at `path`, with the folders above it, in one step: who reads the path finds the old file or the new one.
+/// It can be read by everybody and written by nobody, so that go2rtc, asked to by a request, does not write it either.
+pub fn replace(path: &Path, text: &str) -> Result<(), Error> {
+    let failed = |error: io::Error| {
+        let remedy = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on the disk".to_owned(),
+            _ if path.is_dir() => format!(
+                "Docker makes an empty folder where a file that it should mount is missing: rmdir {}",
+                path.display()
+            ),
+            _ => "name a file in a folder that you may write to with --out".to_owned(),
+        };
+        Error::machine(format!("cannot write {}", path.display()), remedy).caused_by(error)
+    };
+    let Some(name) = path.file_name() else {
+        return Err(Error::input(format!("{} names no file", path.display()), "write: --out temp/go2rtc.yaml"));
+    };
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let mut fresh_name = std::ffi::OsString::from(".");
+    fresh_name.push(name);
+    fresh_name.push(format!(".{}", std::process::id()));
+    let fresh = folder.join(fresh_name);
+    // Left by a process with our id that was killed right here.
+    let _ = std::fs::remove_file(&fresh);
+    let written = write(&fresh, text).and_then(|()| std::fs::rename(&fresh, path));
+    if let Err(error) = written {
+        let _ = std::fs::remove_file(&fresh);
+        return Err(failed(error));
+    }
+    // The new name is on the disk, too, once its folder is; not every file system can do that, and none needs it to
+    // keep the file whole.
+    let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    Ok(())
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o444).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replaces_a_file_whole_and_leaves_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b.yaml");
+        replace(&path, "one").unwrap();
+        replace(&path, "two").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "two");
+        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn leaves_what_it_cannot_replace() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("b.yaml");
+        std::fs::create_dir_all(path.join("not empty")).unwrap();
+        let error = replace(&path, "x").unwrap_err().to_string();
+        assert!(error.contains("rmdir"), "{error}");
+        assert!(path.join("not empty").is_dir());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "the unfinished file is gone");
+    }
+}

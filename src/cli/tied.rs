@@ -1,0 +1,44 @@
+//! Becomes another program that ends with the process that started it, however that ends.
+//!
+//! The kernel's parent death signal is set here, between `fork` and `exec`, where `Command` gives no safe way to; it
+//! outlasts the `exec`.
+
+use anyhow::Context as _;
+use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::Command;
+
+/// Not its path: the file may have been replaced by a newer one since.
+pub const THIS_PROGRAM: &str = "/proc/self/exe";
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct TiedArgs {
+    /// Whose end is this one's, too
+    parent: i32,
+    /// What to run
+    #[arg(required = true, last = true)]
+    command: Vec<OsString>,
+}
+
+/// Does not return while all is well.
+pub fn run(args: &TiedArgs) -> anyhow::Result<()> {
+    set_parent_process_death_signal(Some(Signal::TERM)).context("cannot ask for the parent's end to be told")?;
+    // It may have ended before there was anybody to tell.
+    if getppid() != Pid::from_raw(args.parent) {
+        return Ok(());
+    }
+    let program = Path::new(&args.command[0]);
+    let name = if program == Path::new(THIS_PROGRAM) { Path::new("mb-encode") } else { program };
+    let error = Command::new(program).arg0(name).args(&args.command[1..]).exec();
+    Err(error).with_context(|| format!("cannot run {}", program.display()))
+}
+
+/// A command that runs `program` tied to this process. It must be started by a thread that lasts: the signal comes at
+/// that thread's end.
+pub fn command(program: &OsStr) -> Command {
+    let mut command = Command::new(THIS_PROGRAM);
+    command.arg0("mb-encode").arg("tied").arg(std::process::id().to_string()).arg("--").arg(program);
+    command
+}
