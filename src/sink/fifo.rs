@@ -132,6 +132,12 @@ fn has_reader(pipe: &OwnedFd) -> bool {
     !fds[0].revents().contains(PollFlags::ERR)
 }
 
+fn is_readable(event: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(event, PollFlags::IN)];
+    let _ = poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+    !fds[0].revents().is_empty()
+}
+
 /// Nothing deep runs on these threads, and an idle worker is to be small.
 fn small_thread(name: &str) -> std::thread::Builder {
     std::thread::Builder::new().name(name.to_owned()).stack_size(128 * 1024)
@@ -268,9 +274,10 @@ impl Place {
                     other => break other,
                 }
             };
+            // Before the exchange, which the watch would take for somebody else's.
+            let _ = rustix::io::write(&done, &1u64.to_ne_bytes());
             // At once: who opens the path before this shares the pipe.
             let exchanged = if control.stop_requested() { Ok(()) } else { self.exchange(inode) };
-            let _ = rustix::io::write(&done, &1u64.to_ne_bytes());
             let woken = watch.join().unwrap_or(true);
             match opened {
                 Ok(_) if woken || control.stop_requested() => Ok(None),
@@ -310,7 +317,8 @@ impl Place {
                 // What changed is read off the path itself; the events only say when to look.
                 let _ = rustix::io::read(folder, &mut [0u8; 4096]);
             }
-            if stop || changed && !self.is_at_path(inode) {
+            // It may have been opened, and exchanged by this very process, since the poll.
+            if stop || changed && !self.is_at_path(inode) && !is_readable(done) {
                 break;
             }
         }
@@ -466,4 +474,41 @@ fn refuse(path: &Path, file_type: FileType) -> Error {
         format!("{shown} is {what}, not a FIFO; it was left as it is"),
         format!("choose another path, or write a file with --out {shown}"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read as _, Write as _};
+
+    /// Each one's exchange wakes the watches of all the others in the folder.
+    #[test]
+    fn fifos_in_one_folder_lose_no_reader() {
+        let folder = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for name in 0..6 {
+                let path = folder.path().join(format!("{name}.h264"));
+                scope.spawn(move || {
+                    let mut fifo = Fifo::new(&path, FifoMode::default(), None).unwrap();
+                    let control = Arc::new(Control::new().unwrap());
+                    for round in 0..50u8 {
+                        let reader = {
+                            let (path, control) = (path.clone(), Arc::clone(&control));
+                            std::thread::spawn(move || {
+                                let mut bytes = Vec::new();
+                                std::fs::File::open(path).unwrap().read_to_end(&mut bytes).unwrap();
+                                if bytes.is_empty() {
+                                    control.request_stop();
+                                }
+                                bytes
+                            })
+                        };
+                        let pipe = fifo.wait_for_reader(&control).unwrap().expect("a reader was sent away");
+                        std::fs::File::from(pipe).write_all(&[round]).unwrap();
+                        assert_eq!(reader.join().unwrap(), [round]);
+                    }
+                });
+            }
+        });
+    }
 }
