@@ -36,6 +36,10 @@ use std::time::{Duration, Instant};
 
 /// How often something is looked at that no event tells of, while there is such a thing.
 const LOOK: Duration = Duration::from_millis(250);
+/// How long readers are looked after once something has happened to a FIFO.
+const LOOK_ON: Duration = Duration::from_secs(5);
+/// How long a reader may wait for a worker that waits for readers.
+const LONGEST_OPEN: Duration = Duration::from_secs(1);
 /// go2rtc is started when every worker serves its FIFO; the others do not wait for one that never will.
 const LONGEST_START: Duration = Duration::from_secs(15);
 /// What a process has from the request to end until it is killed.
@@ -266,17 +270,19 @@ impl<'a> Supervisor<'a> {
             if needs_turning_away(member) {
                 readers::turn_away(&fifo);
             }
-            // A worker that waits takes a reader within a millisecond: one that is not taken waits elsewhere.
             let waits = member.state == State::Waiting && member.look_until.is_some_and(|until| until > now);
-            if let (true, Some(go2rtc)) = (waits, go2rtc) {
-                if let Some(reader) = readers::blocked(go2rtc, &fifo) {
-                    std::thread::sleep(Duration::from_millis(20));
-                    member.listen();
-                    if member.state == State::Waiting {
+            let found = go2rtc.filter(|_| waits).and_then(|go2rtc| readers::blocked(go2rtc, &fifo));
+            // A worker that waits takes a reader within milliseconds, on a busy machine a few more: one that is not
+            // taken for so long waits elsewhere.
+            match (found, member.blocked) {
+                (Some(reader), Some((before, since))) if reader == before => {
+                    member.look_until = Some(now + LOOK_ON);
+                    if since.elapsed() > LONGEST_OPEN {
                         tracing::warn!("ending a reader of {} that waits on a FIFO which is gone", member.name);
                         readers::end(reader, &fifo);
                     }
                 }
+                _ => member.blocked = found.map(|reader| (reader, now)),
             }
         }
         if let Some((server, member)) = self.go2rtc() {

@@ -55,6 +55,8 @@ pub struct Member {
     pub restarts: u64,
     /// When a worker's readers are to be looked after; see [`super::readers`].
     pub look_until: Option<Instant>,
+    /// A reader that has not got the FIFO open, and since when.
+    pub blocked: Option<(Pid, Instant)>,
     recipe: Recipe,
     log: Log,
     /// Both ends of the pipe that the process writes its words to. It outlives each process, so that one which ends
@@ -78,6 +80,7 @@ impl Member {
             state: State::Starting,
             restarts: 0,
             look_until: None,
+            blocked: None,
             recipe,
             log,
             words,
@@ -227,7 +230,7 @@ impl Member {
         };
         let message = event["message"].as_str().unwrap_or_default();
         let first_line = || message.lines().next().unwrap_or_default().to_owned();
-        let look = |member: &mut Self| member.look_until = Some(Instant::now() + Duration::from_secs(5));
+        let look = |member: &mut Self| member.look_until = Some(Instant::now() + super::LOOK_ON);
         match message {
             "waiting for a reader" => {
                 self.state = State::Waiting;
