@@ -1,0 +1,220 @@
+//! What dies comes back, what cannot is told, and the others go on.
+
+use crate::alone;
+use crate::rig::{Rig, SMALL, assert_all_end, kill, until};
+use crate::support::children;
+use crate::support::decode::{Decoder, assert_in_order};
+use crate::support::process::DEADLINE;
+use rustix::process::{Pid, Signal};
+use std::os::unix::fs::FileTypeExt as _;
+use std::time::{Duration, Instant};
+
+/// As the system is to heal, on a machine with little else to do.
+const HEALS_WITHIN: Duration = Duration::from_secs(5);
+
+/// Waits until a viewer that comes now sees pictures, and tells how long after `since`.
+fn assert_plays(rig: &Rig, id: &str, since: Instant, what: &str) {
+    let deadline = since + DEADLINE;
+    // One that comes too early is sent away, as a person would be who then tries again.
+    let marks = loop {
+        let mut viewer = rig.watch(id);
+        let marks: Vec<_> = viewer.by_ref().take(5).filter_map(|picture| picture.mark()).collect();
+        if marks.len() == 5 {
+            break marks;
+        }
+        assert!(Instant::now() < deadline, "{what}: {id} does not play\n{}", rig.log());
+    };
+    let took = since.elapsed();
+    eprintln!("{what}: {id} plays {took:?} later");
+    assert_in_order(&marks);
+    assert!(took < HEALS_WITHIN * 3, "{what}: {took:?}");
+}
+
+fn raw(pid: Pid) -> u32 {
+    pid.as_raw_nonzero().get() as u32
+}
+
+/// Whether a viewer's stream begins anew, which a new encoder's does.
+fn assert_starts_anew(viewer: &mut Decoder, after: u32) {
+    let anew = viewer.take(600).filter_map(|picture| picture.mark()).any(|mark| mark.frame < after);
+    assert!(anew, "the viewer gets no new stream");
+}
+
+#[test]
+fn what_is_killed_comes_back_and_takes_nobody_along() {
+    let _alone = alone();
+    let rig = Rig::start(&["--workers", "3"], SMALL);
+    let mut bystander = rig.watch("omega-0");
+    let mut seen = bystander.take_marks(5);
+
+    // A worker, with a viewer.
+    let mut viewer = rig.watch("omega-1");
+    let last = viewer.take_marks(20)[19];
+    let worker = rig.worker("omega-1");
+    let encoders = children::watch(raw(worker));
+    assert_eq!(encoders.len(), 1);
+    let killed = Instant::now();
+    kill(worker);
+    assert_all_end(&encoders, HEALS_WITHIN);
+    assert_starts_anew(&mut viewer, last.frame);
+    eprintln!("a killed worker's viewer has pictures {:?} later", killed.elapsed());
+    assert!(killed.elapsed() < HEALS_WITHIN * 3);
+    assert_ne!(rig.worker("omega-1"), worker);
+    assert!(rig.wait_for_status("omega-1", "started again once").contains("streaming"));
+    drop(viewer);
+
+    // A `cat`, with a viewer.
+    let mut viewer = rig.watch("omega-2");
+    let last = viewer.take_marks(20)[19];
+    let cat = |id: &str| {
+        let name = format!("{id}.h264");
+        let found = children::of(raw(rig.go2rtc()));
+        found.into_iter().find(|&pid| crate::rig::command_line(pid).iter().any(|part| part.ends_with(&name)))
+    };
+    kill(cat("omega-2").expect("a cat for the viewer"));
+    assert_starts_anew(&mut viewer, last.frame);
+    drop(viewer);
+
+    seen.extend(bystander.take_marks(30));
+    assert_in_order(&seen);
+
+    // go2rtc itself: its viewers are gone, and new ones play.
+    let go2rtc = rig.go2rtc();
+    let readers = children::watch(raw(go2rtc));
+    let killed = Instant::now();
+    kill(go2rtc);
+    assert_all_end(&readers, HEALS_WITHIN);
+    rig.wait_for_status("go2rtc", "running");
+    for id in ["omega-0", "omega-1", "omega-2"] {
+        assert_plays(&rig, id, killed, "go2rtc was killed");
+    }
+    assert!(rig.log().contains("go2rtc is down: signal: 9"), "{}", rig.log());
+}
+
+#[test]
+fn a_removed_fifo_and_a_spoilt_config_come_back() {
+    let _alone = alone();
+    let rig = Rig::start(&["--workers", "2"], SMALL);
+    let fifo = rig.temp.join("streams/omega-0.h264");
+    let is_fifo = || std::fs::symlink_metadata(&fifo).is_ok_and(|it| it.file_type().is_fifo());
+
+    // While nobody reads.
+    let removed = Instant::now();
+    std::fs::remove_file(&fifo).expect("it is there");
+    until(DEADLINE, "a new FIFO", || is_fifo().then_some(()));
+    assert_plays(&rig, "omega-0", removed, "the FIFO was removed");
+
+    // While somebody does.
+    let mut viewer = rig.watch("omega-0");
+    viewer.take_marks(5);
+    let removed = Instant::now();
+    std::fs::remove_file(&fifo).expect("it is there");
+    viewer.take_marks(15);
+    drop(viewer);
+    assert_plays(&rig, "omega-0", removed, "the FIFO was removed under a reader");
+
+    let config = rig.temp.join("go2rtc.yaml");
+    let good = std::fs::read(&config).expect("the config");
+    std::fs::remove_file(&config).expect("the config");
+    std::fs::write(&config, "streams: [\n  : nonsense\n").expect("a folder to write to");
+    assert_plays(&rig, "omega-1", Instant::now(), "the config was spoilt");
+    let killed = Instant::now();
+    kill(rig.go2rtc());
+    assert_plays(&rig, "omega-1", killed, "the config was spoilt and go2rtc killed");
+    assert_eq!(std::fs::read(&config).expect("the config"), good);
+    assert!(rig.log().contains("was changed, kept as .changed"), "{}", rig.log());
+}
+
+/// Where nobody came to its help, go2rtc would keep every later viewer waiting until it is started again.
+#[test]
+fn a_reader_of_a_fifo_that_is_gone_is_freed() {
+    let _alone = alone();
+    let rig = Rig::start(&["--workers", "1"], SMALL);
+    let fifo = rig.temp.join("streams/omega-0.h264");
+    rig.process.signal(Signal::STOP);
+    kill(rig.worker("omega-0"));
+    let _viewer = rig.watch("omega-0");
+    let go2rtc = raw(rig.go2rtc());
+    until(DEADLINE, "a cat that waits for a writer", || {
+        let cat = *children::of(go2rtc).first()?;
+        let wait = std::fs::read_to_string(format!("/proc/{}/wchan", cat.as_raw_nonzero())).unwrap_or_default();
+        (wait.contains("fifo") || wait.contains("wait_for_partner")).then_some(())
+    });
+    std::fs::remove_file(&fifo).expect("it is there");
+    let freed = Instant::now();
+    rig.process.signal(Signal::CONT);
+    rig.wait_for_status("omega-0", "started again");
+    assert_plays(&rig, "omega-0", freed, "a reader waited on a FIFO that is gone");
+    assert!(rig.log().contains("ending a reader of omega-0"), "{}", rig.log());
+}
+
+#[test]
+fn a_worker_that_cannot_work_says_why_and_blocks_nobody() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let temp = folder.path().join("temp");
+    let rig = Rig::start_in(&temp, &["--workers", "2"], SMALL);
+    let fifo = temp.join("streams/omega-1.h264");
+    // Something else in the FIFO's place: no worker can serve that.
+    std::fs::remove_file(&fifo).expect("it is there");
+    kill(rig.worker("omega-1"));
+    until(DEADLINE, "a file in the FIFO's place", || {
+        let _ = std::fs::remove_file(&fifo);
+        std::fs::File::create_new(&fifo).ok()
+    });
+    let down = rig.wait_for_status("omega-1", "down: exit status: 2: ");
+    assert!(down.contains("regular file"), "{down}");
+    assert_eq!(rig.status().1, 1);
+    assert_plays(&rig, "omega-0", Instant::now(), "another worker is down");
+    std::fs::remove_file(&fifo).expect("it is there");
+    let healed = Instant::now();
+    rig.wait_for_status("omega-1", "waiting");
+    eprintln!("the worker waits {:?} later", healed.elapsed());
+    assert_plays(&rig, "omega-1", Instant::now(), "its place is free again");
+}
+
+#[test]
+fn a_full_disk_stops_no_stream() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let temp = folder.path().join("temp");
+    std::fs::create_dir(&temp).expect("a folder");
+    let Some(_mounted) = Mounted::at(&temp) else {
+        eprintln!("not tested: only root can mount a small file system");
+        return;
+    };
+    // Wordy, so that the logs need room soon.
+    let rig = Rig::start_in(&temp, &["--workers", "2"], &format!("{SMALL} --log-level trace"));
+    let filler = temp.join("filler");
+    let full = std::fs::write(&filler, vec![0; 4 << 20]);
+    assert_eq!(full.expect_err("it is small").kind(), std::io::ErrorKind::StorageFull);
+    for id in ["omega-0", "omega-1"] {
+        assert_plays(&rig, id, Instant::now(), "the disk is full");
+    }
+    let killed = Instant::now();
+    kill(rig.worker("omega-1"));
+    kill(rig.go2rtc());
+    assert_plays(&rig, "omega-1", killed, "the disk is full, go2rtc and the worker were killed");
+    let _viewer = rig.watch("omega-0");
+    rig.wait_for_status("cannot be written: ", "No space left");
+    std::fs::remove_file(&filler).expect("it is there");
+    rig.process.signal(Signal::TERM);
+    assert_eq!(rig.process.wait().code(), 0);
+}
+
+/// A file system of one mebibyte.
+struct Mounted<'a>(&'a std::path::Path);
+
+impl<'a> Mounted<'a> {
+    fn at(path: &'a std::path::Path) -> Option<Self> {
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=1m", "mb-encode-test"]).arg(path);
+        mount.output().is_ok_and(|output| output.status.success()).then_some(Self(path))
+    }
+}
+
+impl Drop for Mounted<'_> {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(self.0).output();
+    }
+}

@@ -1,0 +1,146 @@
+//! What go2rtc, with the config that is made for it, refuses to anybody who reaches its ports.
+
+use crate::alone;
+use crate::rig::{Rig, SMALL, clean, free_ports, go2rtc};
+use crate::support::decode::assert_in_order;
+use crate::support::process::{Process, mb_encode};
+use std::process::{Command, Stdio};
+
+fn assert_locked(rig: &Rig, config: &[u8]) {
+    let path = rig.temp.join("go2rtc.yaml");
+    for (method, api) in [
+        ("POST", "api/config"),
+        ("PATCH", "api/config"),
+        ("GET", "api/config"),
+        ("POST", "api/restart"),
+        ("POST", "api/exit?code=1"),
+        ("GET", "api/log"),
+        ("GET", "api"),
+        ("PUT", "api/preload?src=omega-0"),
+        ("GET", "api/ffmpeg?dst=omega-0"),
+        ("GET", "api/onvif"),
+        ("GET", "api/v4l2"),
+        ("GET", "api/frame.mp4?src=omega-0"),
+    ] {
+        let (status, answer) = rig.ask(method, api, "streams: {x: 'exec:id'}");
+        assert_eq!(status, 404, "{method} {api}: {answer}");
+    }
+    for source in [
+        "exec:id",
+        "exec:cat%20/etc/passwd",
+        "echo:id",
+        "expr:1",
+        "ffmpeg:/etc/passwd",
+        "http://127.0.0.1:1/x",
+        "v4l2:x",
+    ] {
+        for (method, query) in [("PUT", "name=evil"), ("PATCH", "name=omega-0"), ("POST", "dst=omega-0")] {
+            let (status, answer) = rig.ask(method, &format!("api/streams?{query}&src={source}"), "");
+            // What no module would play is refused as a failure of the server's own.
+            let refused = status == 400 || method == "POST" && !source.starts_with("exec") && status == 500;
+            assert!(refused, "{method} {source}: {status} {answer}");
+        }
+    }
+    let (_, streams) = rig.ask("GET", "api/streams", "");
+    assert!(!streams.contains("evil") && !streams.contains("exec:id"), "{streams}");
+    assert_eq!(std::fs::read(path).expect("the config"), config, "the file was written to");
+}
+
+#[test]
+fn nothing_but_watching_is_allowed() {
+    let _alone = alone();
+    let rig = Rig::start(&["--workers", "1"], SMALL);
+    let path = rig.temp.join("go2rtc.yaml");
+    let config = std::fs::read(&path).expect("the config");
+    assert_locked(&rig, &config);
+    assert_in_order(&rig.watch("omega-0").take_marks(5));
+    assert_eq!(listeners(rig.go2rtc().as_raw_nonzero().get()), ["0100007F"], "only loopback");
+}
+
+/// The addresses on which a process listens, as the kernel writes them.
+fn listeners(pid: i32) -> Vec<String> {
+    let sockets: Vec<_> = std::fs::read_dir(format!("/proc/{pid}/fd"))
+        .expect("it runs")
+        .filter_map(|fd| {
+            std::fs::read_link(fd.ok()?.path())
+                .ok()?
+                .to_str()?
+                .strip_prefix("socket:[")?
+                .strip_suffix(']')
+                .map(str::to_owned)
+        })
+        .collect();
+    let tables =
+        ["tcp", "tcp6"].map(|name| std::fs::read_to_string(format!("/proc/{pid}/net/{name}")).unwrap_or_default());
+    let mut found: Vec<_> = tables
+        .iter()
+        .flat_map(|table| table.lines().skip(1))
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .filter(|fields| fields[3] == "0A" && sockets.iter().any(|socket| socket == fields[9]))
+        .map(|fields| fields[1].split(':').next().expect("an address").to_owned())
+        .collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// The generated file by itself, as it goes to a container or a unit.
+#[test]
+fn the_file_alone_locks_go2rtc_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("go2rtc.yaml");
+    let ports = free_ports();
+    let mut command = clean(mb_encode());
+    command.args(["go2rtc-config", "--workers", "1", "--mode", "exec", "--out"]).arg(&config);
+    command.args(crate::rig::port_options(ports)).arg("--").args(SMALL.split(' '));
+    assert!(command.status().expect("it can be run").success());
+    let server =
+        Process::start(Command::new(go2rtc()).arg("-config").arg(&config).stdin(Stdio::null()).stdout(Stdio::null()));
+    let text = std::fs::read(&config).expect("the config");
+    let rig = Rig { process: server, addresses: Vec::new(), temp: folder.path().to_owned(), ports, folder: None };
+    crate::rig::until(crate::support::process::DEADLINE, "go2rtc answers", || {
+        std::net::TcpStream::connect(("127.0.0.1", ports[0])).ok()
+    });
+    assert_locked(&rig, &text);
+    let _alone = alone();
+    assert_in_order(&rig.watch("omega-0").take_marks(5));
+}
+
+#[test]
+fn what_is_outside_the_alphabet_is_refused_and_nothing_is_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("go2rtc.yaml");
+    let streams = folder.path().join("streams");
+    for words in [
+        &["--prefix", "../omega"][..],
+        &["--prefix", "omega;id"],
+        &["--prefix", "a b"],
+        &["--prefix", ""],
+        &["--prefix", "omega#x"],
+        &["--container-fifo-dir", "/streams/../etc"],
+        &["--container-fifo-dir", "streams"],
+        &["--container-fifo-dir", "/st reams"],
+        &["--container-fifo-dir", "/$(id)"],
+        &["--mode", "exec", "--program", "/bin/sh -c"],
+        &["--mode", "exec", "--", "--label", "a#b"],
+        &["--mode", "exec", "--", "--label", "'a"],
+        &["--mode", "exec", "--", "--shader", "../x.glsl"],
+        &["--workers", "0"],
+        &["--workers", "65"],
+        &["--listen", "localhost; id"],
+        &["--", "--width", "641"],
+        &["--", "--out", "x"],
+    ] {
+        let mut command = clean(mb_encode());
+        command.arg("go2rtc-config").arg("--out").arg(&out).arg("--fifo-dir").arg(&streams).args(words);
+        let output = command.output().expect("it can be run");
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{words:?}: {message}");
+        assert!(message.starts_with("error: "), "{words:?}: {message}");
+        assert!(!out.exists() && !streams.exists(), "{words:?}");
+    }
+    let mut command = clean(mb_encode());
+    command.args(["go2rtc-config", "--prefix", "a/b"]);
+    let message = String::from_utf8(command.output().expect("it can be run").stderr).expect("UTF-8");
+    assert!(message.contains("letters, digits, _ or -"), "{message}");
+}

@@ -1,0 +1,201 @@
+//! A supervisor with its workers and go2rtc, and what a test asks of them.
+
+use crate::support::decode::{Decoder, Form, Source};
+use crate::support::process::{DEADLINE, Process, mb_encode, ready};
+use crate::support::{children, parts};
+use mb_encode::settings::Size;
+use rustix::event::PollFlags;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+pub const SMALL: &str = "--width 640 --height 360 --fps 15";
+
+pub fn small() -> Size {
+    Size::new(640, 360).expect("a legal size")
+}
+
+pub fn go2rtc() -> PathBuf {
+    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join("go/bin"));
+    parts::find("GO2RTC", "go2rtc", home.as_slice(), "go install github.com/AlexxIT/go2rtc@v1.9.14")
+}
+
+/// Without the variables that would change what a test asks for.
+pub fn clean(mut command: Command) -> Command {
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("MB_ENCODE_") || name.starts_with("METABONK_") {
+            command.env_remove(&*name);
+        }
+    }
+    command
+}
+
+/// Three ports on loopback that nobody listens on.
+pub fn free_ports() -> [u16; 3] {
+    let listeners = [(); 3].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port on loopback"));
+    listeners.map(|listener| listener.local_addr().expect("it is bound").port())
+}
+
+/// Waits until `what` gives something, and looks again and again.
+pub fn until<T>(limit: Duration, why: &str, mut what: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(it) = what() {
+            return it;
+        }
+        assert!(Instant::now() < deadline, "not after {limit:?}: {why}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A running supervisor that has printed its addresses. When it is dropped it is killed, and what it started ends.
+pub struct Rig {
+    pub process: Process,
+    pub addresses: Vec<String>,
+    pub temp: PathBuf,
+    pub ports: [u16; 3],
+    pub folder: Option<tempfile::TempDir>,
+}
+
+impl Rig {
+    /// Starts one in a folder of its own: `options` are the supervisor's, `worker_options` the workers'.
+    pub fn start(options: &[&str], worker_options: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let temp = folder.path().join("temp");
+        let mut this = Self::start_in(&temp, options, worker_options);
+        this.folder = Some(folder);
+        this
+    }
+
+    pub fn start_in(temp: &Path, options: &[&str], worker_options: &str) -> Self {
+        // A port is free when it is chosen and may be taken when go2rtc gets there.
+        for _ in 0..5 {
+            let ports = free_ports();
+            let mut command = clean(mb_encode());
+            command.arg("supervise").arg("--temp").arg(temp).arg("--go2rtc").arg(go2rtc()).args(options);
+            command.args(port_options(ports)).arg("--").args(worker_options.split_whitespace());
+            if let Some(this) = Self::launch(command, temp, ports) {
+                return this;
+            }
+        }
+        panic!("every port was taken, five times in a row");
+    }
+
+    /// Starts `command`, which becomes a supervisor. `None` where a port was taken.
+    pub fn launch(mut command: Command, temp: &Path, ports: [u16; 3]) -> Option<Self> {
+        let mut process = Process::start(command.stdin(Stdio::null()).stdout(Stdio::piped()));
+        let mut addresses = Vec::new();
+        for line in BufReader::new(process.stdout()).lines() {
+            let line = line.unwrap_or_else(|error| panic!("{error}\n{}", process.lines().join("\n")));
+            addresses.push(line);
+            if addresses.last().is_some_and(|line| line.starts_with("go2rtc ")) {
+                return Some(Self { process, addresses, temp: temp.to_owned(), ports, folder: None });
+            }
+        }
+        let ended = process.wait();
+        assert!(ended.stderr.contains("cannot listen"), "no addresses: {addresses:?}\n{}", ended.stderr);
+        None
+    }
+
+    pub fn rtsp(&self, id: &str) -> String {
+        format!("rtsp://127.0.0.1:{}/{id}", self.ports[1])
+    }
+
+    pub fn http(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}/{path}", self.ports[0])
+    }
+
+    /// What go2rtc answers: the status, and the body.
+    pub fn ask(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(DEADLINE)).build();
+        let agent = ureq::Agent::new_with_config(config);
+        let request = ureq::http::Request::builder().method(method).uri(self.http(path)).body(body.to_owned());
+        let mut answer =
+            agent.run(request.expect("a request")).unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+        (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap_or_default())
+    }
+
+    /// A viewer that stays until it is dropped.
+    pub fn watch(&self, id: &str) -> Decoder {
+        Decoder::start(Source::Rtsp(&self.rtsp(id)), small(), Form::Yuv420p, None)
+    }
+
+    pub fn status(&self) -> (String, i32) {
+        let output = clean(mb_encode()).arg("status").arg("--temp").arg(&self.temp).output().expect("it can be run");
+        (String::from_utf8(output.stdout).expect("UTF-8"), output.status.code().unwrap_or(-1))
+    }
+
+    /// Waits until the status has a line that begins with `name` and holds `words`.
+    pub fn wait_for_status(&self, name: &str, words: &str) -> String {
+        until(DEADLINE, &format!("status of {name}: {words}; log: {:?}", self.process.lines()), || {
+            let (lines, _) = self.status();
+            lines.lines().find(|line| line.starts_with(name) && line.contains(words)).map(str::to_owned)
+        })
+    }
+
+    /// The process among the supervisor's children whose command line holds `word`.
+    pub fn find(&self, word: &str) -> Option<Pid> {
+        children::of(self.process.id()).into_iter().find(|&pid| command_line(pid).iter().any(|part| part == word))
+    }
+
+    pub fn worker(&self, id: &str) -> Pid {
+        until(DEADLINE, &format!("the worker {id} runs"), || self.find(id))
+    }
+
+    pub fn go2rtc(&self) -> Pid {
+        until(DEADLINE, "go2rtc runs", || self.find("-config"))
+    }
+
+    /// Everything that the supervisor has started, and what that has started, and so on.
+    pub fn family(&self) -> Vec<OwnedFd> {
+        let mut found = children::of(self.process.id());
+        let mut at = 0;
+        while at < found.len() {
+            found.extend(children::of(found[at].as_raw_nonzero().get() as u32));
+            at += 1;
+        }
+        found.into_iter().filter_map(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()).collect()
+    }
+
+    pub fn log(&self) -> String {
+        self.process.lines().join("\n")
+    }
+}
+
+pub fn port_options(ports: [u16; 3]) -> Vec<String> {
+    let names = ["--api-port", "--rtsp-port", "--webrtc-port"];
+    names.iter().zip(ports).flat_map(|(name, port)| [(*name).to_owned(), port.to_string()]).collect()
+}
+
+pub fn command_line(pid: Pid) -> Vec<String> {
+    let line = std::fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
+    line.split(|&b| b == 0).map(|part| String::from_utf8_lossy(part).into_owned()).collect()
+}
+
+/// User and system time that a process has used, in ticks of 10 ms.
+pub fn ticks(pid: Pid) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    let fields: Vec<_> = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().collect()).unwrap_or_default();
+    [11, 12].iter().filter_map(|&at: &usize| fields.get(at)?.parse::<u64>().ok()).sum()
+}
+
+/// Kills one process for good.
+pub fn kill(pid: Pid) {
+    let process = pidfd_open(pid, PidfdFlags::empty()).expect("it runs");
+    pidfd_send_signal(&process, Signal::KILL).expect("it may be killed");
+    assert!(ready(process.as_fd(), PollFlags::IN, DEADLINE), "it does not end");
+}
+
+/// Waits until all of them have ended.
+pub fn assert_all_end(family: &[OwnedFd], limit: Duration) {
+    let deadline = Instant::now() + limit;
+    for process in family {
+        let left = deadline.saturating_duration_since(Instant::now());
+        assert!(ready(process.as_fd(), PollFlags::IN, left), "a process is left after {limit:?}");
+    }
+}

@@ -1,0 +1,195 @@
+//! Starting and ending: one at a time, all or nothing left.
+
+use crate::alone;
+use crate::rig::{Rig, SMALL, assert_all_end, clean, free_ports, go2rtc, port_options, until};
+use crate::support::decode::assert_in_order;
+use crate::support::process::{DEADLINE, mb_encode};
+use rustix::process::Signal;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+const ENDS_WITHIN: Duration = Duration::from_secs(2);
+
+fn assert_nobody_reads(streams: &Path) {
+    for fifo in std::fs::read_dir(streams).expect("the folder is left") {
+        let fifo = fifo.expect("it is there").path();
+        let opened = std::fs::OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(&fifo);
+        assert_eq!(opened.expect_err("nobody reads").raw_os_error(), Some(libc::ENXIO), "{}", fifo.display());
+    }
+}
+
+#[test]
+fn a_signal_ends_all_of_it_in_two_seconds() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let _alone = alone();
+        let folder = tempfile::tempdir().expect("a folder");
+        let temp = folder.path().join("temp");
+        let rig = Rig::start_in(&temp, &["--workers", "4"], SMALL);
+        let mut viewers = [rig.watch("omega-0"), rig.watch("omega-1")];
+        viewers.iter_mut().for_each(|viewer| drop(viewer.take_marks(2)));
+        let family = rig.family();
+        assert!(family.len() >= 4 + 1 + 2 + 2, "workers, go2rtc, encoders and readers: {}", family.len());
+
+        let begun = Instant::now();
+        rig.process.signal(signal);
+        let ended = rig.process.wait();
+        eprintln!("{signal:?}: ended in {:?}", begun.elapsed());
+        assert_eq!(ended.code(), 0, "{}", ended.stderr);
+        assert!(begun.elapsed() < ENDS_WITHIN, "{:?}", begun.elapsed());
+        assert_all_end(&family, ENDS_WITHIN.saturating_sub(begun.elapsed()));
+        assert_nobody_reads(&temp.join("streams"));
+        assert!(!temp.join("status.sock").exists());
+    }
+}
+
+#[test]
+fn a_killed_supervisor_leaves_nothing_behind() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let temp = folder.path().join("temp");
+    let rig = Rig::start_in(&temp, &["--workers", "2"], SMALL);
+    let mut viewer = rig.watch("omega-0");
+    viewer.take_marks(2);
+    let family = rig.family();
+    rig.process.signal(Signal::KILL);
+    assert_all_end(&family, Duration::from_secs(5));
+    rig.process.wait();
+    assert_nobody_reads(&temp.join("streams"));
+    // And the next one starts over what is left.
+    let rig = Rig::start_in(&temp, &["--workers", "2"], SMALL);
+    assert_in_order(&rig.watch("omega-0").take_marks(3));
+}
+
+#[test]
+fn a_second_one_in_the_same_folder_says_so() {
+    let rig = Rig::start(&["--workers", "1"], SMALL);
+    let mut second = clean(mb_encode());
+    second.arg("supervise").arg("--temp").arg(&rig.temp).arg("--go2rtc").arg(go2rtc());
+    let output = second.output().expect("it can be run");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("another one is running in"), "{message}");
+    assert_eq!(rig.status().1, 0);
+}
+
+#[test]
+fn a_taken_port_is_told_before_anything_runs() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("it is bound").port();
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = clean(mb_encode());
+    command.args(["supervise", "--workers", "1", "--rtsp-port", &port.to_string(), "--temp"]).arg(folder.path());
+    command.args(["--api-port", &free_ports()[0].to_string(), "--go2rtc"]).arg(go2rtc());
+    let output = command.output().expect("it can be run");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("--rtsp-port"), "{message}");
+}
+
+#[test]
+fn status_of_nothing_says_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = clean(mb_encode()).arg("status").arg("--temp").arg(folder.path()).output().expect("it can be run");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("nothing runs in"));
+}
+
+fn script() -> Command {
+    let mut command = clean(Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/start")));
+    command.env("MB_ENCODE", env!("CARGO_BIN_EXE_mb-encode")).env("GO2RTC", go2rtc());
+    command
+}
+
+/// Starts the script, on other ports where those are taken.
+fn start_script(temp: &Path, change: impl Fn(&mut Command)) -> Rig {
+    for _ in 0..5 {
+        let ports = free_ports();
+        let mut command = script();
+        change(&mut command);
+        command.arg("--temp").arg(temp).args(port_options(ports)).args(SMALL.split(' '));
+        if let Some(rig) = Rig::launch(command, temp, ports) {
+            return rig;
+        }
+    }
+    panic!("every port was taken, five times in a row");
+}
+
+#[test]
+fn the_script_starts_what_it_is_asked_to() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let temp = folder.path().join("temp");
+    let rig = start_script(&temp, |command| {
+        command.args(["--mode", "train", "--workers", "2", "--go2rtc"]);
+    });
+    let api = format!("http://127.0.0.1:{}", rig.ports[0]);
+    let expected = [
+        format!("{api}/stream.html?src=omega-0&mode=webrtc"),
+        format!("{api}/stream.html?src=omega-0&src=omega-1&mode=webrtc"),
+        rig.rtsp("omega-1"),
+    ];
+    let addresses = rig.addresses.join("\n");
+    assert!(expected.iter().all(|address| addresses.contains(address)), "{addresses}");
+    assert!(rig.log().contains("--mode train"), "{}", rig.log());
+    assert_in_order(&rig.watch("omega-1").take_marks(5));
+    let mut status = script();
+    let status = status.arg("status").arg("--temp").arg(&temp).output().expect("it can be run");
+    let lines = String::from_utf8_lossy(&status.stdout);
+    assert!(status.status.success() && lines.contains("omega-0  waiting"), "{lines}");
+    let family = rig.family();
+    rig.process.signal(Signal::TERM);
+    assert_eq!(rig.process.wait().code(), 0);
+    assert_all_end(&family, ENDS_WITHIN);
+}
+
+#[test]
+fn the_script_hands_compose_what_it_needs() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (temp, bin) = (folder.path().join("temp"), folder.path().join("bin"));
+    std::fs::create_dir(&bin).expect("a folder");
+    // Writes down how it is called, and is the container itself.
+    let docker = bin.join("docker");
+    let text = "#!/bin/sh\necho \"$* | $MB_ENCODE_UID:$MB_ENCODE_GID $METABONK_STREAM_FIFO_DIR $MB_ENCODE_HEALTH_URL\" >>\"$CALLS\"\n\
+        case \"$*\" in *' up '*) exec \"$GO2RTC\" -config \"$METABONK_GO2RTC_CONFIG\" ;; esac\n";
+    std::fs::write(&docker, text).expect("a folder");
+    std::fs::set_permissions(&docker, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
+    let calls = folder.path().join("calls");
+    let path = std::env::join_paths(
+        std::iter::once(bin).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
+    )
+    .expect("a PATH");
+    let rig = start_script(&temp, |command| {
+        command.env("PATH", &path).env("CALLS", &calls).args(["--workers=2", "--docker"]);
+    });
+    let config = std::fs::read_to_string(temp.join("go2rtc.yaml")).expect("the config");
+    assert!(config.contains("exec:cat /streams/omega-1.h264#video=h264#raw#killsignal=15#killtimeout=5"), "{config}");
+    rig.process.signal(Signal::TERM);
+    assert_eq!(rig.process.wait().code(), 0);
+    let calls =
+        until(DEADLINE, "both calls", || std::fs::read_to_string(&calls).ok().filter(|c| c.lines().count() >= 2));
+    let lines: Vec<_> = calls.lines().collect();
+    let (up, down) = (lines[0], lines[lines.len() - 1]);
+    let uid = format!("{}:{}", rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+    let streams: PathBuf = temp.join("streams");
+    assert!(up.starts_with("compose -p mb-encode-") && up.contains("docker/docker-compose.go2rtc.yml up"), "{up}");
+    assert!(up.contains(&format!("{uid} {} http://127.0.0.1:", streams.display())), "{up}");
+    assert!(down.contains(" down "), "{down}");
+}
+
+#[test]
+fn the_script_refuses_what_makes_no_sense() {
+    for words in [
+        &["--workers"][..],
+        &["--go2rtc", "--docker"],
+        &["status", "--width"],
+        &["--workers", "0"],
+        &["--width", "641"],
+    ] {
+        let output = script().args(words).output().expect("it can be run");
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{words:?}: {message}");
+    }
+}
