@@ -8,7 +8,7 @@
 //! ```
 
 use anyhow::{Context as _, Error};
-use mb_encode::encoder::{Encoder, HostPicture, Readback};
+use mb_encode::encoder::{Encoder, HostPicture, Profile, Readback};
 use mb_encode::gl::{Gl, Target};
 use mb_encode::h264::AccessUnit;
 use mb_encode::render::TestCard;
@@ -37,7 +37,9 @@ fn main() -> anyhow::Result<()> {
     let mut card = TestCard::new(&gl, size, "mb-encode")?;
     let mut readback = Readback::new(size);
     let mut picture = HostPicture::new(size);
-    let Encoder::Host(mut encoder) = Encoder::open(&settings)?;
+    let Encoder::Host(mut encoder) = Encoder::openh264(&settings, Profile::ConstrainedBaseline)? else {
+        anyhow::bail!("OpenH264 codes pictures in host memory");
+    };
     let mut unit = AccessUnit::default();
 
     let mut raw = BufWriter::with_capacity(1 << 20, File::create(raw).with_context(|| format!("cannot write {raw}"))?);

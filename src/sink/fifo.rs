@@ -415,6 +415,13 @@ fn resolve(path: &Path) -> Result<PathBuf, Error> {
     let (Some(name), Some(folder)) = (path.file_name(), path.parent()) else {
         return Err(Error::input(format!("{shown} names no file"), "write: mb-encode --fifo temp/streams/demo.h264"));
     };
+    // Known before any folder is made for it.
+    if name.len() > 255 {
+        return Err(Error::input(
+            format!("cannot make the FIFO {shown}: its name is longer than 255 bytes"),
+            "choose a shorter name: mb-encode --fifo temp/streams/demo.h264",
+        ));
+    }
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let folder = match std::fs::canonicalize(folder) {
         Ok(folder) => folder,
