@@ -260,7 +260,7 @@ pub(super) fn failed(function: &str, status: c_uint) -> Error {
             "the GPU was lost or its driver is in a bad state",
             "check dmesg for NVRM messages; after a suspend reload the driver: modprobe -r nvidia_uvm; modprobe nvidia_uvm",
         ),
-        _ => ("the NVIDIA driver failed", "check nvidia-smi and dmesg; mb-encode doctor tries each part by itself"),
+        _ => ("the NVIDIA driver failed", "check nvidia-smi and dmesg, and use --encoder openh264 meanwhile"),
     };
     let error = Error::machine(meaning, remedy).caused_by(described(function, status));
     // A context that such an error was seen in is spoiled, and so is everything made in it.

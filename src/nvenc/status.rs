@@ -77,9 +77,9 @@ impl Status {
             }
             (16 | 23..=25, _) => (
                 "NVENC does not take the picture from CUDA",
-                "run mb-encode doctor, and use --encoder openh264 meanwhile",
+                "check nvidia-smi and dmesg, and use --encoder openh264 meanwhile",
             ),
-            _ => ("NVENC failed", "run mb-encode doctor, and use --encoder openh264 meanwhile"),
+            _ => ("NVENC failed", "check nvidia-smi and dmesg, and use --encoder openh264 meanwhile"),
         }
     }
 

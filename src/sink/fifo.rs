@@ -418,7 +418,7 @@ fn resolve(path: &Path) -> Result<PathBuf, Error> {
     // Known before any folder is made for it.
     if name.len() > 255 {
         return Err(Error::input(
-            format!("cannot make the FIFO {shown}: its name is longer than 255 bytes"),
+            format!("cannot make the FIFO {shown}: its name is too long, more than 255 bytes"),
             "choose a shorter name: mb-encode --fifo temp/streams/demo.h264",
         ));
     }
