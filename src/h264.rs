@@ -20,6 +20,10 @@ pub const START_CODE_LONG: [u8; 4] = [0, 0, 0, 1];
 /// A start code without `zero_byte`.
 pub const START_CODE_SHORT: [u8; 3] = [0, 0, 1];
 
+/// A whole access unit delimiter that allows slices of every type (H.264 section 7.4.2.4): it starts an access unit in
+/// a transport stream, never in a raw one.
+pub const ACCESS_UNIT_DELIMITER: [u8; 6] = [0, 0, 0, 1, 9, 0xf0];
+
 /// go2rtc searches for the next packet from here on; a shorter access unit would be glued to the one behind it.
 pub const MIN_BYTES: usize = 10;
 /// go2rtc looks at this many bytes before it opens a stream and would wait for more pictures until it has them.

@@ -9,7 +9,7 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | words: pure, no I/O | [`error`], [`settings`], [`color`], [`h264`], [`pacer`], [`stats`] |
+//! | words: pure, no I/O | [`error`], [`settings`], [`color`], [`h264`], [`mpegts`], [`pacer`], [`stats`] |
 //! | drivers: all `unsafe` | [`control`], [`gl`], [`cuda`], [`nvenc`] |
 //! | stages | [`render`], [`encoder`], [`sink`] |
 //! | assembly | [`mod@stream`] |
@@ -22,6 +22,7 @@ pub mod encoder;
 pub mod error;
 pub mod gl;
 pub mod h264;
+pub mod mpegts;
 pub mod nvenc;
 mod openh264;
 pub mod pacer;

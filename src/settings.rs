@@ -33,6 +33,8 @@ pub struct Settings {
     pub preset: Preset,
     /// How low NVENC's delay is to be.
     pub tuning: Tuning,
+    /// Who wraps the stream in MPEG-TS; `None` writes it raw.
+    pub mpegts: Option<MpegTs>,
     /// Which GPU, as CUDA counts them; `None` takes the first, or software rendering where there is none.
     pub device: Option<u32>,
 }
@@ -50,6 +52,7 @@ impl Default for Settings {
             encoder: EncoderChoice::Auto,
             preset: Preset::default(),
             tuning: Tuning::default(),
+            mpegts: None,
             device: None,
         }
     }
@@ -329,6 +332,15 @@ pub enum Tuning {
     /// Ultra low latency: every picture within its interval.
     #[default]
     UltraLowLatency,
+}
+
+/// Who wraps a stream in MPEG-TS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MpegTs {
+    /// An ffmpeg child. It counts pictures from 0, so a skipped one leaves no gap in the presentation times.
+    Ffmpeg,
+    /// This process, with the presentation times of the pacer.
+    Native,
 }
 
 /// Permission bits of a new FIFO, octal, at least 0600: this process writes to it and, to wake itself, reads from it.

@@ -1,9 +1,12 @@
 //! Where access units go, and whether anybody takes them.
 
+mod ffmpeg;
 mod fifo;
+mod mpegts;
 mod writer;
 
 pub use fifo::Fifo;
+pub use mpegts::{MpegTs, Wrapper};
 pub use writer::Writer;
 
 use crate::control::Control;

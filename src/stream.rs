@@ -18,7 +18,7 @@ use crate::h264::{self, AccessUnit};
 use crate::pacer::{Pacer, Steadier};
 use crate::render::{Frame, Renderer};
 use crate::settings::{EncoderChoice, Settings};
-use crate::sink::{Delivery, Fifo, Output, Readiness, Sink, Writer};
+use crate::sink::{Delivery, Fifo, MpegTs, Output, Readiness, Sink, Wrapper, Writer};
 use crate::stats::{Stats, Totals, Window};
 use rustix::event::PollFlags;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
@@ -55,15 +55,17 @@ pub fn run(
     let make = &mut make_renderer;
     match output {
         Output::Stdout => {
-            let sink = Writer::stdout()?;
+            let writer = Writer::stdout()?;
+            let wrapper = Wrapper::open(settings)?;
             let pipeline = Pipeline::open(settings, make, Coding::AsSet)?;
-            Ok(stream(settings, make, pipeline, &sink, control, stats_every)?.1)
+            Ok(stream(settings, make, pipeline, &*MpegTs::sink(writer, wrapper), control, stats_every)?.1)
         }
         Output::File(path) => {
+            let wrapper = Wrapper::open(settings)?;
             // The file is touched last: a stream that cannot start leaves the old one alone.
             let pipeline = Pipeline::open(settings, make, Coding::AsSet)?;
-            let sink = Writer::file(path)?;
-            Ok(stream(settings, make, pipeline, &sink, control, stats_every)?.1)
+            let writer = Writer::file(path)?;
+            Ok(stream(settings, make, pipeline, &*MpegTs::sink(writer, wrapper), control, stats_every)?.1)
         }
         Output::Fifo { path, mode, pipe_size } => {
             let mut fifo = Fifo::new(path, *mode, *pipe_size)?;
@@ -71,11 +73,13 @@ pub fn run(
             let mut all = Totals::default();
             for reader in 1u64.. {
                 let Some(pipe) = fifo.wait_for_reader(control)? else { break };
-                let sink = Writer::pipe(pipe, path.display().to_string())?;
+                let writer = Writer::pipe(pipe, path.display().to_string())?;
                 tracing::info!(reader, "reader connected");
                 let connected = Instant::now();
+                let wrapper = Wrapper::open(settings)?;
                 let pipeline = Pipeline::open(settings, make, Coding::AsSet)?;
-                let (end, totals) = stream(settings, make, pipeline, &sink, control, stats_every)?;
+                let sink = MpegTs::sink(writer, wrapper);
+                let (end, totals) = stream(settings, make, pipeline, &*sink, control, stats_every)?;
                 all.add(&totals);
                 log_disconnected(reader, &totals, connected.elapsed());
                 if end != End::ReaderGone {
@@ -99,23 +103,28 @@ pub fn log_disconnected(reader: u64, totals: &Totals, connected: Duration) {
     );
 }
 
-/// Draws and codes one picture, and throws it away: everything that a stream needs is there and works.
+/// Draws, codes and wraps one picture, and throws it away: everything that a stream needs is there and works.
 ///
 /// # Errors
 /// What would keep a stream with these settings from starting.
 pub fn rehearse(settings: &Settings, mut make_renderer: impl MakeRenderer) -> Result<(), Error> {
+    let mut wrapper = Wrapper::open(settings)?;
     let Pipeline { mut artist, encoder, .. } = Pipeline::open(settings, &mut make_renderer, Coding::AsSet)?;
     let due = Due { index: 0, pts: Duration::ZERO, delta: settings.frame_rate.interval() };
     artist.draw(&due)?;
     let mut unit = AccessUnit::default();
     match encoder {
-        Encoder::Gpu(mut encoder) => encoder.encode(&artist.target, due.pts, true, &mut unit),
+        Encoder::Gpu(mut encoder) => encoder.encode(&artist.target, due.pts, true, &mut unit)?,
         Encoder::Host(mut encoder) => {
             let mut picture = HostPicture::new(settings.size);
             Readback::new(settings.size).fetch(&artist.target, due.pts, &mut picture);
-            encoder.encode(&picture, true, &mut unit)
+            encoder.encode(&picture, true, &mut unit)?;
         }
     }
+    if let Some(wrapper) = &mut wrapper {
+        let _ = wrapper.wrap(&unit, None, &Control::new()?)?;
+    }
+    Ok(())
 }
 
 /// Streams to one reader, from the first picture to the last, through the loss of a GPU.
@@ -349,7 +358,7 @@ impl<'a> Courier<'a> {
             Delivery::ReaderGone => return Ok(Some(End::ReaderGone)),
             Delivery::Stopped => return Ok(Some(End::Stopped)),
         }
-        tracing::trace!(idr = unit.is_idr(), bytes = unit.bytes().len(), at = ?self.start.elapsed(), "written");
+        tracing::trace!(idr = unit.is_idr(), bytes = unit.bytes().len(), pts = ?unit.pts(), at = ?self.start.elapsed(), "written");
         Ok(None)
     }
 }

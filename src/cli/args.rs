@@ -5,7 +5,7 @@ use super::supervise::{StatusArgs, SuperviseArgs};
 use super::tied::TiedArgs;
 use super::usage_error;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
-use mb_encode::settings::{Bitrate, EncoderChoice, FifoMode, FrameRate, Gop, PipeSize, Preset, Size, Tuning};
+use mb_encode::settings::{Bitrate, EncoderChoice, FifoMode, FrameRate, Gop, MpegTs, PipeSize, Preset, Size, Tuning};
 use mb_encode::{Error, Output, Settings};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -192,6 +192,20 @@ pub struct Args {
     #[arg(long, env = "MB_ENCODE_GOP", hide_env_values = true, value_name = "N", help_heading = "Encoding")]
     gop: Option<Gop>,
 
+    /// Wrap the stream in MPEG-TS, through ffmpeg or, with =native, in this process
+    #[arg(
+        long,
+        env = "MB_ENCODE_MPEGTS",
+        hide_env_values = true,
+        value_enum,
+        value_name = "HOW",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "ffmpeg",
+        help_heading = "Encoding"
+    )]
+    mpegts: Option<MpegTsArg>,
+
     /// As fast as it goes, without holding pictures to --fps
     #[arg(long, env = "MB_ENCODE_NO_PACE", hide_env_values = true, help_heading = "Encoding")]
     #[arg(value_parser = parse_switch)]
@@ -283,6 +297,14 @@ enum TuningArg {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
+enum MpegTsArg {
+    /// An ffmpeg child
+    Ffmpeg,
+    /// This process: keeps each picture's own time, needs no ffmpeg
+    Native,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum LogLevel {
     Off,
     Error,
@@ -354,6 +376,10 @@ impl Args {
                 TuningArg::Ll => Tuning::LowLatency,
                 TuningArg::Ull => Tuning::UltraLowLatency,
             },
+            mpegts: self.mpegts.map(|how| match how {
+                MpegTsArg::Ffmpeg => MpegTs::Ffmpeg,
+                MpegTsArg::Native => MpegTs::Native,
+            }),
             device: self.device,
         }
     }

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 /// A pipe that polls writable has a free page at least.
 const PIPE_BUF: usize = 4096;
 /// How long a reader may take for the rest of an access unit once a stop was requested.
-const LAST_WRITE: Duration = Duration::from_millis(100);
+pub(super) const LAST_WRITE: Duration = Duration::from_millis(100);
 /// A reader may be this many access units behind before pictures are skipped.
 const UNITS_BEHIND: usize = 2;
 
@@ -119,6 +119,41 @@ impl Writer {
         })
     }
 
+    /// Writes `bytes` whole: one access unit, as it is or wrapped.
+    pub(super) fn write_all(&self, bytes: &[u8], control: &Control) -> Result<Delivery, Error> {
+        let mut rest = bytes;
+        let mut give_up_at = None;
+        while !rest.is_empty() {
+            let events = if control.stop_requested() {
+                let give_up_at = *give_up_at.get_or_insert_with(|| Instant::now() + LAST_WRITE);
+                let left = give_up_at.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return Ok(Delivery::Stopped);
+                }
+                let mut fds = [PollFd::new(&self.fd, PollFlags::OUT)];
+                let _ = poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: left.subsec_nanos().into() }));
+                fds[0].revents()
+            } else {
+                control.wait(Some((self.fd.as_fd(), PollFlags::OUT)), None)
+            };
+            if events.intersects(PollFlags::ERR | PollFlags::HUP) {
+                return Ok(Delivery::ReaderGone);
+            }
+            if !events.contains(PollFlags::OUT) {
+                continue;
+            }
+            match rustix::io::write(&self.fd, &rest[..rest.len().min(self.chunk)]) {
+                Ok(written) => rest = &rest[written..],
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                // Nobody reads any more: for a filter that is an end like any other.
+                Err(Errno::PIPE | Errno::CONNRESET) => return Ok(Delivery::ReaderGone),
+                Err(errno) => return Err(self.failed(errno)),
+            }
+        }
+        self.note_written(bytes.len());
+        Ok(Delivery::Written)
+    }
+
     fn note_written(&self, bytes: usize) {
         let at = self.written.fetch_add(1, Ordering::Relaxed) % UNITS_BEHIND;
         self.last_bytes[at].store(bytes, Ordering::Relaxed);
@@ -153,37 +188,7 @@ impl Sink for Writer {
     }
 
     fn write(&self, unit: &AccessUnit, control: &Control) -> Result<Delivery, Error> {
-        let mut rest = unit.bytes();
-        let mut give_up_at = None;
-        while !rest.is_empty() {
-            let events = if control.stop_requested() {
-                let give_up_at = *give_up_at.get_or_insert_with(|| Instant::now() + LAST_WRITE);
-                let left = give_up_at.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    return Ok(Delivery::Stopped);
-                }
-                let mut fds = [PollFd::new(&self.fd, PollFlags::OUT)];
-                let _ = poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: left.subsec_nanos().into() }));
-                fds[0].revents()
-            } else {
-                control.wait(Some((self.fd.as_fd(), PollFlags::OUT)), None)
-            };
-            if events.intersects(PollFlags::ERR | PollFlags::HUP) {
-                return Ok(Delivery::ReaderGone);
-            }
-            if !events.contains(PollFlags::OUT) {
-                continue;
-            }
-            match rustix::io::write(&self.fd, &rest[..rest.len().min(self.chunk)]) {
-                Ok(written) => rest = &rest[written..],
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                // Nobody reads any more: for a filter that is an end like any other.
-                Err(Errno::PIPE | Errno::CONNRESET) => return Ok(Delivery::ReaderGone),
-                Err(errno) => return Err(self.failed(errno)),
-            }
-        }
-        self.note_written(unit.bytes().len());
-        Ok(Delivery::Written)
+        self.write_all(unit.bytes(), control)
     }
 
     fn reader(&self) -> Option<BorrowedFd<'_>> {

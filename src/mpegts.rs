@@ -1,0 +1,374 @@
+//! MPEG-TS (ISO/IEC 13818-1) with one H.264 stream in it, so that each picture carries its own presentation time.
+//!
+//! What go2rtc asks of a transport stream is what [`Muxer`] writes:
+//!
+//! - PAT and PMT stand first, and again before every IDR picture and every [`TABLES_EVERY`];
+//! - one access unit is one PES packet, with an access unit delimiter in front, so none holds a delimiter or an SEI
+//!   alone, which would crash go2rtc;
+//! - `PES_packet_length` is set, so that a picture is passed on with its last byte and not with the next one's first.
+//!   The field has 16 bits: an access unit of more than [`MAX_BOUNDED`] bytes is written without and passed on one
+//!   picture late;
+//! - no packet consists of an adaptation field alone, which go2rtc takes for an error. The PCR travels in the first
+//!   packet of a picture, and stuffing in its last one. (Under 10 pictures/s the PCR comes less often than the 100 ms of
+//!   section 2.7.2 for that reason.)
+//!
+//! Written here and not taken from a crate: `mpeg2ts` 0.6 writes the PCR's reserved bits as zeros, stuffs tables
+//! through the adaptation field, which section 2.4.3.5 keeps for PES packets, and names no oldest Rust.
+
+use crate::h264::{ACCESS_UNIT_DELIMITER, AccessUnit};
+use std::time::Duration;
+
+/// Every packet is this long (section 2.4.3.2).
+pub const PACKET_BYTES: usize = 188;
+/// Every packet starts with this byte.
+pub const SYNC_BYTE: u8 = 0x47;
+/// How long PAT and PMT stand before they are written again.
+pub const TABLES_EVERY: Duration = Duration::from_millis(100);
+/// The longest access unit whose PES packet states its length.
+pub const MAX_BOUNDED: usize = 0xffff - (PES_HEADER_BYTES - 6) - ACCESS_UNIT_DELIMITER.len();
+
+/// The PID of the PAT (table 2-3).
+const PAT_PID: u16 = 0;
+/// The PID of the PMT. Any from 0x10 to 0x1ffe would do; this and the next are what ffmpeg takes.
+const PMT_PID: u16 = 0x1000;
+/// The PID of the video.
+pub const VIDEO_PID: u16 = 0x100;
+/// `stream_type` of H.264 (table 2-34).
+const STREAM_TYPE_H264: u8 = 0x1b;
+/// `stream_id` of the first video stream (table 2-22).
+const STREAM_ID_VIDEO: u8 = 0xe0;
+const PES_HEADER_BYTES: usize = 14;
+const FLAGS_AND_PCR_BYTES: usize = 7;
+const PACKET_HEADER_BYTES: usize = 4;
+const PAYLOAD_BYTES: usize = PACKET_BYTES - PACKET_HEADER_BYTES;
+/// PTS and PCR base wrap around here (sections 2.4.3.5 and 2.4.3.7).
+const CLOCK_MASK: u64 = (1 << 33) - 1;
+/// The CRC of annex A.
+const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_MPEG_2);
+
+/// Writes access units as a transport stream. Made once a stream.
+#[derive(Debug)]
+pub struct Muxer {
+    /// From the time of a picture on the grid, which is its PCR, until it is shown. It covers drawing, coding and
+    /// writing, so no byte of a picture arrives after its time (section 2.4.2.3).
+    lead: Duration,
+    tables_at: Option<Duration>,
+    pat: Continuity,
+    pmt: Continuity,
+    video: Continuity,
+    pes: Vec<u8>,
+    packets: Vec<u8>,
+}
+
+/// `continuity_counter`: counts the packets of one PID that have a payload, modulo 16.
+#[derive(Debug, Default)]
+struct Continuity(u8);
+
+impl Continuity {
+    fn next(&mut self) -> u8 {
+        let now = self.0;
+        self.0 = (now + 1) & 0x0f;
+        now
+    }
+}
+
+impl Muxer {
+    /// A stream whose pictures are `interval` apart.
+    pub fn new(interval: Duration) -> Self {
+        Self {
+            lead: interval,
+            tables_at: None,
+            pat: Continuity::default(),
+            pmt: Continuity::default(),
+            video: Continuity::default(),
+            pes: Vec::new(),
+            packets: Vec::new(),
+        }
+    }
+
+    /// The packets of one picture, with the tables in front where they are due.
+    pub fn write(&mut self, unit: &AccessUnit) -> &[u8] {
+        self.packets.clear();
+        let pts = unit.pts();
+        if unit.is_idr() || self.tables_at.is_none_or(|at| pts.saturating_sub(at) >= TABLES_EVERY) {
+            self.tables_at = Some(pts);
+            self.write_tables();
+        }
+        self.pes.clear();
+        let length = if unit.bytes().len() <= MAX_BOUNDED {
+            PES_HEADER_BYTES - 6 + ACCESS_UNIT_DELIMITER.len() + unit.bytes().len()
+        } else {
+            0
+        };
+        self.pes.extend_from_slice(&pes_header(length as u16, clock_90khz(pts + self.lead)));
+        self.pes.extend_from_slice(&ACCESS_UNIT_DELIMITER);
+        self.pes.extend_from_slice(unit.bytes());
+        self.write_pes(clock_90khz(pts), unit.is_idr());
+        &self.packets
+    }
+
+    fn write_tables(&mut self) {
+        let counter = self.pat.next();
+        // Section 2.4.4.3: transport stream 1 holds program 1, which PMT_PID describes.
+        let [high, low] = reserved_and_pid(PMT_PID);
+        self.write_section(PAT_PID, counter, &[0x00, 0xb0, 13, 0, 1, 0xc1, 0, 0, 0, 1, high, low]);
+        let counter = self.pmt.next();
+        // Section 2.4.4.8: program 1 has its PCR and its one stream on VIDEO_PID, and no descriptors.
+        let [high, low] = reserved_and_pid(VIDEO_PID);
+        let program = [0x02, 0xb0, 18, 0, 1, 0xc1, 0, 0, high, low, 0xf0, 0, STREAM_TYPE_H264, high, low, 0xf0, 0];
+        self.write_section(PMT_PID, counter, &program);
+    }
+
+    /// One section in one packet: `pointer_field`, section, CRC, and 0xff to the packet's end (section 2.4.4).
+    fn write_section(&mut self, pid: u16, counter: u8, section: &[u8]) {
+        let end = self.packets.len() + PACKET_BYTES;
+        self.packets.extend_from_slice(&packet_header(pid, true, false, counter));
+        self.packets.push(0);
+        self.packets.extend_from_slice(section);
+        self.packets.extend_from_slice(&CRC.checksum(section).to_be_bytes());
+        self.packets.resize(end, 0xff);
+    }
+
+    fn write_pes(&mut self, pcr: u64, random_access: bool) {
+        let mut rest = &self.pes[..];
+        let mut start = true;
+        while !rest.is_empty() {
+            // Adaptation field, section 2.4.3.4: its length, flags, the PCR in the first packet, stuffing in the last.
+            let needed = if start { 1 + FLAGS_AND_PCR_BYTES } else { 0 };
+            let payload = rest.len().min(PAYLOAD_BYTES - needed);
+            let field = PAYLOAD_BYTES - payload;
+            self.packets.extend_from_slice(&packet_header(VIDEO_PID, start, field > 0, self.video.next()));
+            let end = self.packets.len() + field;
+            if field > 0 {
+                self.packets.push((field - 1) as u8);
+            }
+            if start {
+                self.packets.extend_from_slice(&flags_and_pcr(pcr, random_access));
+            } else if field > 1 {
+                self.packets.push(0);
+            }
+            self.packets.resize(end, 0xff);
+            self.packets.extend_from_slice(&rest[..payload]);
+            rest = &rest[payload..];
+            start = false;
+        }
+    }
+}
+
+/// Section 2.4.3.2.
+fn packet_header(pid: u16, start: bool, has_adaptation_field: bool, counter: u8) -> [u8; PACKET_HEADER_BYTES] {
+    let [high, low] = pid.to_be_bytes();
+    // `adaptation_field_control`: every packet here has a payload.
+    let control = if has_adaptation_field { 0x30 } else { 0x10 };
+    [SYNC_BYTE, u8::from(start) << 6 | high, low, control | counter]
+}
+
+/// A PID behind three reserved bits, which are ones as all reserved bits are (section 2.1).
+fn reserved_and_pid(pid: u16) -> [u8; 2] {
+    (0xe000 | pid).to_be_bytes()
+}
+
+/// `random_access_indicator`, `PCR_flag` and the PCR, whose extension is zero (section 2.4.3.5).
+fn flags_and_pcr(base: u64, random_access: bool) -> [u8; FLAGS_AND_PCR_BYTES] {
+    let [_, _, pcr @ ..] = (base << 15 | 0x7e00).to_be_bytes();
+    let mut field = [u8::from(random_access) << 6 | 0x10; FLAGS_AND_PCR_BYTES];
+    field[1..].copy_from_slice(&pcr);
+    field
+}
+
+/// Section 2.4.3.6, with a PTS alone: there are no B pictures. `data_alignment_indicator` is set, for the payload
+/// begins with an access unit.
+fn pes_header(length: u16, pts: u64) -> [u8; PES_HEADER_BYTES] {
+    let [long, short] = length.to_be_bytes();
+    let [.., a, b, c, d, e] =
+        (0x21_0001_0001 | (pts >> 30) << 33 | (pts >> 15 & 0x7fff) << 17 | (pts & 0x7fff) << 1).to_be_bytes();
+    [0, 0, 1, STREAM_ID_VIDEO, long, short, 0x84, 0x80, 5, a, b, c, d, e]
+}
+
+/// A time in units of the 90 kHz clock, rounded to the nearest.
+fn clock_90khz(time: Duration) -> u64 {
+    ((time.as_nanos() * 9 + 50_000) / 100_000) as u64 & CLOCK_MASK
+}
+
+/// Follows a transport stream that someone else writes, to know when a picture is whole.
+#[derive(Debug, Default)]
+pub struct Follower {
+    /// Bytes of the PES packet that are still to come; `None` between two.
+    rest: Option<usize>,
+}
+
+impl Follower {
+    /// Takes the next packet. Gives `true` where a PES packet ends with it; one that does not state its length ends
+    /// with `unbounded` bytes of payload.
+    ///
+    /// # Errors
+    /// A sentence on why this is no packet.
+    pub fn ends_picture(&mut self, packet: &[u8; PACKET_BYTES], unbounded: usize) -> Result<bool, &'static str> {
+        if packet[0] != SYNC_BYTE {
+            return Err("a packet does not start with 0x47");
+        }
+        let field = if packet[3] & 0x20 == 0 { 0 } else { 1 + usize::from(packet[4]) };
+        let payload = packet.get(PACKET_HEADER_BYTES + field..).unwrap_or_default();
+        if u16::from_be_bytes([packet[1] & 0x1f, packet[2]]) != VIDEO_PID {
+            return Ok(false);
+        }
+        if packet[1] & 0x40 != 0 {
+            let [0, 0, 1, _, long, short, _, _, options, ..] = payload else {
+                return Err("a PES packet does not start with its header");
+            };
+            let length = usize::from(u16::from_be_bytes([*long, *short]));
+            self.rest = Some(if length == 0 { 9 + usize::from(*options) + unbounded } else { 6 + length });
+        }
+        self.rest = self.rest.map(|rest| rest.saturating_sub(payload.len()));
+        if self.rest == Some(0) {
+            self.rest = None;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn unit(nal: &[u8], pts: Duration) -> AccessUnit {
+        let mut unit = AccessUnit::default();
+        unit.begin(pts);
+        unit.push_annex_b(&[&[0, 0, 0, 1], nal].concat());
+        unit
+    }
+
+    fn p_picture(bytes: usize, pts: Duration) -> AccessUnit {
+        // The start code makes four of them.
+        let unit = unit(&[&[0x61][..], &vec![0x55; bytes - 5]].concat(), pts);
+        assert_eq!(unit.bytes().len(), bytes);
+        unit
+    }
+
+    fn packets(stream: &[u8]) -> Vec<[u8; PACKET_BYTES]> {
+        assert_eq!(stream.len() % PACKET_BYTES, 0);
+        stream.chunks(PACKET_BYTES).map(|packet| packet.try_into().unwrap()).collect()
+    }
+
+    #[test]
+    fn the_first_picture_byte_for_byte() {
+        let mut muxer = Muxer::new(40 * MS);
+        let stream = packets(muxer.write(&unit(&[0x65, 0xaa, 0xbb], 80 * MS)));
+        assert_eq!(stream.len(), 3);
+
+        // Table 2-2, then table 2-30: pointer_field; table_id 0, section_length 13, transport_stream_id 1, version 0,
+        // current, section 0 of 0; program 1 on PID 0x1000; CRC_32.
+        let pat = [0x47, 0x40, 0, 0x10, 0, 0, 0xb0, 13, 0, 1, 0xc1, 0, 0, 0, 1, 0xf0, 0, 0x2a, 0xb1, 0x04, 0xb2];
+        assert_eq!(stream[0][..pat.len()], pat);
+        assert!(stream[0][pat.len()..].iter().all(|&byte| byte == 0xff));
+
+        // Table 2-33: table_id 2, section_length 18, program 1, PCR_PID 0x100, no program_info; stream_type 0x1b on PID
+        // 0x100, no ES_info; CRC_32.
+        let pmt = [0x47, 0x50, 0, 0x10, 0, 2, 0xb0, 18, 0, 1, 0xc1, 0, 0, 0xe1, 0, 0xf0, 0, 0x1b, 0xe1, 0, 0xf0, 0];
+        assert_eq!(stream[1][..pmt.len()], pmt);
+        assert_eq!(stream[1][pmt.len()..pmt.len() + 4], [0x15, 0xbd, 0x4d, 0x56]);
+        assert!(stream[1][pmt.len() + 4..].iter().all(|&byte| byte == 0xff));
+
+        // 27 bytes of PES packet leave 157 of adaptation field: its length, random access and PCR, PCR base 7200
+        // (80 ms) with reserved bits and extension, stuffing.
+        let video = &stream[2];
+        assert_eq!(video[..12], [0x47, 0x41, 0, 0x30, 156, 0x50, 0, 0, 0x0e, 0x10, 0x7e, 0]);
+        assert!(video[12..161].iter().all(|&byte| byte == 0xff));
+        // Table 2-21: stream 0xe0, 21 bytes follow; aligned; PTS only, 5 bytes: 10800, the 80 ms and one interval.
+        assert_eq!(video[161..175], [0, 0, 1, 0xe0, 0, 21, 0x84, 0x80, 5, 0x21, 0, 1, 0x54, 0x61]);
+        assert_eq!(video[175..], [0, 0, 0, 1, 9, 0xf0, 0, 0, 0, 1, 0x65, 0xaa, 0xbb]);
+    }
+
+    #[test]
+    fn every_size_fills_its_packets_and_never_one_with_stuffing_alone() {
+        let mut counter = 0u32;
+        let mut muxer = Muxer::new(40 * MS);
+        muxer.write(&p_picture(10, Duration::ZERO));
+        counter += 1;
+        for bytes in (10..800).chain(65_000..65_600) {
+            let written = p_picture(bytes, Duration::ZERO);
+            let mut elementary = Vec::new();
+            let mut length = None;
+            for packet in packets(muxer.write(&written)) {
+                assert_eq!(packet[1] & 0x1f, 1, "tables are not due");
+                assert_eq!(u32::from(packet[3] & 0x0f), counter % 16, "{bytes} bytes");
+                counter += 1;
+                let field = if packet[3] & 0x20 == 0 { 0 } else { 1 + usize::from(packet[4]) };
+                // go2rtc's limit.
+                assert!(field <= 183, "{bytes} bytes");
+                assert_eq!(packet[3] & 0x10, 0x10, "a payload");
+                assert_eq!(packet[1] & 0x40 != 0, length.is_none());
+                let payload = &packet[4 + field..];
+                if length.is_none() {
+                    assert!(field >= 8 && packet[5] == 0x10, "a PCR and no random access");
+                    length = Some(usize::from(u16::from_be_bytes([payload[4], payload[5]])));
+                    elementary.extend_from_slice(&payload[PES_HEADER_BYTES..]);
+                } else {
+                    elementary.extend_from_slice(payload);
+                }
+            }
+            assert_eq!(elementary, [&ACCESS_UNIT_DELIMITER, written.bytes()].concat());
+            let bounded = bytes <= MAX_BOUNDED;
+            assert_eq!(length, Some(if bounded { elementary.len() + 8 } else { 0 }), "{bytes} bytes");
+        }
+        assert_eq!(MAX_BOUNDED, 65_521);
+    }
+
+    #[test]
+    fn tables_come_before_each_idr_and_every_100_ms() {
+        let mut muxer = Muxer::new(40 * MS);
+        let has_tables: Vec<_> = (0..12)
+            .map(|k| {
+                let nal = if k % 7 == 0 { [0x65, 1] } else { [0x61, 1] };
+                let stream = packets(muxer.write(&unit(&nal, k * 40 * MS)));
+                let counters: Vec<_> = stream.iter().map(|packet| packet[3] & 0x0f).collect();
+                (stream.len() == 3, counters[0])
+            })
+            .collect();
+        let with_tables: Vec<_> = has_tables.iter().map(|&(tables, _)| tables).collect();
+        let t = true;
+        let f = false;
+        assert_eq!(with_tables, [t, f, f, t, f, f, t, t, f, f, t, f]);
+        let pat_counters: Vec<_> =
+            has_tables.iter().filter(|(tables, _)| *tables).map(|&(_, counter)| counter).collect();
+        assert_eq!(pat_counters, [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn clocks_are_on_the_grid_and_wrap_at_33_bits() {
+        // 30000/1001 pictures/s are 3003 ticks apart, though a Duration holds whole nanoseconds only.
+        for k in 0..1000u64 {
+            let pts = Duration::from_nanos(k * 1001 * 1_000_000_000 / 30_000);
+            assert_eq!(clock_90khz(pts), k * 3003);
+        }
+        let day = Duration::from_secs(24 * 3600);
+        assert_eq!(clock_90khz(2 * day), 2 * 24 * 3600 * 90_000 - (1 << 33));
+        // All 33 bits between their markers.
+        assert_eq!(pes_header(0, CLOCK_MASK)[9..], [0x2f, 0xff, 0xff, 0xff, 0xff]);
+        assert_eq!(pes_header(0, 1 << 30 | 1 << 15 | 1)[9..], [0x23, 0, 3, 0, 3]);
+        assert_eq!(flags_and_pcr(CLOCK_MASK, false), [0x10, 0xff, 0xff, 0xff, 0xff, 0xfe, 0]);
+    }
+
+    #[test]
+    fn a_follower_sees_each_picture_end_with_its_last_packet() {
+        let mut muxer = Muxer::new(40 * MS);
+        let mut follower = Follower::default();
+        for bytes in [10, 150, 160, 5000, MAX_BOUNDED, MAX_BOUNDED + 1, 200_000] {
+            let picture = p_picture(bytes, Duration::ZERO);
+            let unbounded = ACCESS_UNIT_DELIMITER.len() + bytes;
+            let ends: Vec<_> = packets(muxer.write(&picture))
+                .iter()
+                .map(|packet| follower.ends_picture(packet, unbounded).unwrap())
+                .collect();
+            let (last, before) = ends.split_last().unwrap();
+            assert!(last & !before.contains(&true), "{bytes} bytes");
+        }
+        assert!(follower.ends_picture(&[0; PACKET_BYTES], 1).is_err());
+        let mut headless = [0xff; PACKET_BYTES];
+        headless[..4].copy_from_slice(&packet_header(VIDEO_PID, true, false, 0));
+        assert!(follower.ends_picture(&headless, 1).is_err());
+    }
+}

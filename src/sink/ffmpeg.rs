@@ -1,0 +1,248 @@
+//! An ffmpeg child that wraps H.264 in MPEG-TS.
+//!
+//! Both its pipes end here: an access unit goes in, its packets come out, and only then do they go on to the reader.
+//! That is one copy more than to let ffmpeg write to the reader itself, and it buys this:
+//!
+//! - whether the reader is slow or gone is seen where it always is;
+//! - a stop, or a picture that ends the stream, leaves nothing half-written: ffmpeg is killed between two pictures. Left
+//!   to end by itself it would write the delimiter that is still in it as a picture of its own, which crashes go2rtc;
+//! - where this process is killed, ffmpeg finds both ends of its pipes closed, and ends, whatever the reader does.
+
+use super::Delivery;
+use super::writer::LAST_WRITE;
+use crate::control::Control;
+use crate::error::Error;
+use crate::h264::{ACCESS_UNIT_DELIMITER, AccessUnit};
+use crate::mpegts::{Follower, PACKET_BYTES};
+use crate::settings::FrameRate;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::Errno;
+use std::io;
+use std::ops::ControlFlow;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// ffmpeg may take this long for a picture, or to start, before it counts as stalled. It takes 0.2 ms and 80 ms.
+const STALLED: Duration = Duration::from_secs(5);
+/// ffmpeg may take this long to say why it ends.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+/// As much of its standard error as is kept, from the start.
+const MOST_WORDS: usize = 2048;
+const WITHOUT: &str = "do without it: --mpegts=native";
+
+/// A running ffmpeg. It is killed, and waited for, when this is dropped.
+#[derive(Debug)]
+pub struct Ffmpeg {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: ChildStdout,
+    /// `None` after its end.
+    stderr: Option<ChildStderr>,
+    follower: Follower,
+    begun: bool,
+    input: Vec<u8>,
+    output: Vec<u8>,
+    words: Vec<u8>,
+}
+
+impl Ffmpeg {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// It is not installed.
+    pub fn start(frame_rate: FrameRate) -> Result<Self, Error> {
+        let mut command = Command::new("ffmpeg");
+        command.args(["-v", "error", "-nostdin"]);
+        // Without these it reads for seconds before it writes.
+        command.args(["-probesize", "32", "-analyzeduration", "0"]);
+        command.args(["-f", "h264", "-framerate", &frame_rate.to_string(), "-i", "pipe:0", "-c", "copy"]);
+        // By default the length stays open, and the reader has to wait for the next picture to know it.
+        command.args(["-f", "mpegts", "-omit_video_pes_length", "0"]);
+        command.args(["-muxdelay", "0", "-muxpreload", "0", "-flush_packets", "1", "pipe:1"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Ctrl-C in a terminal goes to the whole group; this process ends it when its own last picture is out.
+        command.process_group(0);
+        let mut child = command.spawn().map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                Error::machine("ffmpeg is not installed", format!("install it: apt install ffmpeg\nor {WITHOUT}"))
+            }
+            _ => Error::machine("cannot start ffmpeg", WITHOUT).caused_by(error),
+        })?;
+        let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            unreachable!("all three are piped");
+        };
+        let this = Self {
+            child,
+            stdin,
+            stdout,
+            stderr: Some(stderr),
+            follower: Follower::default(),
+            begun: false,
+            input: Vec::new(),
+            output: Vec::new(),
+            words: Vec::new(),
+        };
+        for fd in [this.stdin.as_fd(), this.stdout.as_fd()].into_iter().chain(this.stderr.as_ref().map(AsFd::as_fd)) {
+            // The flag belongs to this end alone; ffmpeg's ends stay as they are.
+            fcntl_getfl(fd)
+                .and_then(|flags| fcntl_setfl(fd, flags | OFlags::NONBLOCK))
+                .map_err(|errno| Error::machine("cannot use the pipes to ffmpeg", WITHOUT).caused_by(errno))?;
+        }
+        Ok(this)
+    }
+
+    /// The packets of one picture, as [`Wrapper::wrap`](super::Wrapper::wrap).
+    pub fn wrap(
+        &mut self,
+        unit: &AccessUnit,
+        reader: Option<BorrowedFd<'_>>,
+        control: &Control,
+    ) -> Result<ControlFlow<Delivery, &[u8]>, Error> {
+        self.input.clear();
+        if !std::mem::replace(&mut self.begun, true) {
+            self.input.extend_from_slice(&ACCESS_UNIT_DELIMITER);
+        }
+        self.input.extend_from_slice(unit.bytes());
+        // The next picture's delimiter: with it ffmpeg knows that this one is whole, and passes it on at once.
+        self.input.extend_from_slice(&ACCESS_UNIT_DELIMITER);
+        self.output.clear();
+        let elementary = ACCESS_UNIT_DELIMITER.len() + unit.bytes().len();
+        let (mut sent, mut followed, mut whole) = (0, 0, false);
+        let mut moved_at = Instant::now();
+        let mut give_up_at = None;
+        loop {
+            let before = (sent, self.output.len());
+            self.listen();
+            sent += self.send(sent)?;
+            self.fetch()?;
+            while let Some(packet) = self.output[followed..].first_chunk::<PACKET_BYTES>() {
+                let ends = self.follower.ends_picture(packet, elementary).map_err(|why| {
+                    Error::machine(format!("ffmpeg writes something else than MPEG-TS: {why}"), WITHOUT)
+                })?;
+                followed += PACKET_BYTES;
+                whole |= ends;
+            }
+            if whole && sent == self.input.len() {
+                return Ok(ControlFlow::Continue(&self.output));
+            }
+            if before != (sent, self.output.len()) {
+                moved_at = Instant::now();
+            }
+            let stopping = control.stop_requested();
+            let until = if stopping {
+                *give_up_at.get_or_insert_with(|| Instant::now() + LAST_WRITE)
+            } else {
+                moved_at + STALLED
+            };
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() && stopping {
+                return Ok(ControlFlow::Break(Delivery::Stopped));
+            } else if left.is_zero() {
+                return Err(self.stalled());
+            }
+            if self.wait(sent < self.input.len(), reader, (!stopping).then(|| control.wake_fd()), left) {
+                return Ok(ControlFlow::Break(Delivery::ReaderGone));
+            }
+        }
+    }
+
+    /// Waits until something moves. Gives `true` where the reader left.
+    fn wait(&self, more: bool, reader: Option<BorrowedFd<'_>>, wake: Option<BorrowedFd<'_>>, left: Duration) -> bool {
+        let mut fds = Vec::with_capacity(5);
+        fds.push(PollFd::new(&self.stdout, PollFlags::IN));
+        if more {
+            fds.push(PollFd::new(&self.stdin, PollFlags::OUT));
+        }
+        fds.extend(self.stderr.as_ref().map(|stderr| PollFd::new(stderr, PollFlags::IN)));
+        fds.extend(wake.map(|wake| PollFd::from_borrowed_fd(wake, PollFlags::IN)));
+        fds.extend(reader.map(|reader| PollFd::from_borrowed_fd(reader, PollFlags::empty())));
+        let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
+        // An interrupted poll reports nothing, and the caller comes back.
+        poll(&mut fds, Some(&timeout)).is_ok()
+            && reader.is_some()
+            && fds.last().is_some_and(|fd| fd.revents().intersects(PollFlags::ERR | PollFlags::HUP))
+    }
+
+    fn send(&mut self, sent: usize) -> Result<usize, Error> {
+        let rest = &self.input[sent..];
+        if rest.is_empty() {
+            return Ok(0);
+        }
+        match rustix::io::write(&self.stdin, rest) {
+            Ok(bytes) => Ok(bytes),
+            Err(Errno::AGAIN | Errno::INTR) => Ok(0),
+            Err(Errno::PIPE) => Err(self.ended()),
+            Err(errno) => Err(Error::machine("cannot write to ffmpeg", WITHOUT).caused_by(errno)),
+        }
+    }
+
+    fn fetch(&mut self) -> Result<(), Error> {
+        let mut bytes = [0; 16 * 1024];
+        loop {
+            match rustix::io::read(&self.stdout, &mut bytes) {
+                Ok(0) => return Err(self.ended()),
+                Ok(read) => self.output.extend_from_slice(&bytes[..read]),
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(Error::machine("cannot read from ffmpeg", WITHOUT).caused_by(errno)),
+            }
+        }
+    }
+
+    /// Takes what it says on standard error, so that it never waits there.
+    fn listen(&mut self) {
+        let mut bytes = [0; 1024];
+        while let Some(stderr) = &self.stderr {
+            match rustix::io::read(stderr, &mut bytes) {
+                Ok(0) => self.stderr = None,
+                Ok(read) => {
+                    let room = MOST_WORDS.saturating_sub(self.words.len());
+                    self.words.extend_from_slice(&bytes[..read.min(room)]);
+                }
+                Err(Errno::INTR) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn ended(&mut self) -> Error {
+        let until = Instant::now() + LAST_WORDS;
+        loop {
+            self.listen();
+            let left = until.saturating_duration_since(Instant::now());
+            let Some(stderr) = self.stderr.as_ref().filter(|_| !left.is_zero()) else { break };
+            let timeout = Timespec { tv_sec: 0, tv_nsec: left.subsec_nanos().into() };
+            let _ = poll(&mut [PollFd::new(stderr, PollFlags::IN)], Some(&timeout));
+        }
+        // It has closed its pipes, so it is ending if it has not ended.
+        while Instant::now() < until && matches!(self.child.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        match self.child.try_wait() {
+            Ok(Some(status)) => self.in_its_words(&format!("ffmpeg ended ({status})")),
+            _ => self.in_its_words("ffmpeg closed its pipes"),
+        }
+    }
+
+    fn stalled(&self) -> Error {
+        self.in_its_words(&format!("ffmpeg has stalled: it did nothing for {} s", STALLED.as_secs()))
+    }
+
+    fn in_its_words(&self, what: &str) -> Error {
+        let words = String::from_utf8_lossy(&self.words);
+        let error = Error::machine(what, format!("see whether this works: ffmpeg -version\nor {WITHOUT}"));
+        if words.trim().is_empty() { error } else { error.caused_by(words.trim()) }
+    }
+}
+
+impl Drop for Ffmpeg {
+    fn drop(&mut self) {
+        // Both fail on a child that has ended and was waited for, which is what they are to reach.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
