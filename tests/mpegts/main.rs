@@ -24,7 +24,8 @@ fn every_picture_is_there_on_the_grid() {
         for (fps, ticks) in [("30", 3000), ("30000/1001", 3003)] {
             let folder = Folder::new("grid");
             let out = folder.path("clip.ts");
-            let mut command = mb_encode(&[how, "--no-pace", "--frames", "75", "--fps", fps, "--gop", "30"]);
+            let mut command =
+                mb_encode(&[how, "--no-pace", "--frames", "75", "--fps", fps, "--gop", "30", "--log-level", "warn"]);
             let (code, said) = Running::start(command.arg("--out").arg(&out)).end();
             assert_eq!((code, said.as_str()), (0, ""), "{how}");
 
