@@ -45,12 +45,16 @@ impl HostPicture {
     }
 }
 
+/// How much of a picture is read at a time. Fewer bytes mean less memory and more waiting for GL. At 1080p on two cores
+/// without a GPU: 8 MB at once 392 pictures/s in 116 MiB, by 4 MiB 390/s in 112 MiB, by 0.5 MiB 324/s in 109 MiB.
+const BAND_BYTES: usize = 4 << 20;
+
 /// Fetches pictures from a [`Target`] into a [`HostPicture`].
 #[derive(Debug)]
 pub struct Readback {
     size: Size,
-    /// What the target shows: four bytes a pixel, the bottom row first.
-    rgba: Vec<u8>,
+    /// A part of what the target shows: pairs of rows of four bytes a pixel, the lowest row first.
+    band: Vec<u8>,
     /// Two rows of it, the other way round.
     pair: Vec<u8>,
 }
@@ -58,8 +62,9 @@ pub struct Readback {
 impl Readback {
     /// For pictures of `size`.
     pub fn new(size: Size) -> Self {
-        let row = size.width() as usize * 4;
-        Self { size, rgba: vec![0; size.pixels() * 4], pair: vec![0; 2 * row] }
+        let pair = 2 * size.width() as usize * 4;
+        let pairs = (BAND_BYTES / pair).min(size.height() as usize / 2);
+        Self { size, band: vec![0; pairs * pair], pair: vec![0; pair] }
     }
 
     /// Waits until `target` is drawn, and converts what it shows, to be shown at `pts`.
@@ -68,37 +73,80 @@ impl Readback {
     /// The sizes differ.
     pub fn fetch(&mut self, target: &Target, pts: Duration, picture: &mut HostPicture) {
         assert_eq!(self.size, picture.size, "a picture of the readback's size");
-        target.read(&mut self.rgba);
         picture.pts = pts;
 
-        let width = self.size.width();
-        let (row, half) = (width as usize, width as usize / 2);
-        let luma = picture.y.chunks_exact_mut(2 * row);
-        let chroma = picture.cb.chunks_exact_mut(half).zip(picture.cr.chunks_exact_mut(half));
-        // Two rows at a time, from the last two to the first two, which turns the picture the right way up.
-        for ((y, (cb, cr)), rgba) in luma.zip(chroma).zip(self.rgba.chunks_exact(2 * row * 4).rev()) {
-            let (lower, upper) = rgba.split_at(row * 4);
-            self.pair[..row * 4].copy_from_slice(upper);
-            self.pair[row * 4..].copy_from_slice(lower);
-            let mut image = YuvPlanarImageMut {
-                y_plane: BufferStoreMut::Borrowed(y),
-                y_stride: width,
-                u_plane: BufferStoreMut::Borrowed(cb),
-                u_stride: width / 2,
-                v_plane: BufferStoreMut::Borrowed(cr),
-                v_stride: width / 2,
-                width,
-                height: 2,
-            };
-            yuv::rgba_to_yuv420(
-                &mut image,
-                &self.pair,
-                width * 4,
-                YuvRange::Limited,
-                YuvStandardMatrix::Bt709,
-                YuvConversionMode::Balanced,
-            )
-            .expect("planes and rows are of the sizes given");
+        let width = self.size.width() as usize;
+        let samples = self.band.len() / 4;
+        let luma = picture.y.chunks_mut(samples);
+        let chroma = picture.cb.chunks_mut(samples / 4).zip(picture.cr.chunks_mut(samples / 4));
+        // From the top, which is the target's last rows, down to its row 0.
+        let mut first = self.size.height();
+        for (y, (cb, cr)) in luma.zip(chroma) {
+            first -= (y.len() / width) as u32;
+            let band = &mut self.band[..y.len() * 4];
+            target.read_rows(first, band);
+            convert(band, &mut self.pair, self.size.width(), y, cb, cr);
+        }
+    }
+}
+
+/// Converts rows of `width` pixels from the lowest to the highest to rows of samples from the highest to the lowest.
+/// `pair` is room for two rows of pixels.
+fn convert(rgba: &[u8], pair: &mut [u8], width: u32, y: &mut [u8], cb: &mut [u8], cr: &mut [u8]) {
+    let (row, half) = (width as usize, width as usize / 2);
+    let chroma = cb.chunks_exact_mut(half).zip(cr.chunks_exact_mut(half));
+    // Two rows at a time, from the last two to the first two, which turns the picture the right way up.
+    for ((y, (cb, cr)), rgba) in y.chunks_exact_mut(2 * row).zip(chroma).zip(rgba.chunks_exact(pair.len()).rev()) {
+        let (lower, upper) = rgba.split_at(row * 4);
+        pair[..row * 4].copy_from_slice(upper);
+        pair[row * 4..].copy_from_slice(lower);
+        let mut image = YuvPlanarImageMut {
+            y_plane: BufferStoreMut::Borrowed(y),
+            y_stride: width,
+            u_plane: BufferStoreMut::Borrowed(cb),
+            u_stride: width / 2,
+            v_plane: BufferStoreMut::Borrowed(cr),
+            v_stride: width / 2,
+            width,
+            height: 2,
+        };
+        yuv::rgba_to_yuv420(
+            &mut image,
+            pair,
+            width * 4,
+            YuvRange::Limited,
+            YuvStandardMatrix::Bt709,
+            YuvConversionMode::Balanced,
+        )
+        .expect("planes and rows are of the sizes given");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gl::{Gl, Texture};
+
+    #[test]
+    fn every_row_lands_in_its_place_whatever_the_band() {
+        let gl = Gl::open(None).unwrap();
+        // One band, several with a smaller last one, and several that fit.
+        for (width, height) in [(64, 66), (1920, 1080), (2048, 1538), (4096, 512)] {
+            let size = Size::new(width, height).unwrap();
+            let target = Target::new(&gl, size).unwrap();
+            let grey = |row_from_top: u32| (row_from_top / 2 % 251) as u8;
+            let shown = Texture::new(&gl, width, height).unwrap();
+            let row = |from_bottom: u32| vec![grey(height - 1 - from_bottom); width as usize * 4];
+            shown.upload(&(0..height).flat_map(row).collect::<Vec<_>>());
+            target.copy(&shown, shown.whole(), 0, 0);
+            let mut picture = HostPicture::new(size);
+            Readback::new(size).fetch(&target, Duration::ZERO, &mut picture);
+            let (y, cb, cr) = picture.planes();
+            for (row, samples) in y.chunks_exact(width as usize).enumerate() {
+                let [expected, ..] = color::ycbcr_from_rgb([grey(row as u32); 3]);
+                assert!(samples.iter().all(|&it| it.abs_diff(expected) <= 1), "{size}, row {row}");
+            }
+            assert!(cb.iter().chain(cr).all(|&it| it.abs_diff(128) <= 1), "{size}");
         }
     }
 }

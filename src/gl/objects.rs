@@ -230,13 +230,16 @@ impl Target {
         self.bind();
     }
 
-    /// Waits until everything is drawn and reads the picture into `rgba`: four bytes a pixel, rows without padding,
-    /// the **bottom** row first.
+    /// Waits until everything is drawn and reads rows of the picture into `rgba`, as many as it holds, from row `first`
+    /// upwards: four bytes a pixel, rows without padding. Row 0 is the **bottom** one.
     ///
     /// # Panics
-    /// `rgba` is not `width * height * 4` bytes long.
-    pub fn read(&self, rgba: &mut [u8]) {
-        assert_eq!(rgba.len(), self.size.pixels() * 4, "pixel data of the target's size");
+    /// `rgba` does not hold whole rows, or more than there are.
+    pub fn read_rows(&self, first: u32, rgba: &mut [u8]) {
+        let row = self.size.width() as usize * 4;
+        let rows = rgba.len() / row;
+        assert_eq!(rgba.len() % row, 0, "whole rows of the target");
+        assert!(first as usize + rows <= self.size.height() as usize, "rows that the target has");
         let raw = self.texture.gl.glow();
         self.bind();
         // SAFETY: the context is current, no pixel pack buffer is bound, and the slice's length was checked against
@@ -245,9 +248,9 @@ impl Target {
             raw.bind_buffer(glow::PIXEL_PACK_BUFFER, None);
             raw.read_pixels(
                 0,
-                0,
+                first as i32,
                 self.size.width() as i32,
-                self.size.height() as i32,
+                rows as i32,
                 glow::RGBA,
                 glow::UNSIGNED_BYTE,
                 glow::PixelPackData::Slice(Some(rgba)),
