@@ -14,7 +14,9 @@ import fifo
 import grid
 import lines
 import machine
+import mpegts
 import process
+from report import Verdicts, say, table
 
 SIZES = [(1280, 720), (1920, 1080)]
 
@@ -24,12 +26,8 @@ def main():
     verdicts = Verdicts()
     print(f"Measured on {machine.describe(options.program)}.\n")
     load = machine.load()
-    with tempfile.TemporaryDirectory(prefix="mb-encode-bench-") as folder:
-        for size in SIZES:
-            compare(options, size, folder, verdicts)
-    first_bytes(options, verdicts)
-    waiting_worker(options, verdicts)
-    pacing(options, verdicts)
+    for part in options.only or PARTS:
+        PARTS[part](options, verdicts)
     print(f"{verdicts.met} targets met, {verdicts.missed} missed. "
           f"Load of the machine before and after: {load:.1f} and {machine.load():.1f}.")
     if load > 0.5:
@@ -40,8 +38,10 @@ def parse():
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--rounds", type=int)
+    parser.add_argument("--only", action="append", choices=PARTS)
     parser.add_argument("program")
     parser.add_argument("dump")
+    parser.add_argument("go2rtc")
     options = parser.parse_args()
     options.pictures = 150 if options.quick else 600
     options.rounds = options.rounds or (2 if options.quick else 5)
@@ -51,48 +51,16 @@ def parse():
     return options
 
 
-class Verdicts:
-    """Holds figures against targets."""
-
-    def __init__(self):
-        self.met = self.missed = 0
-
-    def at_least(self, value, target, form="{:.2f}"):
-        return self._judge(value >= target, value, "at least", target, form)
-
-    def at_most(self, value, target, form="{:.2f}"):
-        return self._judge(value <= target, value, "at most", target, form)
-
-    def _judge(self, good, value, relation, target, form):
-        self.met += good
-        self.missed += not good
-        said = f"{form.format(value)} ({relation} {form.format(target)}: "
-        return said + ("met)" if good else "**missed**)")
-
-
-def say(text):
-    print(f"==> {text}", file=sys.stderr, flush=True)
-
-
-def table(head, rows):
-    """A Markdown table."""
-    for cells in [head, ["---"] * len(head), *rows]:
-        print(f"| {' | '.join(map(str, cells))} |")
-    print(flush=True)
-
-
-def in_turn(rounds, measures):
-    """Calls each of `measures` once a round: A B C A B C …. Gives one list of results for each."""
-    results = [[] for _ in measures]
-    for _ in range(rounds):
-        for measure, found in zip(measures, results):
-            found.append(measure())
-    return results
-
-
 def ratio(ours, theirs):
     """The median of the ratios round by round."""
     return median(a / b for a, b in zip(ours, theirs))
+
+
+def encoding(options, verdicts):
+    """Speed and cost at each size."""
+    with tempfile.TemporaryDirectory(prefix="mb-encode-bench-") as folder:
+        for size in SIZES:
+            compare(options, size, folder, verdicts)
 
 
 def compare(options, size, folder, verdicts):
@@ -117,7 +85,7 @@ def compare(options, size, folder, verdicts):
         if run.pictures != options.pictures:
             raise process.Failed(f"{line.name} wrote {run.pictures} pictures instead of {options.pictures}")
     runs = [lambda line=line: process.run(line.command, line.environment) for line in compared]
-    ours, gst, ff = in_turn(options.rounds, runs)
+    ours, gst, ff = process.in_turn(options.rounds, runs)
 
     x264 = os.path.join(folder, "x264.h264")
     with open(x264, "wb") as file:
@@ -168,7 +136,7 @@ def first_bytes(options, verdicts):
     ours, gst = lines.mb_encode(options.program, size, 0), lines.gstreamer(size, -1)
     for line in (ours, gst):
         process.first_byte_only(line.command, line.environment)
-    egl, *found = in_turn(
+    egl, *found = process.in_turn(
         options.short_rounds,
         [
             machine.egl_start,
@@ -198,7 +166,7 @@ def waiting_worker(options, verdicts):
     cold_start = [options.program, "--stdout", "--log-level", "info", "--encoder", "openh264"]
     with fifo.waiting(options.program) as worker:
         ticks, fresh_memory = worker.idle(options.idle_seconds)
-        cold, answers = in_turn(options.short_rounds, [lambda: process.first_byte_only(cold_start), worker.answer])
+        cold, answers = process.in_turn(options.short_rounds, [lambda: process.first_byte_only(cold_start), worker.answer])
         # What a reader leaves behind, if anything.
         ticks_after, used_memory = worker.idle(options.idle_seconds)
     table(
@@ -251,6 +219,15 @@ def written(stream, arrivals):
             part += 1
         times.append(arrivals[part][1])
     return times
+
+
+PARTS = {
+    "encoding": encoding,
+    "start": first_bytes,
+    "fifo": waiting_worker,
+    "pacing": pacing,
+    "mpegts": lambda options, _: mpegts.compare(options),
+}
 
 
 if __name__ == "__main__":

@@ -114,3 +114,12 @@ def listed(path):
         return os.listdir(path)
     except FileNotFoundError:
         return []
+
+
+def in_turn(rounds, measures):
+    """Calls each of `measures` once a round: A B C A B C …. Gives one list of results for each."""
+    results = [[] for _ in measures]
+    for _ in range(rounds):
+        for measure, found in zip(measures, results):
+            found.append(measure())
+    return results
