@@ -9,7 +9,8 @@ use std::time::Duration;
 ///
 /// It may read `iResolution` (vec3, pixels), `iTime` and `iTimeDelta` (float, seconds), `iFrame` (int), `iFrameRate`
 /// (float) and `iDate` (vec4: year, month from 0, day, seconds since midnight, in UTC). `fragCoord` counts from the
-/// bottom left corner. GLSL is 3.30 core. There are no input channels and no mouse.
+/// bottom left corner. GLSL is 3.30 core. There are no input channels; `iMouse` (vec4) is 0, as of a mouse that nobody
+/// has touched.
 #[derive(Debug)]
 pub struct ShaderScene {
     program: Program,
@@ -23,6 +24,7 @@ uniform float iTimeDelta;
 uniform float iFrameRate;
 uniform int iFrame;
 uniform vec4 iDate;
+const vec4 iMouse = vec4(0.0);
 out vec4 mb_encode_colour;
 #line 1
 ";

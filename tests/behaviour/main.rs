@@ -13,5 +13,6 @@ mod driver;
 mod fifo;
 mod help;
 mod pacing;
+mod scenes;
 mod stopping;
 mod wrong_use;
