@@ -1,6 +1,7 @@
 //! What happens between `main` and the library, in order.
 
 mod args;
+mod doctor;
 mod go2rtc_config;
 mod logging;
 mod signals;
@@ -31,6 +32,10 @@ pub fn run() -> ExitCode {
     let args = Args::parse();
     logging::start(&args);
     let done = match &args.command {
+        Some(Command::Doctor(args)) => match doctor::run(args) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Some(Command::Go2rtcConfig(config)) => go2rtc_config::run(config),
         Some(Command::Supervise(args)) => supervise::run(args),
         Some(Command::Status(args)) => supervise::run_status(args),

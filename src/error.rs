@@ -68,6 +68,11 @@ impl Error {
         }
     }
 
+    /// What to do about it; empty where there is nothing to say.
+    pub fn remedy(&self) -> &str {
+        &self.remedy
+    }
+
     /// Whose turn it is.
     pub fn fault(&self) -> Fault {
         self.fault

@@ -7,6 +7,6 @@ mod context;
 mod objects;
 mod planes;
 
-pub use context::{Gl, Hardware};
+pub use context::{Gl, Hardware, Survey, Surveyed};
 pub use objects::{Program, Region, Target, Texture, WHOLE_TARGET};
 pub use planes::{Nv12, Plane};

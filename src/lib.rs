@@ -12,12 +12,13 @@
 //! | words: pure, no I/O | [`error`], [`settings`], [`color`], [`h264`], [`mpegts`], [`pacer`], [`stats`] |
 //! | drivers: all `unsafe` | [`control`], [`gl`], [`cuda`], [`nvenc`] |
 //! | stages | [`render`], [`encoder`], [`sink`] |
-//! | assembly | [`mod@stream`] |
+//! | assembly | [`mod@stream`], [`doctor`] |
 
 pub mod color;
 pub mod control;
 pub mod cuda;
 mod dl;
+pub mod doctor;
 pub mod encoder;
 pub mod error;
 pub mod gl;

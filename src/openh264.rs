@@ -6,7 +6,7 @@
 use crate::error::Error;
 use ::openh264::OpenH264API;
 use ::openh264::encoder::{Encoder, EncoderConfig};
-use openh264_sys2::{ENCODER_OPTION_TRACE_LEVEL, WELS_LOG_QUIET};
+use openh264_sys2::{API as _, DynamicAPI, ENCODER_OPTION_TRACE_LEVEL, OpenH264Version, WELS_LOG_QUIET};
 
 /// An encoder with this configuration. It takes its size from the first picture.
 ///
@@ -23,4 +23,26 @@ pub fn open(config: EncoderConfig) -> Result<Encoder, Error> {
         tracing::debug!(status, "OpenH264 keeps its log level");
     }
     Ok(encoder)
+}
+
+/// The library's version, as `2.6.0`.
+pub fn version() -> String {
+    let mut version = OpenH264Version { uMajor: 0, uMinor: 0, uRevision: 0, uReserved: 0 };
+    // SAFETY: the function writes the struct that it is given, and keeps nothing.
+    unsafe { DynamicAPI::from_source().WelsGetCodecVersionEx(&mut version) };
+    format!("{}.{}.{}", version.uMajor, version.uMinor, version.uRevision)
+}
+
+/// Whether the library was built with assembly, and this processor can run it. A build without nasm (on x86) has none
+/// and says nothing about it.
+pub fn has_assembly() -> bool {
+    unsafe extern "C" {
+        /// The library's own question before it chooses its functions: what the processor can, as far as there is
+        /// assembly for it. Built without, it answers 0 without looking (codec/common/src/cpu.cpp).
+        fn WelsCPUFeatureDetect(processors: *mut std::ffi::c_int) -> u32;
+    }
+    let mut processors = 0;
+    // SAFETY: the declaration is that of codec/common/inc/cpu.h, in the library that is linked in; the function writes
+    // one number at most.
+    unsafe { WelsCPUFeatureDetect(&mut processors) != 0 }
 }

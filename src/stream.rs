@@ -210,11 +210,13 @@ impl Pipeline {
     }
 }
 
-/// The context on the GPU that was asked for. Where CUDA is there, its driver says which one that is.
-fn open_gl(settings: &Settings) -> Result<Gl, Error> {
-    match (settings.device, cuda::Driver::load()) {
-        (Some(ordinal), Ok(driver)) => Gl::open_gpu(ordinal, |gl| driver.ordinal_of(gl).is_ok_and(|it| it == ordinal)),
-        (device, _) => Gl::open(device),
+/// The context on the GPU that was asked for. Where CUDA is there, its driver says which one that is; without a wish
+/// CUDA is left alone, so that `--encoder openh264` works beside a driver that crashes.
+pub(crate) fn open_gl(settings: &Settings) -> Result<Gl, Error> {
+    let Some(ordinal) = settings.device else { return Gl::open(None) };
+    match cuda::Driver::load() {
+        Ok(driver) => Gl::open_gpu(ordinal, |gl| driver.ordinal_of(gl).is_ok_and(|it| it == ordinal)),
+        Err(_) => Gl::open(Some(ordinal)),
     }
 }
 

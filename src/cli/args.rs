@@ -1,5 +1,6 @@
 //! The grammar: options, subcommands, help. Values check themselves as they are parsed.
 
+use super::doctor::DoctorArgs;
 use super::go2rtc_config::ConfigArgs;
 use super::supervise::{StatusArgs, SuperviseArgs};
 use super::tied::TiedArgs;
@@ -20,6 +21,8 @@ Examples:
       mb-encode --out clip.h264 --frames 240
   Your own shader, on the screen:
       mb-encode --stdout --shader examples/shaders/waves.glsl | ffplay -f h264 -
+  What works on this machine, and what to do about the rest:
+      mb-encode doctor
 
 Signals:
   SIGTERM, SIGINT   finish the access unit at hand and end; a second one ends at once
@@ -246,6 +249,7 @@ pub struct Args {
 
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
+    Doctor(DoctorArgs),
     Go2rtcConfig(Box<ConfigArgs>),
     Supervise(Box<SuperviseArgs>),
     Status(StatusArgs),
@@ -339,7 +343,7 @@ fn parse_frames(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "must be a number of pictures from 0, which is endless".to_owned())
 }
 
-fn parse_device(text: &str) -> Result<u32, String> {
+pub fn parse_device(text: &str) -> Result<u32, String> {
     text.parse().map_err(|_| "must be the number of a GPU, from 0, as CUDA counts them".to_owned())
 }
 
@@ -453,10 +457,12 @@ pub fn print_man_page() -> anyhow::Result<()> {
 }
 
 /// A reader that has seen enough, `| head` say, is no error.
-fn print(text: &[u8]) -> anyhow::Result<()> {
+pub fn print(text: &[u8]) -> anyhow::Result<()> {
     use std::io::Write as _;
     match std::io::stdout().write_all(text) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(anyhow::Error::new(error).context("cannot write to standard output"))
+        }
         _ => Ok(()),
     }
 }

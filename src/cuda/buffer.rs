@@ -67,6 +67,38 @@ impl PitchedBuffer {
     }
 }
 
+impl PitchedBuffer {
+    /// Waits for what the default stream has to do and reads the buffer: rows without padding.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn read(&self) -> Result<Vec<u8>, Error> {
+        let mut bytes = vec![0; self.width * self.rows];
+        let copy = sys::CUDA_MEMCPY2D_st {
+            srcXInBytes: 0,
+            srcY: 0,
+            srcMemoryType: sys::CUmemorytype::CU_MEMORYTYPE_DEVICE,
+            srcHost: std::ptr::null(),
+            srcDevice: self.address,
+            srcArray: std::ptr::null_mut(),
+            srcPitch: self.pitch,
+            dstXInBytes: 0,
+            dstY: 0,
+            dstMemoryType: sys::CUmemorytype::CU_MEMORYTYPE_HOST,
+            dstHost: bytes.as_mut_ptr().cast(),
+            dstDevice: 0,
+            dstArray: std::ptr::null_mut(),
+            dstPitch: self.width,
+            WidthInBytes: self.width,
+            Height: self.rows,
+        };
+        // SAFETY: the source is this whole buffer, and `bytes` has room for its rows. A copy to pageable memory has
+        // arrived when the call returns.
+        check("cuMemcpy2D", unsafe { sys::cuMemcpy2D_v2(&copy) })?;
+        Ok(bytes)
+    }
+}
+
 impl Drop for PitchedBuffer {
     fn drop(&mut self) {
         // SAFETY: allocated in `new`, freed only here. After the device is lost this fails, and nothing is left to free.

@@ -201,10 +201,59 @@ fn platform_display(egl: &Egl, platform: egl::Enum, native: *mut c_void) -> Resu
         .map_err(|error| Error::machine("EGL opens no display without a window system", INSTALL_EGL).caused_by(error))
 }
 
+/// What libEGL says of itself and of the devices that it shows, before anything is opened.
+#[derive(Clone, Debug)]
+pub struct Survey {
+    /// Version of the EGL that applications are given, as `1.5`.
+    pub version: String,
+    /// What draws, one for each device, in EGL's order. A device that answers no query is left out.
+    pub devices: Vec<Surveyed>,
+    /// Whether Mesa offers to draw without a device.
+    pub surfaceless: bool,
+}
+
+/// One device of a [`Survey`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Surveyed {
+    /// An NVIDIA GPU, by its number in EGL's own idea of how CUDA counts.
+    Cuda(u32),
+    /// Mesa on the processor.
+    Software,
+    /// Another GPU.
+    Other,
+}
+
+impl Survey {
+    /// Loads libEGL and asks it.
+    ///
+    /// # Errors
+    /// There is no libEGL, or it found no driver.
+    pub fn take() -> Result<Self, Error> {
+        let egl = load()?;
+        let extensions = client_extensions(&egl)?;
+        let version = egl.query_string(None, egl::VERSION).map(|version| version.to_string_lossy().into_owned());
+        let mut devices = Vec::new();
+        if has(&extensions, "EGL_EXT_platform_device") && has(&extensions, "EGL_EXT_device_query") {
+            devices = Device::all(&egl);
+        }
+        let devices = devices.into_iter().map(|device| match device.cuda_ordinal {
+            Some(ordinal) => Surveyed::Cuda(ordinal),
+            None if device.software => Surveyed::Software,
+            None => Surveyed::Other,
+        });
+        Ok(Self {
+            version: version.unwrap_or_else(|_| "of an unknown version".to_owned()),
+            devices: devices.collect(),
+            surfaceless: has(&extensions, "EGL_MESA_platform_surfaceless"),
+        })
+    }
+}
+
 /// One entry of EGL_EXT_device_enumeration that answers queries.
 struct Device {
     handle: *mut c_void,
     cuda_ordinal: Option<u32>,
+    software: bool,
 }
 
 impl Device {
@@ -246,7 +295,8 @@ impl Device {
             let is_cuda = extensions.split(' ').any(|extension| extension == "EGL_NV_device_cuda")
                 && attrib(handle, CUDA_DEVICE, &mut ordinal) == egl::TRUE;
             let cuda_ordinal = if is_cuda { u32::try_from(ordinal).ok() } else { None };
-            Some(Self { handle, cuda_ordinal })
+            let software = extensions.split(' ').any(|extension| extension == "EGL_MESA_device_software");
+            Some(Self { handle, cuda_ordinal, software })
         };
         handles[..count].iter().filter_map(answer).collect()
     }

@@ -178,6 +178,31 @@ impl Plane {
     pub fn rows(&self) -> usize {
         self.height as usize
     }
+
+    /// Waits until everything is drawn and reads the plane: rows without padding, the **top** row first.
+    pub fn read(&self) -> Vec<u8> {
+        let mut bytes = vec![0; self.row_bytes() * self.rows()];
+        let format = if self.parts == 1 { glow::RED } else { glow::RG };
+        let raw = self.gl.glow();
+        // SAFETY: the context is current and the framebuffer lives; without a pixel pack buffer, and with rows packed
+        // without padding, GL writes as many bytes as there are.
+        unsafe {
+            raw.bind_framebuffer(glow::FRAMEBUFFER, Some(self.framebuffer));
+            raw.bind_buffer(glow::PIXEL_PACK_BUFFER, None);
+            raw.pixel_store_i32(glow::PACK_ALIGNMENT, 1);
+            raw.read_pixels(
+                0,
+                0,
+                self.width as i32,
+                self.height as i32,
+                format,
+                glow::UNSIGNED_BYTE,
+                glow::PixelPackData::Slice(Some(&mut bytes)),
+            );
+            raw.pixel_store_i32(glow::PACK_ALIGNMENT, 4);
+        }
+        bytes
+    }
 }
 
 impl Drop for Plane {

@@ -1,0 +1,170 @@
+//! Each fault of the simulated drivers is found where it is, with what to do about it, and the rest goes on.
+
+use crate::{Report, doctor_with, sim};
+use std::path::Path;
+
+/// What is ordered of the drivers, the check that fails, and words that it says.
+type Case = (&'static [(&'static str, &'static str)], &'static str, &'static [&'static str]);
+
+/// What is to be found with `env`: `check` fails with `words` in what it found or in its remedy, what needs it is
+/// skipped, and OpenH264 works all the same.
+fn assert_found(libraries: &Path, env: &[(&str, &str)], check: &str, words: &[&str]) {
+    assert_found_with(libraries, env, &[], check, words);
+}
+
+fn assert_found_with(libraries: &Path, env: &[(&str, &str)], args: &[&str], check: &str, words: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let drivers = folder.path().join("drivers.json");
+    let mut command = doctor_with(libraries);
+    let report = Report::of(command.envs(env.iter().copied()).env("MB_SIM_REPORT", &drivers).args(args));
+    let what = format!("{env:?}: {:#}", report.json);
+    assert_eq!(report.all("FAIL"), [check], "{what}");
+    let said = report.check(check);
+    let said = format!("{} {}", said["found"].as_str().unwrap(), said["remedy"].as_str().unwrap());
+    for words in words {
+        assert!(said.contains(words), "{words:?} is not in {said:?}, {what}");
+    }
+    assert_eq!(report.state("nvenc-picture"), if check == "nvenc-picture" { "FAIL" } else { "SKIP" }, "{what}");
+    assert_eq!(report.state("openh264"), "OK", "{what}");
+    assert_eq!((report.json["encoder"].as_str(), report.code), (Some("openh264"), 0), "{what}");
+    if !env.iter().any(|(name, _)| *name == "MB_SIM_CRASH") {
+        sim::Report::read(&drivers).assert_nothing_left();
+    }
+}
+
+#[test]
+fn of_cuda() {
+    let drivers = sim::drivers();
+    let cases: [Case; 11] = [
+        (&[("MB_SIM_DRIVER_VERSION", "11080")], "nvidia-driver", &["too old", "CUDA 11.8", "530.41.03"]),
+        (&[("MB_SIM_FAULT", "cuda:cuInit:34")], "nvidia-driver", &["STUB_LIBRARY (34)", "LD_LIBRARY_PATH"]),
+        (&[("MB_SIM_FAULT", "cuda:cuInit:100")], "nvidia-driver", &["NO_DEVICE (100)", "nvidia-smi -L", "--gpus all"]),
+        (&[("MB_SIM_FAULT", "cuda:cuInit:802")], "nvidia-driver", &["not ready", "nvidia-fabricmanager"]),
+        (&[("MB_SIM_FAULT", "cuda:cuInit:803")], "nvidia-driver", &["different versions", "restart"]),
+        (&[("MB_SIM_FAULT", "cuda:cuInit:999")], "nvidia-driver", &["UNKNOWN (999)", "dmesg"]),
+        (&[("MB_SIM_FAULT", "cuda:cuDeviceGetCount:3")], "cuda-devices", &["NOT_INITIALIZED (3)", "nvidia-smi"]),
+        (&[("MB_SIM_FAULT", "cuda:cuDevicePrimaryCtxRetain:46")], "gl-on-cuda", &["nvidia-smi -c DEFAULT"]),
+        (&[("MB_SIM_GL_DEVICE", "none")], "gl-on-cuda", &["not drawn by an NVIDIA GPU", "10_nvidia.json", "graphics"]),
+        (&[("MB_SIM_FAULT", "cuda:cuGraphicsGLRegisterImage:219")], "interop", &["__GL_THREADED_OPTIMIZATIONS"]),
+        (&[("MB_SIM_FAULT", "cuda:cuMemAllocPitch_v2:2")], "interop", &["out of memory", "close other programs"]),
+    ];
+    for (env, check, words) in cases {
+        assert_found(drivers, env, check, words);
+    }
+}
+
+#[test]
+fn of_devices() {
+    let drivers = sim::drivers();
+    assert_found(
+        drivers,
+        &[("MB_SIM_DEVICES", "2"), ("MB_SIM_GL_DEVICE", "1"), ("CUDA_VISIBLE_DEVICES", "0")],
+        "gl-on-cuda",
+        &["NO_DEVICE (100)"],
+    );
+    // Found before GL is asked for that GPU.
+    let report = Report::of(doctor_with(drivers).env("MB_SIM_DEVICES", "2").args(["--device", "5"]));
+    let said = report.check("cuda-devices")["found"].as_str().unwrap();
+    assert!(said.contains("no device 5") && said.contains("1: Simulated GPU 1"), "{said}");
+    assert_eq!(report.state("cuda-devices"), "FAIL");
+    // GL has no such GPU to draw with either, and a stream would end with that.
+    assert_eq!((report.state("gl-renderer"), report.code), ("FAIL", 1), "{:#}", report.json);
+
+    let mut command = doctor_with(drivers);
+    command.envs([("MB_SIM_DEVICES", "3"), ("MB_SIM_GL_DEVICE", "2"), ("CUDA_VISIBLE_DEVICES", "2,0")]);
+    let report = Report::of(&mut command);
+    let found = |id| report.check(id)["found"].as_str().unwrap();
+    assert!(found("cuda-devices").contains("0: Simulated GPU 2, 1: Simulated GPU 0"), "{:#}", report.json);
+    assert!(found("cuda-devices").contains("CUDA_VISIBLE_DEVICES=2,0"), "{:#}", report.json);
+    assert!(found("gl-on-cuda").contains("CUDA device 0, Simulated GPU 2"), "{:#}", report.json);
+    assert_eq!(report.json["encoder"], "nvenc");
+}
+
+#[test]
+fn of_nvenc() {
+    let drivers = sim::drivers();
+    let cases: [Case; 12] = [
+        (&[("MB_SIM_NVENC_VERSION", "11.1")], "nvenc-library", &["too old", "11.1", "12.1", "530.41.03"]),
+        (&[("MB_SIM_FAULT", "instance:15")], "nvenc-library", &["INVALID_VERSION (15)", "530.41.03"]),
+        (&[("MB_SIM_FAULT", "open:1")], "nvenc-session", &["NO_ENCODE_DEVICE (1)", "--gpus all", "H200"]),
+        (&[("MB_SIM_FAULT", "open:2")], "nvenc-session", &["UNSUPPORTED_DEVICE (2)", "--device"]),
+        (&[("MB_SIM_FAULT", "open:10")], "nvenc-session", &["OUT_OF_MEMORY (10)", "GeForce", "encodersessions"]),
+        (&[("MB_SIM_SESSION_LIMIT", "0")], "nvenc-session", &["INCOMPATIBLE_CLIENT_KEY (21)", "encodersessions"]),
+        (&[("MB_SIM_FAULT", "open:20")], "nvenc-session", &["GENERIC (20)", "dmesg"]),
+        (&[("MB_SIM_FAULT", "caps:6")], "nvenc-h264", &["INVALID_PTR (6)"]),
+        (&[("MB_SIM_CAPS", "WIDTH_MAX=320")], "nvenc-picture", &["no pictures of 640x360", "320x"]),
+        (&[("MB_SIM_FAULT", "initialize:8")], "nvenc-picture", &["refuses the settings", "INVALID_PARAM (8)"]),
+        (&[("MB_SIM_FAULT", "register:23")], "nvenc-picture", &["RESOURCE_REGISTER_FAILED (23)"]),
+        (&[("MB_SIM_FAULT", "encode:5@2")], "nvenc-picture", &["DEVICE_NOT_EXIST (5)", "dmesg"]),
+    ];
+    for (env, check, words) in cases {
+        assert_found(drivers, env, check, words);
+    }
+}
+
+#[test]
+fn of_capabilities_that_are_less_is_a_warning() {
+    let report = Report::of(doctor_with(sim::drivers()).env("MB_SIM_CAPS", "SUPPORT_CUSTOM_VBV_BUF_SIZE=0"));
+    assert_eq!(report.state("nvenc-h264"), "WARN", "{:#}", report.json);
+    assert!(report.check("nvenc-h264")["remedy"].as_str().unwrap().contains("rate buffer"));
+    assert_eq!((report.state("nvenc-picture"), report.json["encoder"].as_str()), ("OK", Some("nvenc")));
+}
+
+#[test]
+fn a_symbol_that_is_missing_is_named() {
+    let without = sim::drivers_without("cuGraphicsGLRegisterImage");
+    assert_found(&without, &[], "nvidia-driver", &["lacks cuGraphicsGLRegisterImage", "530.41.03"]);
+    let without = sim::drivers_without("NvEncodeAPICreateInstance");
+    assert_found(&without, &[], "nvenc-library", &["lacks NvEncodeAPICreateInstance", "530.41.03"]);
+}
+
+#[test]
+fn half_a_driver_in_a_container() {
+    let words = &["no NVENC library", "libnvidia-encode.so.1", "NVIDIA_DRIVER_CAPABILITIES=compute,video,graphics"];
+    assert_found(&sim::cuda_alone(), &[], "nvenc-library", words);
+}
+
+#[test]
+fn a_crash_is_survived_and_named() {
+    for (function, check, words) in [
+        ("cuInit", "nvidia-driver", "cuInit"),
+        ("cuDeviceGetName", "cuda-devices", "libcuda.so.1"),
+        ("cuGLGetDevices_v2", "gl-on-cuda", "cuGLGetDevices"),
+        ("cuGraphicsMapResources", "interop", "libcuda.so.1"),
+        ("NvEncodeAPIGetMaxSupportedVersion", "nvenc-library", "libnvidia-encode.so.1"),
+        ("NvEncOpenEncodeSessionEx", "nvenc-session", "NvEncOpenEncodeSessionEx"),
+        ("NvEncGetEncodeCaps", "nvenc-h264", "NvEncGetEncodeCaps"),
+        ("NvEncEncodePicture", "nvenc-picture", "libnvidia-encode.so.1"),
+    ] {
+        let env = [("MB_SIM_CRASH", function)];
+        let crashed = format!("crashed (SIGABRT) in {}", if words.starts_with("lib") { words } else { "lib" });
+        assert_found(sim::drivers(), &env, check, &[&crashed, words, "dmesg", "--encoder openh264"]);
+        let report = Report::of(doctor_with(sim::drivers()).envs(env));
+        let verdict = report.json["verdict"].as_str().unwrap();
+        assert!(verdict.starts_with("OpenH264 works with --encoder openh264"), "{verdict}");
+    }
+}
+
+#[test]
+fn what_the_verdict_recommends_works_beside_a_driver_that_crashes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = crate::support::process::mb_encode();
+    command.env("LD_LIBRARY_PATH", sim::library_path(sim::drivers())).env("MB_SIM_CRASH", "cuInit");
+    command.args(["--encoder", "openh264", "--width", "64", "--height", "64", "--frames", "2", "--no-pace", "--out"]);
+    let ended = crate::support::process::Process::start(command.arg(folder.path().join("clip.h264"))).wait();
+    assert_eq!(ended.code(), 0, "{}", ended.stderr);
+}
+
+#[test]
+fn a_hang_is_given_up_on() {
+    // Who opens a FIFO that nobody writes waits for ever.
+    let folder = tempfile::tempdir().unwrap();
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, folder.path().join("libcuda.so.1"), rustix::fs::FileType::Fifo, mode, 0)
+        .unwrap();
+    let begun = std::time::Instant::now();
+    let words = &["no answer within 3 s", "libcuda.so.1", "dmesg"];
+    assert_found_with(folder.path(), &[], &["--timeout", "3"], "nvidia-driver", words);
+    let took = begun.elapsed().as_secs_f64();
+    assert!((3.0..20.0).contains(&took), "only one part waits: {took} s");
+}
