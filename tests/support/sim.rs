@@ -4,7 +4,7 @@
 //! program with that folder first on `LD_LIBRARY_PATH` (`sim::library_path`), orders faults with the
 //! variables of `tests/sim-ledger/src/setting.rs`, and afterwards reads what the drivers saw:
 //!
-//! ```ignore
+//! ```text
 //! let report = folder.path().join("drivers.json");
 //! let output = Command::new(env!("CARGO_BIN_EXE_mb-encode"))
 //!     .env("LD_LIBRARY_PATH", sim::library_path(sim::drivers()))

@@ -12,6 +12,7 @@ mod sim;
 use cuda::*;
 use egl::Context;
 use glow::HasContext;
+use process::scenes;
 
 const TEXTURE_2D: u32 = 0x0DE1;
 const SIZE: (u32, u32) = (37, 11);
@@ -25,8 +26,6 @@ fn pixels(bytes: u32) -> Vec<u8> {
     (0..SIZE.0 * SIZE.1 * bytes).map(|number| (number * 7) as u8).collect()
 }
 
-#[test]
-#[ignore = "a scene"]
 fn without_a_context() {
     let (mut number, mut handle) = (0, 0);
     assert_eq!(cuDeviceGetCount(&mut number), 3, "before cuInit");
@@ -59,12 +58,11 @@ fn without_a_context() {
 
 #[test]
 fn nothing_goes_without_a_cuda_context_on_the_thread() {
+    scenes!(without_a_context);
     let ended = process::run("without_a_context", "context", &[]);
     assert_eq!(ended.assert_passed().report.count("leak.allocations"), 1);
 }
 
-#[test]
-#[ignore = "a scene"]
 fn textures() {
     let context = start();
     let (mut count, mut devices) = (0, [0; 4]);
@@ -145,6 +143,7 @@ fn textures() {
 
 #[test]
 fn textures_are_registered_and_mapped_by_the_rules() {
+    scenes!(textures);
     let ended = process::run("textures", "textures", &[]);
     ended.assert_passed();
     assert!(ended.report.all("live.").is_empty() && ended.report.all("leak.").is_empty());
@@ -152,8 +151,6 @@ fn textures_are_registered_and_mapped_by_the_rules() {
     assert_eq!(ended.report.count("violation.cuGraphicsMapResources.mapped-twice"), 1);
 }
 
-#[test]
-#[ignore = "a scene"]
 fn gl_state() {
     start();
     let gl = Context::new();
@@ -210,11 +207,10 @@ fn gl_state() {
 
 #[test]
 fn a_map_leaves_the_gl_state_as_it_was() {
+    scenes!(gl_state);
     process::run("gl_state", "state", &[]).assert_passed();
 }
 
-#[test]
-#[ignore = "a scene"]
 fn copies() {
     start();
     let (mut memory, mut pitch) = (0, 0);
@@ -269,6 +265,7 @@ fn copies() {
 
 #[test]
 fn copies_keep_to_the_bounds_of_both_ends() {
+    scenes!(copies);
     for (rule, pitch) in [("512", "512"), ("4", "100"), ("32+4", "132")] {
         let settings = [("MB_SIM_PITCH_ALIGN", rule), ("SCENE_PITCH", pitch)];
         process::run("copies", rule, &settings).assert_passed();
@@ -276,8 +273,6 @@ fn copies_keep_to_the_bounds_of_both_ends() {
 }
 
 /// What the driver says about devices: `cuInit`, and each device's bus id; then the drawing one.
-#[test]
-#[ignore = "a scene"]
 fn devices() {
     let mut told = format!("{}", cuInit(0));
     let (mut number, mut text) = (0, [0_u8; 64]);
@@ -296,6 +291,7 @@ fn devices() {
 
 #[test]
 fn devices_are_those_ordered_and_made_visible() {
+    scenes!(devices);
     for (name, settings, expected) in [
         ("one", &[][..], "0 01 gl 0 0"),
         ("three", &[("MB_SIM_DEVICES", "3"), ("MB_SIM_GL_DEVICE", "2")], "0 01 02 03 gl 0 2"),

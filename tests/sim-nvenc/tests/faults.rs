@@ -8,6 +8,7 @@ mod sim;
 
 use rig::live::{Live, picture};
 use rig::nvenc::{Encoder, Settings, create_instance, max_supported_version};
+use rig::process::scenes;
 use rig::{cuda, process};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -28,8 +29,6 @@ fn told(ended: &process::Ended) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-#[test]
-#[ignore = "a scene"]
 fn opens() {
     let context = cuda::start();
     for _ in 0..3 {
@@ -46,6 +45,7 @@ fn opens() {
 
 #[test]
 fn an_open_fails_with_the_status_ordered() {
+    scenes!(opens);
     for status in ["1", "2", "4", "5", "8", "10", "15", "20", "21", "777"] {
         let fault = format!("open:{status}");
         let ended = process::run("opens", &format!("open-{status}"), &[("MB_SIM_FAULT", &fault)]);
@@ -60,8 +60,6 @@ fn an_open_fails_with_the_status_ordered() {
 }
 
 /// Four lives of five pictures, each as far as it gets.
-#[test]
-#[ignore = "a scene"]
 fn lives() {
     for _ in 0..4 {
         let live = Live::start(SIZE, false, |_| {});
@@ -79,6 +77,7 @@ fn lives() {
 
 #[test]
 fn a_fault_at_a_picture_comes_there_and_loses_the_device_where_it_must() {
+    scenes!(lives);
     let whole = "t3 t0 t0 t0 t0";
     for (fault, first, then) in [
         ("encode:5@2", "t3 t0 e5 e5 e5", [whole, whole, whole]),
@@ -99,8 +98,6 @@ fn a_fault_at_a_picture_comes_there_and_loses_the_device_where_it_must() {
 }
 
 /// A thousand encoders one after the other, as a stream whose reader comes and goes makes them.
-#[test]
-#[ignore = "a scene"]
 fn a_thousand_lives() {
     let live = Live::start(SIZE, false, |_| {});
     let context = cuda::start();
@@ -117,14 +114,13 @@ fn a_thousand_lives() {
 
 #[test]
 fn a_thousand_lives_leave_nothing_behind() {
+    scenes!(a_thousand_lives);
     let ended = process::run("a_thousand_lives", "thousand", &[("MB_SIM_SESSION_LIMIT", "2")]);
     ended.assert_passed().report.assert_clean();
     assert_eq!(ended.report.count("call.NvEncDestroyEncoder"), 1000);
     assert_eq!(ended.report.count("peak.sessions"), 2);
 }
 
-#[test]
-#[ignore = "a scene"]
 fn maps_of_textures() {
     let live = Live::start(SIZE, false, |_| {});
     for _ in 0..6 {
@@ -139,6 +135,7 @@ fn maps_of_textures() {
 
 #[test]
 fn a_cuda_call_fails_where_ordered() {
+    scenes!(maps_of_textures, cuda_starts);
     let ended = process::run("maps_of_textures", "map-999", &[("MB_SIM_FAULT", "cuda:cuGraphicsMapResources:999@2x2")]);
     ended.assert_passed().report.assert_clean();
     assert_eq!(told(&ended), ["0", "0", "999", "0", "0", "999"]);
@@ -149,14 +146,10 @@ fn a_cuda_call_fails_where_ordered() {
     }
 }
 
-#[test]
-#[ignore = "a scene"]
 fn cuda_starts() {
     tell(cuda::cuInit(0));
 }
 
-#[test]
-#[ignore = "a scene"]
 fn versions() {
     use nvidia_video_codec_sdk::sys::nvEncodeAPI::NV_ENCODE_API_FUNCTION_LIST_VER;
     let (status, version) = max_supported_version();
@@ -168,6 +161,7 @@ fn versions() {
 
 #[test]
 fn versions_are_those_ordered() {
+    scenes!(versions);
     for (encoder, driver, line) in [
         ("12.1", "12020", "0 12.1 0 12020"),
         ("13.0", "13000", "0 13.0 0 13000"),
@@ -183,8 +177,6 @@ fn versions_are_those_ordered() {
     assert_eq!(told(process::run("versions", "faulty", &fault).assert_passed()), ["20 0.0 8 12020"]);
 }
 
-#[test]
-#[ignore = "a scene"]
 fn capabilities() {
     let context = cuda::start();
     let encoder = Encoder::open(context).expect("a session");
@@ -200,6 +192,7 @@ fn capabilities() {
 
 #[test]
 fn capabilities_are_those_ordered_and_are_kept_to() {
+    scenes!(capabilities);
     let plain = process::run("capabilities", "plain", &[]);
     assert_eq!(told(plain.assert_passed()), ["(0, 4096) (0, 1) (0, 4096)", "0", ""]);
     let narrow = process::run("capabilities", "narrow", &[("MB_SIM_CAPS", "WIDTH_MAX=1920")]);
@@ -211,8 +204,6 @@ fn capabilities_are_those_ordered_and_are_kept_to() {
     assert_eq!(told(no_vbv.assert_passed()), ["(0, 4096) (0, 0) (0, 8192)", "12", error]);
 }
 
-#[test]
-#[ignore = "a scene"]
 fn leaks() {
     let live = Live::start(SIZE, false, |_| {});
     live.push(&picture(SIZE, 0), 0).expect("a picture");
@@ -229,6 +220,7 @@ fn leaks() {
 
 #[test]
 fn whatever_is_not_released_is_in_the_report() {
+    scenes!(leaks);
     let ended = process::run("leaks", "exit", &[]);
     ended.assert_passed();
     let live = BTreeMap::from([
@@ -258,8 +250,6 @@ fn whatever_is_not_released_is_in_the_report() {
     assert_eq!(ended.report.all("leak."), leaked);
 }
 
-#[test]
-#[ignore = "a scene"]
 fn a_held_session() {
     let context = cuda::start();
     match Encoder::open(context) {
@@ -274,6 +264,7 @@ fn a_held_session() {
 
 #[test]
 fn the_session_limit_holds_for_all_processes_of_a_folder() {
+    scenes!(a_held_session, opens);
     let slots = process::folder("slots");
     let limit = [("MB_SIM_SESSION_LIMIT", "1"), ("MB_SIM_SESSION_DIR", slots.to_str().expect("text"))];
     let folder = process::folder("holder");
@@ -297,8 +288,6 @@ fn the_session_limit_holds_for_all_processes_of_a_folder() {
     assert_eq!(refused("third", None), ["open", "open", "open"]);
 }
 
-#[test]
-#[ignore = "a scene"]
 fn three_at_once() {
     let context = cuda::start();
     let opened: Vec<_> = (0..3).map(|_| Encoder::open(context)).collect();
@@ -312,6 +301,7 @@ fn three_at_once() {
 
 #[test]
 fn the_session_limit_holds_within_a_process() {
+    scenes!(three_at_once);
     let ended = process::run("three_at_once", "limit", &[("MB_SIM_SESSION_LIMIT", "2")]);
     assert_eq!(told(ended.assert_passed()), ["destroyed 0", "destroyed 0", "21"]);
     assert_eq!(ended.report.count("peak.sessions"), 2);
@@ -319,14 +309,13 @@ fn the_session_limit_holds_within_a_process() {
 
 #[test]
 fn a_crash_comes_at_the_function_ordered() {
+    scenes!(opens, cuda_starts);
     let ended = process::run("opens", "crash", &[("MB_SIM_CRASH", "NvEncOpenEncodeSessionEx")]);
     assert!(!ended.output.status.success());
     let ended = process::run("cuda_starts", "crash-cuda", &[("MB_SIM_CRASH", "cuInit")]);
     assert!(!ended.output.status.success() && told(&ended).is_empty());
 }
 
-#[test]
-#[ignore = "a scene"]
 fn symbols() {
     let missing = std::env::var("SCENE_SYMBOL").expect("a scene is started by its parent");
     for (library, symbols) in [
@@ -345,6 +334,7 @@ fn symbols() {
 
 #[test]
 fn a_symbol_can_be_missing() {
+    scenes!(symbols);
     for symbol in ["cuGraphicsGLRegisterImage", "NvEncodeAPICreateInstance", "cuInit"] {
         let drivers = sim::drivers_without(symbol);
         process::run_with("symbols", symbol, &drivers, &[("SCENE_SYMBOL", symbol)]).assert_passed();
@@ -354,6 +344,7 @@ fn a_symbol_can_be_missing() {
 
 #[test]
 fn an_order_that_cannot_be_read_ends_the_program() {
+    scenes!(cuda_starts);
     let ended = process::run("cuda_starts", "unreadable", &[("MB_SIM_FAULT", "opne:2")]);
     assert!(!ended.output.status.success());
 }

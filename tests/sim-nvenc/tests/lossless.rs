@@ -9,6 +9,7 @@ mod sim;
 use nvidia_video_codec_sdk::sys::nvEncodeAPI::{NV_ENC_CONFIG, NV_ENC_INITIALIZE_PARAMS};
 use rig::live::{Live, picture};
 use rig::nvenc::Settings;
+use rig::process::scenes;
 use rig::{cuda, process};
 use std::fs;
 use std::mem::offset_of;
@@ -62,8 +63,6 @@ fn size_from_environment() -> (u32, u32) {
 }
 
 /// Six pictures: two that differ, one repeated, one that differs in a corner, one forced IDR, one more.
-#[test]
-#[ignore = "a scene"]
 fn six_pictures() {
     let size = size_from_environment();
     let live = Live::start(size, std::env::var_os("SCENE_ARRAY").is_some(), |_| {});
@@ -106,6 +105,7 @@ fn assert_lossless(size: &str, name: &str, settings: &[(&str, &str)]) {
 
 #[test]
 fn small_pictures_come_back_unchanged() {
+    scenes!(six_pictures);
     assert_lossless("64x64", "64x64", &[]);
     assert_lossless("66x130", "66x130", &[]);
     assert_lossless("16x16", "16x16", &[]);
@@ -113,23 +113,27 @@ fn small_pictures_come_back_unchanged() {
 
 #[test]
 fn large_pictures_come_back_unchanged() {
+    scenes!(six_pictures);
     assert_lossless("1280x720", "1280x720", &[]);
     assert_lossless("1918x1078", "1918x1078", &[]);
 }
 
 #[test]
 fn an_odd_pitch_changes_nothing() {
+    scenes!(six_pictures);
     assert_lossless("66x130", "align-4", &[("MB_SIM_PITCH_ALIGN", "4")]);
     assert_lossless("322x182", "512-and-4", &[("MB_SIM_PITCH_ALIGN", "512+4")]);
 }
 
 #[test]
 fn a_cuda_array_is_as_good_an_input() {
+    scenes!(six_pictures);
     assert_lossless("66x130", "array", &[("SCENE_ARRAY", "1")]);
 }
 
 #[test]
 fn the_stream_says_what_the_configuration_said() {
+    scenes!(six_pictures);
     let ended = process::run("six_pictures", "probe", &[("SCENE_SIZE", "1918x1078")]);
     let entries = "stream=profile,level,width,height,color_range,color_space,color_transfer,color_primaries,chroma_location,has_b_frames,refs,r_frame_rate,sample_aspect_ratio";
     let said = probe(&ended.folder.join("stream.h264"), entries);
@@ -165,8 +169,6 @@ fn stream_of(pictures: u32, flags: impl Fn(u32) -> u32, change: impl FnOnce(&mut
     (kinds, stream)
 }
 
-#[test]
-#[ignore = "a scene"]
 fn cadences() {
     // Every idrPeriod pictures, and the count begins again at a forced one.
     let (kinds, _) = stream_of(9, |number| if number == 2 { FORCE_IDR } else { 0 }, |_| {});
@@ -209,11 +211,10 @@ fn cadences() {
 
 #[test]
 fn picture_types_and_nal_units_follow_the_configuration() {
+    scenes!(cadences);
     process::run("cadences", "cadences", &[]).assert_passed().report.assert_clean();
 }
 
-#[test]
-#[ignore = "a scene"]
 fn reconfigured() {
     let size = (64, 48);
     let live = Live::start(size, false, |_| {});
@@ -237,13 +238,12 @@ fn reconfigured() {
 
 #[test]
 fn a_reconfigured_encoder_goes_on_or_begins_anew_as_asked() {
+    scenes!(reconfigured);
     let ended = process::run("reconfigured", "reconfigured", &[]);
     ended.assert_passed();
     assert_eq!(ended.report.all("violation.").into_values().sum::<u64>(), 2);
 }
 
-#[test]
-#[ignore = "a scene"]
 fn late_copies() {
     let size = (64, 48);
     let mut live = Live::start(size, false, |_| {});
@@ -263,13 +263,12 @@ fn late_copies() {
 
 #[test]
 fn a_copy_that_nobody_waits_for_comes_late() {
+    scenes!(late_copies);
     let late = ("MB_SIM_ASYNC", "late");
     process::run("late_copies", "late", &[late]).assert_passed().report.assert_clean();
     process::run("late_copies", "told", &[late, ("SCENE_TELL", "1")]).assert_passed().report.assert_clean();
 }
 
-#[test]
-#[ignore = "a scene"]
 fn without_pixels() {
     let size = (1920, 1080);
     let live = Live::start(size, false, |_| {});
@@ -291,12 +290,11 @@ fn without_pixels() {
 
 #[test]
 fn with_the_pixel_work_off_pictures_are_tiny_and_valid() {
+    scenes!(without_pixels);
     let ended = process::run("without_pixels", "null", &[("MB_SIM_ENCODE", "null")]);
     ended.assert_passed().report.assert_clean();
 }
 
-#[test]
-#[ignore = "a scene"]
 fn pace() {
     let size = (1280, 720);
     let live = Live::start(size, false, |_| {});
@@ -313,5 +311,6 @@ fn pace() {
 
 #[test]
 fn it_keeps_up_with_720p() {
+    scenes!(pace);
     process::run("pace", "pace", &[]).assert_passed();
 }

@@ -8,14 +8,13 @@ mod sim;
 use nvidia_video_codec_sdk::sys::nvEncodeAPI as sdk;
 use rig::live::{Live, picture};
 use rig::nvenc::{Encoder, Settings, create_instance};
+use rig::process::scenes;
 use rig::{cuda, process};
 use sdk::{NV_ENC_CONFIG, NV_ENC_INITIALIZE_PARAMS, NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS, NV_ENC_PIC_PARAMS};
 use std::mem::offset_of;
 
 const SIZE: (u32, u32) = (64, 48);
 
-#[test]
-#[ignore = "a scene"]
 fn opening() {
     assert_eq!(create_instance(0).0, 15, "list version");
     let context = cuda::start();
@@ -54,12 +53,11 @@ fn opening() {
 
 #[test]
 fn nothing_goes_before_a_session_is_open_and_initialized() {
+    scenes!(opening);
     let ended = process::run("opening", "opening", &[]);
     assert!(ended.assert_passed().report.count("violation.NvEncOpenEncodeSessionEx.struct-version") == 1);
 }
 
-#[test]
-#[ignore = "a scene"]
 fn initializing() {
     let context = cuda::start();
     let encoder = Encoder::open(context).expect("a session");
@@ -114,11 +112,10 @@ fn initializing() {
 
 #[test]
 fn a_wrong_configuration_is_refused_field_by_field() {
+    scenes!(initializing);
     process::run("initializing", "initializing", &[]).assert_passed();
 }
 
-#[test]
-#[ignore = "a scene"]
 fn registering() {
     let live = Live::start(SIZE, false, |_| {});
     let encoder = &live.encoder;
@@ -157,11 +154,10 @@ fn registering() {
 
 #[test]
 fn only_fitting_device_memory_can_be_registered() {
+    scenes!(registering);
     process::run("registering", "registering", &[]).assert_passed();
 }
 
-#[test]
-#[ignore = "a scene"]
 fn encoding() {
     let live = Live::start(SIZE, false, |_| {});
     let encoder = &live.encoder;
@@ -205,11 +201,10 @@ fn encoding() {
 
 #[test]
 fn a_picture_needs_its_input_mapped_and_its_output_fetched() {
+    scenes!(encoding);
     process::run("encoding", "encoding", &[]).assert_passed();
 }
 
-#[test]
-#[ignore = "a scene"]
 fn types_given() {
     let live = Live::start(SIZE, false, |settings| {
         settings.init.put(offset_of!(NV_ENC_INITIALIZE_PARAMS, enablePTD), 0);
@@ -238,5 +233,6 @@ fn types_given() {
 
 #[test]
 fn without_type_decision_the_caller_gives_the_types() {
+    scenes!(types_given);
     process::run("types_given", "types", &[]).assert_passed();
 }

@@ -1,13 +1,51 @@
-//! Scenes: tests that run in a process of their own, with the simulated drivers on its library path.
+//! Scenes: parts of a test that run in a process of their own, with the simulated drivers on its library path.
 //!
-//! A library is loaded and settings are read once a process, so each scene is this test program
-//! again, asked for one ignored test by name.
+//! A library is loaded and settings are read once a process, so a scene is this test program again, asked for the test
+//! that plays it, with the scene's name in its environment. A test names its scenes first of all: `scenes!(opens, lives)`.
 
 #![allow(dead_code)] // Every test program uses its own part.
 
 use crate::sim;
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+/// Which scene this process is to play.
+const SCENE: &str = "SCENE";
+
+/// The file that tells a scene's parent that it began: a test program that finds no such test is content, too.
+const PLAYED: &str = "played";
+
+thread_local! {
+    /// The test that runs on this thread.
+    static TEST: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Plays the scene that this process was started for, if it was, in place of the test around it.
+macro_rules! scenes {
+    ($($scene:ident),+) => {
+        fn here() {}
+        if let Some(asked) = process::begin(std::any::type_name_of_val(&here)) {
+            return match asked.as_str() {
+                $(stringify!($scene) => $scene(),)+
+                _ => panic!("this test has no scene {asked}"),
+            };
+        }
+    };
+}
+pub(crate) use scenes;
+
+/// Notes the test by the path of a function in it, and gives the scene that this process was started for.
+pub fn begin(here: &str) -> Option<String> {
+    let test = here.strip_suffix("::here").and_then(|path| path.split_once("::"));
+    let (_, test) = test.expect("a function in a test, in this program");
+    TEST.set(test.to_owned());
+    let scene = std::env::var(SCENE).ok();
+    if scene.is_some() {
+        std::fs::write(scene_folder().join(PLAYED), "").expect("the scene's folder");
+    }
+    scene
+}
 
 /// What a scene left: how it ended, the drivers' report, and the folder it wrote to.
 pub struct Ended {
@@ -18,6 +56,7 @@ pub struct Ended {
 
 impl Ended {
     pub fn assert_passed(&self) -> &Ended {
+        assert!(self.folder.join(PLAYED).exists(), "the scene did not begin");
         assert!(
             self.output.status.success(),
             "the scene failed: {}\n{}\n{}",
@@ -39,11 +78,14 @@ pub fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// The command that runs the ignored test `scene`, under the settings given.
+/// The command that plays a scene of the test on this thread, under the settings given.
 pub fn command(scene: &str, drivers: &Path, folder: &Path, settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("the test program has a path"));
+    let test = TEST.with_borrow(String::clone);
+    assert!(!test.is_empty(), "a test names its scenes first: scenes!({scene})");
     command
-        .args([scene, "--exact", "--ignored", "--nocapture", "--test-threads=1"])
+        .args([&test, "--exact", "--nocapture", "--test-threads=1"])
+        .env(SCENE, scene)
         .env("LD_LIBRARY_PATH", sim::library_path(drivers))
         .env("EGL_PLATFORM", "surfaceless")
         .env("LIBGL_ALWAYS_SOFTWARE", "1")
