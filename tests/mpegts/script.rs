@@ -1,6 +1,6 @@
 //! `scripts/go2rtc_exec_mpegts.sh`, which wraps any command.
 
-use crate::child::{Folder, Running, children, eventually, mb_encode, runs};
+use crate::child::{children_of, end, eventually, folder, mb_encode, runs, start, with_program};
 use crate::demux::demux;
 use crate::play::frame_numbers_in;
 use rustix::process::Signal;
@@ -14,10 +14,10 @@ fn wrap(options: &[&str]) -> Command {
 }
 
 /// Sixty pictures of raw H.264.
-fn clip(folder: &Folder) -> String {
-    let clip = folder.path("clip.h264");
+fn clip(folder: &Path) -> String {
+    let clip = folder.join("clip.h264");
     let mut command = mb_encode(&["--no-pace", "--frames", "60", "--fps", "30", "--gop", "30"]);
-    assert_eq!(Running::start(command.arg("--out").arg(&clip)).end().0, 0);
+    assert_eq!(end(start(command.arg("--out").arg(&clip))).0, 0);
     clip.display().to_string()
 }
 
@@ -26,19 +26,19 @@ fn mb_encode_behind_it_wraps_its_own_stream() {
     let mut command = wrap(&["--"]);
     let encode = mb_encode(&["--stdout", "--frames", "20", "--fps", "30"]);
     command.arg(encode.get_program()).args(encode.get_args());
-    let mut script = Running::start(&mut command);
+    let mut script = start(&mut command);
     assert_eq!(demux(&script.stdout().all()).len(), 20);
-    assert_eq!(script.end(), (0, String::new()));
+    assert_eq!(end(script), (0, String::new()));
 }
 
 #[test]
 fn every_picture_of_another_command_arrives() {
-    let folder = Folder::new("other");
-    let clip = clip(&folder);
+    let folder = folder();
+    let clip = clip(folder.path());
     for options in [&["--fps", "30"][..], &[]] {
-        let mut script = Running::start(wrap(options).args(["--", "cat", &clip]));
+        let mut script = start(wrap(options).args(["--", "cat", &clip]));
         let stream = script.stdout().all();
-        assert_eq!(script.end(), (0, String::new()));
+        assert_eq!(end(script), (0, String::new()));
         let pictures = if options.is_empty() {
             // All of them arrived at once, so their times say nothing.
             60
@@ -46,30 +46,30 @@ fn every_picture_of_another_command_arrives() {
             demux(&stream).len()
         };
         assert_eq!(pictures, 60);
-        let out = folder.path("clip.ts");
+        let out = folder.path().join("clip.ts");
         std::fs::write(&out, stream).unwrap();
-        assert_eq!(frame_numbers_in(&out), (0..60).collect::<Vec<_>>());
+        assert_eq!(frame_numbers_in(&out, 60), (0..60).collect::<Vec<_>>());
     }
 }
 
 #[test]
 fn the_first_picture_is_out_when_the_second_one_is_in() {
-    let folder = Folder::new("first");
-    let clip = clip(&folder);
+    let folder = folder();
+    let clip = clip(folder.path());
     // The start of the clip, and then nothing, for as long as the test lasts.
-    let mut script = Running::start(&mut wrap(&["--", "sh", "-c", &format!("head -c 20000 '{clip}'; exec sleep 600")]));
-    let stream = script.stdout().at_least(188 * 4);
+    let mut script = start(&mut wrap(&["--", "sh", "-c", &format!("head -c 20000 '{clip}'; exec sleep 600")]));
+    let stream = script.stdout().take_bytes(188 * 4);
     assert!(stream.starts_with(&[0x47]));
 }
 
 #[test]
 fn exit_codes_are_passed_on_and_wrong_use_is_named() {
-    let folder = Folder::new("codes");
-    let clip = clip(&folder);
+    let folder = folder();
+    let clip = clip(folder.path());
     let run = |command: &mut Command| {
-        let mut script = Running::start(command);
+        let mut script = start(command);
         script.stdout().all();
-        script.end()
+        end(script)
     };
     assert_eq!(run(&mut wrap(&["--", "sh", "-c", &format!("cat '{clip}'; exit 9")])).0, 9);
     assert_eq!(run(&mut wrap(&["--", "sh", "-c", &format!("cat '{clip}'; kill -KILL $$")])).0, 128 + 9);
@@ -78,7 +78,7 @@ fn exit_codes_are_passed_on_and_wrong_use_is_named() {
         assert_eq!(code, 2, "{wrong:?}: {said}");
         assert!(said.contains("--help"), "{wrong:?}: {said}");
     }
-    let bash = folder.with_program("bash", "exec /bin/bash \"$@\"");
+    let bash = with_program(folder.path(), "bash", "exec /bin/bash \"$@\"");
     let only = bash.split(':').next().unwrap();
     let (code, said) = run(wrap(&["--", "true"]).env("PATH", only));
     assert_eq!(code, 1, "{said}");
@@ -87,19 +87,19 @@ fn exit_codes_are_passed_on_and_wrong_use_is_named() {
 
 #[test]
 fn nothing_outlives_it() {
-    let folder = Folder::new("outlive");
-    let clip = clip(&folder);
+    let folder = folder();
+    let clip = clip(folder.path());
     for signal in [Signal::TERM, Signal::KILL] {
-        let mut script = Running::start(&mut wrap(&["--", "sh", "-c", &format!("cat '{clip}'; exec sleep 600")]));
+        let mut script = start(&mut wrap(&["--", "sh", "-c", &format!("cat '{clip}'; exec sleep 600")]));
         let mut pipe = script.stdout();
-        pipe.at_least(188);
+        pipe.take_bytes(188);
         let both = eventually("both run", || {
-            let both = children(script.id());
+            let both = children_of(script.id());
             let names: Vec<_> = both.iter().map(|(_, name)| name.as_str()).collect();
             (names.contains(&"ffmpeg") && names.contains(&"sleep")).then_some(both)
         });
         script.signal(signal);
-        assert_eq!(script.end().0, 128 + signal.as_raw());
+        assert_eq!(end(script).0, 128 + signal.as_raw());
         for (id, name) in both {
             eventually(&name, || (!runs(id)).then_some(()));
         }

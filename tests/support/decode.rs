@@ -14,6 +14,8 @@ pub enum Source<'a> {
     Rtsp(&'a str),
     /// A file of H.264 in Annex B.
     File(&'a Path),
+    /// A file of MPEG-TS.
+    MpegTs(&'a Path),
     /// H.264 in Annex B.
     Bytes(Vec<u8>),
 }
@@ -67,6 +69,7 @@ impl Decoder {
         match &source {
             Source::Rtsp(address) => command.args(["-rtsp_transport", "tcp", "-i", address]),
             Source::File(path) => command.args(["-f", "h264", "-i"]).arg(path),
+            Source::MpegTs(path) => command.args(["-f", "mpegts", "-i"]).arg(path),
             Source::Bytes(_) => command.args(["-f", "h264", "-i", "pipe:0"]),
         };
         if let Some(limit) = limit {
