@@ -25,6 +25,7 @@ pub struct Error {
     what: String,
     remedy: String,
     device_loss: bool,
+    examined: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -40,7 +41,7 @@ impl Error {
     }
 
     fn new(fault: Fault, what: String, remedy: String) -> Self {
-        Self { fault, what, remedy, device_loss: false, source: None }
+        Self { fault, what, remedy, device_loss: false, examined: false, source: None }
     }
 
     /// The same error with the cause that lies below it.
@@ -52,6 +53,12 @@ impl Error {
     /// The same error, for a GPU that was there and is gone: a new session may work.
     pub(crate) fn device_was_lost(mut self) -> Self {
         self.device_loss = true;
+        self
+    }
+
+    /// The same error, for a part that `mb-encode doctor` finds out more about.
+    pub fn examined_by_doctor(mut self) -> Self {
+        self.examined = true;
         self
     }
 
@@ -85,6 +92,9 @@ impl fmt::Display for Error {
         if !self.remedy.is_empty() {
             write!(f, "\n  {}", self.remedy.replace('\n', "\n  "))?;
         }
+        if self.examined {
+            f.write_str("\n  mb-encode doctor tries each part by itself, and says more")?;
+        }
         Ok(())
     }
 }
@@ -105,5 +115,8 @@ mod tests {
             "cannot open the FIFO a.h264: No such file or directory (os error 2)\n  make the folder first:\n  mkdir -p streams"
         );
         assert_eq!(error.fault(), Fault::Machine);
+        let error = Error::machine("NVENC failed", "").examined_by_doctor();
+        assert_eq!(error.to_string(), "NVENC failed\n  mb-encode doctor tries each part by itself, and says more");
+        assert_eq!(error.remedy(), "", "the doctor sends nobody to itself");
     }
 }

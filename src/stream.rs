@@ -345,7 +345,11 @@ impl<'a> Courier<'a> {
 
     fn deliver(&mut self, unit: &mut AccessUnit, encode_time: Duration) -> Result<Option<End>, Error> {
         if let Some(fault) = unit.layout_fault() {
-            return Err(Error::machine(format!("the encoder put out an access unit that breaks streams: {fault}"), ""));
+            return Err(Error::machine(
+                format!("the encoder put out an access unit that breaks streams: {fault}"),
+                "if it was NVENC, use --encoder openh264 meanwhile",
+            )
+            .examined_by_doctor());
         }
         unit.pad_to(std::mem::replace(&mut self.min_bytes, h264::MIN_BYTES));
         if let Some(steadier) = &mut self.steadier {
@@ -538,7 +542,8 @@ impl Losses {
 fn log_choice(why: &Error) {
     // Without an NVIDIA driver there is nothing to look into; with one there is.
     if cuda::is_installed() {
-        tracing::warn!("coding with OpenH264, since NVENC is not to be had: {}", why.cause());
+        let why = why.cause();
+        tracing::warn!("coding with OpenH264, since NVENC is not to be had: {why} (what to do: mb-encode doctor)");
     } else {
         tracing::info!("coding with OpenH264, since NVENC is not to be had: {}", why.cause());
     }

@@ -114,6 +114,7 @@ fn rehearse(control: &Control, child: &Child) -> anyhow::Result<()> {
             format!("the graphics driver crashed while the first picture was drawn ({status})"),
             "try another GPU with --device, or --encoder openh264",
         )
+        .examined_by_doctor()
         .into()),
     }
 }

@@ -137,7 +137,8 @@ impl Driver {
             .caused_by(match status {
                 0 => "cuGLGetDevices names no device".to_owned(),
                 _ => described("cuGLGetDevices", status),
-            }));
+            })
+            .examined_by_doctor());
         }
         let all = result::device::get_count().map_err(|error| cuda_failed("cuDeviceGetCount", error))?;
         (0..all)
@@ -262,7 +263,11 @@ pub(super) fn failed(function: &str, status: c_uint) -> Error {
         ),
         _ => ("the NVIDIA driver failed", "check nvidia-smi and dmesg, and use --encoder openh264 meanwhile"),
     };
-    let error = Error::machine(meaning, remedy).caused_by(described(function, status));
+    let mut error = Error::machine(meaning, remedy).caused_by(described(function, status));
+    // The others name what is wrong.
+    if !matches!(status, 2 | 34 | 46 | 100 | 101 | 802 | 803) {
+        error = error.examined_by_doctor();
+    }
     // A context that such an error was seen in is spoiled, and so is everything made in it.
     if matches!(status, 4 | 46 | 700 | 719 | 999) { error.device_was_lost() } else { error }
 }

@@ -142,7 +142,9 @@ fn load() -> Result<Egl, Error> {
 
 fn client_extensions(egl: &Egl) -> Result<String, Error> {
     let extensions = egl.query_string(None, egl::EXTENSIONS).map_err(|error| {
-        Error::machine("libEGL answers no query, so it found no driver", INSTALL_EGL).caused_by(error)
+        Error::machine("libEGL answers no query, so it found no driver", INSTALL_EGL)
+            .caused_by(error)
+            .examined_by_doctor()
     })?;
     Ok(extensions.to_string_lossy().into_owned())
 }
@@ -170,6 +172,7 @@ fn no_such_gpu(ordinal: u32, seen: usize) -> Error {
         format!("there is no GPU {ordinal}: {seen}"),
         "see which GPUs there are with nvidia-smi -L, or leave --device out to draw in software",
     )
+    .examined_by_doctor()
 }
 
 fn open_display(egl: &Egl, device: Option<u32>) -> Result<egl::Display, Error> {
@@ -190,7 +193,8 @@ fn open_display(egl: &Egl, device: Option<u32>) -> Result<egl::Display, Error> {
         None => Err(Error::machine(
             "EGL has no driver that draws without a window system (EGL_MESA_platform_surfaceless)",
             INSTALL_EGL,
-        )),
+        )
+        .examined_by_doctor()),
     }
 }
 
@@ -304,20 +308,25 @@ impl Device {
 
 impl Context {
     fn open(egl: Egl, display: egl::Display, claim: Claim) -> Result<Self, Error> {
-        let failed = |what: &str, error: egl::Error| Error::machine(what, INSTALL_EGL).caused_by(error);
-        egl.initialize(display).map_err(|error| failed("EGL found no working driver", error))?;
+        egl.initialize(display).map_err(|error| {
+            Error::machine("EGL found no working driver", INSTALL_EGL).caused_by(error).examined_by_doctor()
+        })?;
         // From here on an early return has to terminate the display, which `Drop` does.
         let mut opening = Opening { egl: Some(egl), display };
         let egl = opening.egl.as_ref().expect("set in the line above");
 
-        let extensions = egl.query_string(Some(display), egl::EXTENSIONS).map_err(|e| failed("EGL query", e))?;
+        let extensions = egl
+            .query_string(Some(display), egl::EXTENSIONS)
+            .map_err(|error| Error::machine("the EGL driver answers no query", INSTALL_EGL).caused_by(error))?;
         let extensions = extensions.to_string_lossy();
         for needed in ["EGL_KHR_surfaceless_context", "EGL_KHR_no_config_context"] {
             if !extensions.split(' ').any(|extension| extension == needed) {
                 return Err(Error::machine(format!("the EGL driver lacks {needed}"), INSTALL_EGL));
             }
         }
-        egl.bind_api(egl::OPENGL_API).map_err(|e| failed("the EGL driver has no desktop OpenGL, only GLES", e))?;
+        egl.bind_api(egl::OPENGL_API).map_err(|error| {
+            Error::machine("the EGL driver has no desktop OpenGL, only GLES", INSTALL_EGL).caused_by(error)
+        })?;
         let attributes = [
             egl::CONTEXT_MAJOR_VERSION,
             3,
@@ -338,7 +347,7 @@ impl Context {
         })?;
         egl.make_current(display, None, None, Some(context)).map_err(|error| {
             // The context goes with the display that `opening` terminates.
-            failed("the EGL context cannot be made current without a surface", error)
+            Error::machine("the EGL context cannot be made current without a surface", INSTALL_EGL).caused_by(error)
         })?;
         // SAFETY: the context made current above answers for these names, and stays current on this thread as long
         // as `Context` lives: nothing else in this crate makes another one current, and `Gl` is not `Send`.

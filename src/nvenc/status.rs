@@ -92,7 +92,11 @@ impl Status {
     pub fn error(self, function: &str, said: &str) -> Error {
         let (meaning, remedy) = self.meaning(function);
         let said = if said.is_empty() { String::new() } else { format!(", the driver says: {said}") };
-        let error = Error::machine(meaning, remedy).caused_by(format!("{function} failed with {self}{said}"));
+        let mut error = Error::machine(meaning, remedy).caused_by(format!("{function} failed with {self}{said}"));
+        // The others name what is wrong.
+        if !matches!(self.0, 1 | 2 | 8 | 10 | 12 | 15 | 21) {
+            error = error.examined_by_doctor();
+        }
         if self.is_loss() { error.device_was_lost() } else { error }
     }
 }

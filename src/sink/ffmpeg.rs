@@ -32,6 +32,7 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 /// As much of its standard error as is kept, from the start.
 const MOST_WORDS: usize = 2048;
 const WITHOUT: &str = "do without it: --mpegts=native";
+const SEE_FFMPEG: &str = "see whether this works: ffmpeg -version\nor do without it: --mpegts=native";
 
 /// A running ffmpeg. It is killed, and waited for, when this is dropped.
 #[derive(Debug)]
@@ -223,18 +224,18 @@ impl Ffmpeg {
             std::thread::sleep(Duration::from_millis(1));
         }
         match self.child.try_wait() {
-            Ok(Some(status)) => self.in_its_words(&format!("ffmpeg ended ({status})")),
-            _ => self.in_its_words("ffmpeg closed its pipes"),
+            Ok(Some(status)) => self.in_its_words(Error::machine(format!("ffmpeg ended ({status})"), SEE_FFMPEG)),
+            _ => self.in_its_words(Error::machine("ffmpeg closed its pipes", SEE_FFMPEG)),
         }
     }
 
     fn stalled(&self) -> Error {
-        self.in_its_words(&format!("ffmpeg has stalled: it did nothing for {} s", STALLED.as_secs()))
+        let seconds = STALLED.as_secs();
+        self.in_its_words(Error::machine(format!("ffmpeg has stalled: it did nothing for {seconds} s"), SEE_FFMPEG))
     }
 
-    fn in_its_words(&self, what: &str) -> Error {
+    fn in_its_words(&self, error: Error) -> Error {
         let words = String::from_utf8_lossy(&self.words);
-        let error = Error::machine(what, format!("see whether this works: ffmpeg -version\nor {WITHOUT}"));
         if words.trim().is_empty() { error } else { error.caused_by(words.trim()) }
     }
 }
