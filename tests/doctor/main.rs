@@ -9,6 +9,7 @@ mod support;
 mod sim;
 
 mod faults;
+mod readme;
 mod report;
 mod without;
 
