@@ -302,7 +302,8 @@ pub fn examine(device: Option<u32>, limit: Duration, process: impl Fn(Group) -> 
     let mut findings: Vec<Finding> = Vec::new();
     for (group, _, parts) in GROUPS {
         // What is known to be moot is not tried: the driver would only fail in another place.
-        let all_moot = parts.iter().all(|&part| moot(part, device, &findings).is_some());
+        let mut known = findings.clone();
+        let all_moot = parts.iter().all(|&part| moot(part, device, &known).map(|it| known.push(it)).is_some());
         let mut found = if all_moot { Vec::new() } else { child::run(group, process(group), limit) };
         for &part in parts {
             let own = found.iter().position(|it| it.part == part).map(|at| found.swap_remove(at));
@@ -311,8 +312,8 @@ pub fn examine(device: Option<u32>, limit: Duration, process: impl Fn(Group) -> 
             findings.push(moot(part, device, &findings).or(own).unwrap_or_else(untold));
         }
     }
-    findings.push(tools::ffmpeg());
-    findings.push(tools::go2rtc());
+    findings.push(tools::ffmpeg(limit));
+    findings.push(tools::go2rtc(limit));
     findings.sort_by_key(|it| it.part);
     Report { findings }
 }
@@ -362,6 +363,20 @@ mod tests {
             Finding::new(about.part, state, "seen", "")
         };
         Report { findings: PARTS.iter().map(finding).collect() }
+    }
+
+    #[test]
+    fn no_process_looks_into_what_is_moot() {
+        let asked = std::cell::RefCell::new(Vec::new());
+        let report = examine(None, Duration::from_secs(60), |group| {
+            asked.borrow_mut().push(group);
+            let mut command = Command::new("sh");
+            command.args(["-c", if group == Group::Egl { "kill -SEGV $$" } else { "exit 0" }]);
+            command
+        });
+        assert_eq!(asked.into_inner(), [Group::Egl, Group::Cuda, Group::Openh264]);
+        assert_eq!(report.finding(Part::EglLoader).found, "crashed (SIGSEGV) in libEGL.so.1");
+        assert_eq!(report.finding(Part::GlRenderer).found, "needs \"EGL loader\", which failed");
     }
 
     #[test]

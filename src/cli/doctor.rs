@@ -43,7 +43,7 @@ pub struct DoctorArgs {
     #[arg(long, env = "MB_ENCODE_DEVICE", hide_env_values = true, value_name = "N", value_parser = args::parse_device)]
     device: Option<u32>,
 
-    /// How long each part may take: 1 to 600
+    /// How long a part may take, with the others of its process: 1 to 600
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=600))]
     timeout: u32,
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
 /// What a process is asked about next, written before the check.
@@ -132,33 +132,42 @@ pub(super) struct End {
 pub(super) fn listen(command: &mut Command, limit: Duration, mut hear: impl FnMut(&str)) -> std::io::Result<End> {
     let deadline = Instant::now() + limit;
     let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    let lines = lines_of(process.stdout.take());
-    let errors = lines_of(process.stderr.take());
-    // Until its end or the deadline.
-    while let Ok(line) = lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+    let lines = lines_of(process.stdout.take(), |to, line| to.send(line).is_ok());
+    // Nobody listens to these until its end: of a flood the rest is lost.
+    let errors =
+        lines_of(process.stderr.take(), |to, line| !matches!(to.try_send(line), Err(TrySendError::Disconnected(_))));
+    // Until its end or the deadline, also where it never stops talking.
+    while Instant::now() < deadline {
+        let Ok(line) = lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) else { break };
         hear(&line);
     }
+    // Whoever waits to be heard now is not to wait for ever.
+    drop(lines);
     let status = wait(&mut process, deadline)?;
     // Something that it started may hold its standard error open for longer; that is not waited for.
     let patience = Instant::now() + Duration::from_millis(200);
     let mut said = String::new();
-    while let Ok(line) = errors.recv_timeout(patience.saturating_duration_since(Instant::now())) {
+    while Instant::now() < patience {
+        let Ok(line) = errors.recv_timeout(patience.saturating_duration_since(Instant::now())) else { break };
         said.push_str(&line);
         said.push('\n');
     }
     Ok(End { status, said })
 }
 
-/// Lines as they come, from a thread that ends with the pipe.
-fn lines_of(pipe: Option<impl Read + Send + 'static>) -> Receiver<String> {
-    let (to, lines) = channel();
+/// Lines as they come, from a thread that ends with the pipe, or when `pass_on` says that nobody listens any more.
+fn lines_of(
+    pipe: Option<impl Read + Send + 'static>,
+    pass_on: impl Fn(&SyncSender<String>, String) -> bool + Send + 'static,
+) -> Receiver<String> {
+    let (to, lines) = sync_channel(1024);
     if let Some(pipe) = pipe {
         std::thread::spawn(move || {
             let mut pipe = BufReader::new(pipe);
             let mut line = Vec::new();
             while pipe.read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
                 let text = String::from_utf8_lossy(&line);
-                if to.send(text.trim_end_matches('\n').to_owned()).is_err() {
+                if !pass_on(&to, text.trim_end_matches('\n').to_owned()) {
                     return;
                 }
                 line.clear();

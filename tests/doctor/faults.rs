@@ -155,16 +155,31 @@ fn what_the_verdict_recommends_works_beside_a_driver_that_crashes() {
     assert_eq!(ended.code(), 0, "{}", ended.stderr);
 }
 
+/// Who opens a FIFO that nobody writes waits for ever.
+fn hanging_library(path: &Path) {
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+}
+
+#[test]
+fn an_egl_that_hangs_is_given_up_on() {
+    let folder = tempfile::tempdir().unwrap();
+    hanging_library(&folder.path().join("libEGL.so.1"));
+    let report = Report::of(doctor_with(folder.path()).args(["--timeout", "3"]));
+    let check = report.check("egl-loader").to_string();
+    assert_eq!((report.state("egl-loader"), report.code), ("FAIL", 1), "{:#}", report.json);
+    assert!(check.contains("no answer within 3 s in libEGL.so.1"), "{check}");
+    for moot in ["egl-devices", "gl-renderer"] {
+        assert_eq!(report.check(moot)["found"], "needs \"EGL loader\", which failed", "{:#}", report.json);
+    }
+    assert_eq!(report.state("openh264"), "OK", "it lacks only something to draw with");
+    assert_eq!(report.json["verdict"], "no encoder works (EGL loader failed)");
+}
+
 #[test]
 fn a_hang_is_given_up_on() {
-    // Who opens a FIFO that nobody writes waits for ever.
     let folder = tempfile::tempdir().unwrap();
-    let mode = rustix::fs::Mode::from_raw_mode(0o600);
-    rustix::fs::mknodat(rustix::fs::CWD, folder.path().join("libcuda.so.1"), rustix::fs::FileType::Fifo, mode, 0)
-        .unwrap();
-    let begun = std::time::Instant::now();
+    hanging_library(&folder.path().join("libcuda.so.1"));
     let words = &["no answer within 3 s", "libcuda.so.1", "dmesg"];
     assert_found_with(folder.path(), &[], &["--timeout", "3"], "nvidia-driver", words);
-    let took = begun.elapsed().as_secs_f64();
-    assert!((3.0..20.0).contains(&took), "only one part waits: {took} s");
 }

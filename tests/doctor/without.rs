@@ -143,6 +143,17 @@ fn versions_of_ffmpeg_and_go2rtc_are_told_and_an_old_go2rtc_is_a_warning() {
 }
 
 #[test]
+fn programs_that_never_end_are_given_up_on() {
+    let endless = "while :; do echo a line; done";
+    let folder = programs(&[("ffmpeg", endless), ("go2rtc", &format!("({endless}) >&2"))]);
+    let report = Report::of(doctor().env("PATH", folder.path()).args(["--timeout", "3"]));
+    for check in ["ffmpeg", "go2rtc"] {
+        assert_eq!(report.state(check), "WARN", "{:#}", report.json);
+        assert_eq!(report.check(check)["found"], format!("{check} -version gives no answer"));
+    }
+}
+
+#[test]
 fn programs_that_are_broken_are_told_of() {
     let folder = programs(&[("ffmpeg", "echo 'libx264.so.164: cannot open' >&2; exit 127"), ("go2rtc", "echo hello")]);
     let report = with_path(folder.path());
