@@ -230,7 +230,13 @@ fn driver() -> Result<Seen<Option<&'static Driver>>, Error> {
         return other(None, State::Skip, format!("no NVIDIA driver, and no NVIDIA GPU is seen: {why}"), "");
     }
     let driver = Driver::load()?;
-    ok(Some(driver), format!("libcuda.so.1, CUDA {}{module}", driver.version()))
+    let found = format!("libcuda.so.1, CUDA {}{module}", driver.version());
+    // A libcuda of CUDA's compatibility package is newer than the driver that it stands on.
+    if system::kernel_module().is_some_and(|version| system::is_too_old(&version)) {
+        let remedy = "install NVIDIA driver 530.41.03 or newer: NVENC comes with the driver, not with CUDA";
+        return other(Some(driver), State::Warn, found + ", which is too old", remedy);
+    }
+    ok(Some(driver), found)
 }
 
 fn cuda_devices(driver: &Driver, device: Option<u32>) -> Result<Seen<()>, Error> {

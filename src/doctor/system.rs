@@ -8,6 +8,15 @@ pub(super) fn kernel_module() -> Option<String> {
     module_version(&std::fs::read_to_string("/proc/driver/nvidia/version").ok()?)
 }
 
+/// The driver that brought NVENC 12.1.
+const OLDEST_DRIVER: [u32; 3] = [530, 41, 3];
+
+/// Whether a driver of this version is older than the oldest one that will do. One that says it in another way is not.
+pub(super) fn is_too_old(version: &str) -> bool {
+    let numbers: Option<Vec<u32>> = version.split('.').map(|number| number.parse().ok()).collect();
+    numbers.is_some_and(|numbers| numbers.as_slice() < OLDEST_DRIVER.as_slice())
+}
+
 /// The first line ends like `Kernel Module  530.41.03  Thu Mar 16 …`, or `Kernel Module for x86_64  …`.
 fn module_version(text: &str) -> Option<String> {
     let words = text.lines().find(|line| line.starts_with("NVRM version:"))?.split_whitespace();
@@ -75,6 +84,21 @@ fn vendor_library(file: &Path) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn drivers_before_the_floor_are_too_old() {
+        for (version, too_old) in [
+            ("470.57.02", true),
+            ("530.30.02", true),
+            ("530.41.02", true),
+            ("530.41.03", false),
+            ("535.54", false),
+            ("570.86.16", false),
+            ("of its own kind", false),
+        ] {
+            assert_eq!(is_too_old(version), too_old, "{version}");
+        }
+    }
 
     #[test]
     fn the_kernel_modules_version_is_found_in_both_forms() {
