@@ -1,6 +1,6 @@
 //! Each fault of the simulated drivers is found where it is, with what to do about it, and the rest goes on.
 
-use crate::{Report, doctor_with, sim};
+use crate::{Report, doctor_with, run, sim};
 use std::path::Path;
 
 /// What is ordered of the drivers, the check that fails, and words that it says.
@@ -143,6 +143,40 @@ fn a_crash_is_survived_and_named() {
         let verdict = report.json["verdict"].as_str().unwrap();
         assert!(verdict.starts_with("OpenH264 works with --encoder openh264"), "{verdict}");
     }
+}
+
+/// What a stream says, when it ends without a picture or goes on without NVENC.
+fn said_by_stream(encoder: &str, fault: &str) -> (i32, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = crate::support::process::mb_encode();
+    command.env("LD_LIBRARY_PATH", sim::library_path(sim::drivers())).env("MB_SIM_FAULT", fault);
+    command.args(["--encoder", encoder, "--width", "64", "--height", "64", "--frames", "2", "--no-pace", "--out"]);
+    let ended = crate::support::process::Process::start(command.arg(folder.path().join("clip.h264"))).wait();
+    (ended.code(), ended.stderr)
+}
+
+#[test]
+fn a_message_sends_to_the_doctor_where_it_cannot_name_the_fault() {
+    for (fault, unclear) in [
+        ("open:20", true),
+        ("open:6", true),
+        ("register:23", true),
+        ("cuda:cuGraphicsGLRegisterImage:219", true),
+        ("open:2", false),
+        ("open:10", false),
+        ("cuda:cuInit:803", false),
+    ] {
+        let (code, said) = said_by_stream("nvenc", fault);
+        assert_eq!((code, said.contains("\n  mb-encode doctor ")), (1, unclear), "{fault}: {said}");
+        // go2rtc shows so much to a viewer.
+        assert!(said.find("mb-encode doctor").is_none_or(|at| at < 512), "{fault}: {said}");
+        // The doctor itself sends nobody to the doctor.
+        let report = run(doctor_with(sim::drivers()).env("MB_SIM_FAULT", fault)).text;
+        assert!(report.contains("FAIL") && !report.contains("mb-encode doctor"), "{fault}: {report}");
+    }
+    let (code, said) = said_by_stream("auto", "open:2");
+    let warning = said.lines().find(|line| line.contains(" WARN ")).unwrap_or_default();
+    assert_eq!((code, warning.contains("(what to do: mb-encode doctor)")), (0, true), "{said}");
 }
 
 #[test]

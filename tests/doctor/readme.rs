@@ -1,14 +1,14 @@
 //! The README explains every message that ends a stream, and none that there is not.
 //!
 //! The messages are read out of the source itself: what stands first in each `Error::input(…)` and
-//! `Error::machine(…)`, with `…` for what is put in while the program runs.
+//! `Error::machine(…)`, and in the program also in each `context(…)`, with `…` for what is put in while it runs.
 
 use crate::{doctor_with, run, sim};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
-use syn::{Expr, ExprCall, ExprTuple, Item, ItemMod, Lit, Token};
+use syn::{Expr, ExprCall, ExprMethodCall, ExprTuple, Item, ItemMod, Lit, Token};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -46,6 +46,20 @@ impl<'ast> Visit<'ast> for Messages {
             }
         }
         visit::visit_expr_call(self, call);
+    }
+
+    fn visit_expr_method_call(&mut self, call: &'ast ExprMethodCall) {
+        if call.method == "context" || call.method == "with_context" {
+            let argument = match call.args.first() {
+                Some(Expr::Closure(closure)) => Some(&*closure.body),
+                argument => argument,
+            };
+            match argument.and_then(text_of) {
+                Some(text) => self.found.push(text),
+                None => self.unreadable.push(format!("{} behind message {}", call.method, self.found.len())),
+            }
+        }
+        visit::visit_expr_method_call(self, call);
     }
 
     fn visit_expr_tuple(&mut self, tuple: &'ast ExprTuple) {
