@@ -96,6 +96,11 @@ impl Ledger {
         }
     }
 
+    /// Puts a number into the report in place of the one that was there.
+    pub fn set(&self, what: &str, value: u64) {
+        unpoisoned(&self.counts).insert(what.to_owned(), value);
+    }
+
     /// Counts a broken rule: `violation.<function>.<rule>`.
     pub fn violation(&self, call: &Call, rule: &str) {
         self.count(&format!("violation.{}.{rule}", call.name), 1);

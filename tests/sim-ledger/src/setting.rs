@@ -50,6 +50,9 @@ pub const NVENC_VERSION: &str = "MB_SIM_NVENC_VERSION";
 /// Capabilities, e.g. `WIDTH_MAX=1920,SUPPORT_CUSTOM_VBV_BUF_SIZE=0` (or by number: `16=1920`).
 pub const CAPS: &str = "MB_SIM_CAPS";
 
+/// `hevc`: the encoder chip has that codec alone, and not H.264.
+pub const CODEC: &str = "MB_SIM_CODEC";
+
 /// How many sessions may be open at once; no limit unless told.
 pub const SESSION_LIMIT: &str = "MB_SIM_SESSION_LIMIT";
 

@@ -180,7 +180,8 @@ impl BaseConfig {
 
         let mode = word!(rcParams.rateControlMode);
         supported(
-            mode <= CBR && capability::level(capability::RATE_CONTROL_MODES) >> mode & 1 == 1,
+            // The capability is the modes' values combined; QP alone has no bit.
+            mode <= CBR && (mode == 0 || capability::level(capability::RATE_CONTROL_MODES) & mode != 0),
             "rate-control-mode",
         )?;
         let lookahead = config.bit(at!(NV_ENC_CONFIG, rcParams._bitfield_1), 5)

@@ -13,6 +13,7 @@
 mod caller;
 
 mod api;
+mod asked;
 mod capability;
 mod config;
 mod cuda;

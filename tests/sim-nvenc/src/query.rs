@@ -9,8 +9,8 @@ use crate::session::{Session, session};
 use crate::status::{Answer, INVALID_PARAM, UNSUPPORTED_PARAM, broken};
 use nvidia_video_codec_sdk::sys::nvEncodeAPI as sdk;
 use sdk::{GUID, NV_ENC_CAPS_PARAM, NV_ENC_CONFIG, NV_ENC_PRESET_CONFIG};
+use sim_ledger::setting;
 
-const CODECS: [GUID; 1] = [sdk::NV_ENC_CODEC_H264_GUID];
 const FORMATS: [u32; 1] = [NV12];
 const PROFILES: [GUID; 6] = [
     sdk::NV_ENC_CODEC_PROFILE_AUTOSELECT_GUID,
@@ -21,11 +21,16 @@ const PROFILES: [GUID; 6] = [
     sdk::NV_ENC_H264_PROFILE_CONSTRAINED_HIGH_GUID,
 ];
 
+/// The one codec that there is.
+fn codecs() -> [GUID; 1] {
+    if setting::is(setting::CODEC, "hevc") { [sdk::NV_ENC_CODEC_HEVC_GUID] } else { [sdk::NV_ENC_CODEC_H264_GUID] }
+}
+
 /// The session exists, has its device, and the codec is one of ours.
 fn ask(encoder: usize, codec: Option<GUID>) -> Answer {
     let mut sessions = session(encoder)?;
     Session::of(&mut sessions, encoder)?.present()?;
-    match codec.is_none_or(|codec| CODECS.contains(&codec)) {
+    match codec.is_none_or(|codec| codecs().contains(&codec)) {
         true => Ok(()),
         false => Err(broken(UNSUPPORTED_PARAM, "codec-not-h264")),
     }
@@ -34,14 +39,14 @@ fn ask(encoder: usize, codec: Option<GUID>) -> Answer {
 encoder_call! {
     fn NvEncGetEncodeGUIDCount(encoder; count: Out<u32>) {
         ask(encoder, None)?;
-        count.put(CODECS.len() as u32)
+        count.put(codecs().len() as u32)
     }
 }
 
 encoder_call! {
     fn NvEncGetEncodeGUIDs(encoder; guids: List<GUID>, capacity: u32, count: Out<u32>) {
         ask(encoder, None)?;
-        count.put(guids.fill(capacity, &CODECS)?)
+        count.put(guids.fill(capacity, &codecs())?)
     }
 }
 

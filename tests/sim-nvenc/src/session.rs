@@ -3,6 +3,7 @@
 //! A session that lost its device (an ordered fault) refuses everything but releasing. What was not
 //! released before `NvEncDestroyEncoder` is booked as leaked. Nothing here knows H.264.
 
+use crate::asked;
 use crate::caller::{LEDGER, Out, Struct};
 use crate::config::Config;
 use crate::cuda::{Cuda, Unusable};
@@ -235,6 +236,7 @@ encoder_call! {
             return Err(broken(INVALID_CALL, "initialized-twice"));
         }
         let config = Config::read(&params)?;
+        asked::note(&params);
         session.progress = Some(Progress::new(&config));
         session.config = Some(config);
         Ok(())
