@@ -18,6 +18,10 @@ pub(super) const INSTALL_DRIVER: &str = "install NVIDIA driver 530.41.03 or newe
 /// `CU_GL_DEVICE_LIST_ALL`, cudaGL.h.
 const GL_DEVICE_LIST_ALL: c_uint = 1;
 
+/// `CUDA_ERROR_NO_DEVICE` and `CUDA_ERROR_INVALID_GRAPHICS_CONTEXT`, cuda.h.
+const NO_DEVICE: c_uint = 100;
+const INVALID_GRAPHICS_CONTEXT: c_uint = 219;
+
 type GlGetDevices = unsafe extern "C" fn(*mut c_uint, *mut sys::CUdevice, c_uint, c_uint) -> c_uint;
 pub(super) type GlRegisterImage = unsafe extern "C" fn(*mut sys::CUgraphicsResource, c_uint, c_uint, c_uint) -> c_uint;
 type DriverGetVersion = unsafe extern "C" fn(*mut c_int) -> c_uint;
@@ -128,25 +132,35 @@ impl Driver {
         let status = unsafe {
             (self.gl_get_devices)(&mut count, devices.as_mut_ptr(), devices.len() as c_uint, GL_DEVICE_LIST_ALL)
         };
-        if status != 0 || count == 0 {
-            return Err(Error::machine(
-                format!("the picture is not drawn by an NVIDIA GPU but by {}", gl.hardware()),
-                "make NVIDIA's EGL known: 10_nvidia.json in /usr/share/glvnd/egl_vendor.d, and in a container \
-                 NVIDIA_DRIVER_CAPABILITIES=compute,video,graphics,utility",
+        let hidden = |why: String| {
+            Error::machine(
+                format!("the GPU that draws is hidden from CUDA, or software draws: {}", gl.hardware()),
+                "change or unset CUDA_VISIBLE_DEVICES, or name another GPU with --device\n\
+                 if software draws, make NVIDIA's EGL known: 10_nvidia.json in /usr/share/glvnd/egl_vendor.d",
             )
-            .caused_by(match status {
-                0 => "cuGLGetDevices names no device".to_owned(),
-                _ => described("cuGLGetDevices", status),
-            })
-            .examined_by_doctor());
+            .caused_by(why)
+            .examined_by_doctor()
+        };
+        match status {
+            0 if count > 0 => {}
+            0 => return Err(hidden("cuGLGetDevices names no device".to_owned())),
+            NO_DEVICE => return Err(hidden(described("cuGLGetDevices", status))),
+            INVALID_GRAPHICS_CONTEXT => {
+                return Err(Error::machine(
+                    format!("the picture is not drawn by an NVIDIA GPU but by {}", gl.hardware()),
+                    "make NVIDIA's EGL known: 10_nvidia.json in /usr/share/glvnd/egl_vendor.d, and in a container \
+                     NVIDIA_DRIVER_CAPABILITIES=compute,video,graphics,utility",
+                )
+                .caused_by(described("cuGLGetDevices", status))
+                .examined_by_doctor());
+            }
+            _ => return Err(failed("cuGLGetDevices", status)),
         }
         let all = result::device::get_count().map_err(|error| cuda_failed("cuDeviceGetCount", error))?;
         (0..all)
             .find(|&ordinal| result::device::get(ordinal).is_ok_and(|device| device == devices[0]))
             .map(|ordinal| ordinal as u32)
-            .ok_or_else(|| {
-                Error::machine("the GPU that draws is hidden from CUDA", "change or unset CUDA_VISIBLE_DEVICES")
-            })
+            .ok_or_else(|| hidden("cuGLGetDevices names a device that cuDeviceGet does not".to_owned()))
     }
 }
 
