@@ -37,6 +37,8 @@ pub struct Capabilities {
     pub sides: [(u32, u32); 2],
     /// Macroblocks per second; 0 where the driver does not say.
     pub macroblocks_per_second: u32,
+    /// Whether the bitrate can be held constant.
+    pub constant_bitrate: bool,
     /// Whether the rate buffer can be set.
     pub custom_vbv: bool,
     /// Highest level times ten, as 52 for 5.2.
@@ -251,7 +253,11 @@ impl Session {
             self.check("NvEncGetEncodeCaps", Status(status))?;
             Ok::<u32, Error>(value.max(0) as u32)
         };
+        // Each mode is one bit; none at all is no answer.
+        let rate_control_modes = ask(Caps::NV_ENC_CAPS_SUPPORTED_RATECONTROL_MODES)?;
+        let constant_bitrate = sys::NV_ENC_PARAMS_RC_MODE::NV_ENC_PARAMS_RC_CBR as u32;
         Ok(Capabilities {
+            constant_bitrate: rate_control_modes == 0 || rate_control_modes & constant_bitrate != 0,
             sides: [
                 (ask(Caps::NV_ENC_CAPS_WIDTH_MIN)?, ask(Caps::NV_ENC_CAPS_HEIGHT_MIN)?),
                 (ask(Caps::NV_ENC_CAPS_WIDTH_MAX)?, ask(Caps::NV_ENC_CAPS_HEIGHT_MAX)?),
@@ -398,7 +404,12 @@ fn write_config(encode: *mut sys::NV_ENC_CONFIG, config: &Config, capabilities: 
     // No B pictures.
     set!(encode, frameIntervalP, 1);
 
-    set!(encode, rcParams.rateControlMode, sys::NV_ENC_PARAMS_RC_MODE::NV_ENC_PARAMS_RC_CBR);
+    if capabilities.constant_bitrate {
+        set!(encode, rcParams.rateControlMode, sys::NV_ENC_PARAMS_RC_MODE::NV_ENC_PARAMS_RC_CBR);
+    } else {
+        tracing::info!("this GPU holds no bitrate constant: {} is the mean, and the most", config.bitrate);
+        set!(encode, rcParams.rateControlMode, sys::NV_ENC_PARAMS_RC_MODE::NV_ENC_PARAMS_RC_VBR);
+    }
     set!(encode, rcParams.averageBitRate, bitrate);
     set!(encode, rcParams.maxBitRate, bitrate);
     if capabilities.custom_vbv {
