@@ -113,13 +113,23 @@ pub fn rehearse(settings: &Settings, mut make_renderer: impl MakeRenderer) -> Re
     let due = Due { index: 0, pts: Duration::ZERO, delta: settings.frame_rate.interval() };
     artist.draw(&due)?;
     let mut unit = AccessUnit::default();
-    match encoder {
-        Encoder::Gpu(mut encoder) => encoder.encode(&artist.target, due.pts, true, &mut unit)?,
-        Encoder::Host(mut encoder) => {
-            let mut picture = HostPicture::new(settings.size);
-            Readback::new(settings.size).fetch(&artist.target, due.pts, &mut picture);
-            encoder.encode(&picture, true, &mut unit)?;
-        }
+    let encoder = match encoder {
+        Encoder::Gpu(mut encoder) => match encoder.encode(&artist.target, due.pts, true, &mut unit) {
+            Ok(()) => None,
+            // As a stream would, which has something to go on with.
+            Err(error) if settings.encoder == EncoderChoice::Auto => {
+                tracing::debug!("NVENC codes no picture: {}", error.cause());
+                drop(encoder);
+                Some(Encoder::openh264(settings, Profile::High)?)
+            }
+            Err(error) => return Err(error),
+        },
+        host => Some(host),
+    };
+    if let Some(Encoder::Host(mut encoder)) = encoder {
+        let mut picture = HostPicture::new(settings.size);
+        Readback::new(settings.size).fetch(&artist.target, due.pts, &mut picture);
+        encoder.encode(&picture, true, &mut unit)?;
     }
     if let Some(wrapper) = &mut wrapper {
         let _ = wrapper.wrap(&unit, None, &Control::new()?)?;
@@ -384,7 +394,9 @@ fn code_on_gpu(
         };
         artist.draw(&due)?;
         let begun = Instant::now();
-        encoder.encode(&artist.target, due.pts, schedule.control.take_idr_request(), &mut unit)?;
+        let coded = encoder.encode(&artist.target, due.pts, schedule.control.take_idr_request(), &mut unit);
+        // Whatever an encoder fails with that was opened, another life may be without.
+        coded.map_err(Error::device_was_lost)?;
         let encode_time = begun.elapsed();
         schedule.drawn(&due);
         if let Some(end) = courier.deliver(&mut unit, encode_time)? {
@@ -529,12 +541,12 @@ impl Losses {
         }
         if settings.encoder == EncoderChoice::Nvenc {
             return Err(Error::machine(
-                format!("the GPU was lost and stays lost after {} attempts", WAITS.len()),
+                format!("NVENC failed and does not come back in {} attempts", WAITS.len()),
                 "check dmesg for NVRM messages; --encoder auto would go on with OpenH264",
             )
             .caused_by(cause));
         }
-        tracing::warn!("going on with OpenH264, since the GPU stays lost: {cause}");
+        tracing::warn!("going on with OpenH264, since NVENC does not come back: {cause}");
         Pipeline::open(settings, make_renderer, Coding::Openh264AfterNvenc).map(Ok)
     }
 }
