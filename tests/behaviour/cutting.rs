@@ -31,7 +31,7 @@ impl Default for Case {
 impl Case {
     fn stream(&self) -> Vec<u8> {
         let mut command = mb_encode();
-        command.args(["--stdout", "--no-pace", "--encoder", "openh264", "--scene", self.scene]);
+        command.args(["--stdout", "--no-pace", "--encoder", crate::ENCODER, "--scene", self.scene]);
         command.args(["--fps", self.fps, "--bitrate", self.bitrate]);
         for (name, value) in [
             ("--width", self.size.0.to_string()),

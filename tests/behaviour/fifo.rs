@@ -2,7 +2,7 @@
 
 use crate::annex_b::{go2rtc_packets, opens_in_go2rtc};
 use crate::decoded;
-use crate::support::process::{DEADLINE, Process, Reader, mb_encode, ready};
+use crate::support::process::{DEADLINE, Process, Reader, mb_encode, pass_environment, ready};
 use rustix::event::PollFlags;
 use rustix::fd::AsFd;
 use rustix::fs::{CWD, FileType, Mode, OFlags};
@@ -184,6 +184,7 @@ fn is_made_with_its_mode_whatever_the_umask() {
         let program = command(&path, options);
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("umask {umask} && exec \"$@\""), "sh"]).arg(program.get_program());
+        pass_environment(&program, &mut shell);
         let process = Process::start(shell.args(program.get_args()).stdout(Stdio::null()));
         process.wait_for_line("waiting for a reader");
         let worker = Worker { process, path, folder };
@@ -274,10 +275,10 @@ fn wakes_for_a_reader_and_says_so_when_it_comes_and_goes() {
 
 #[test]
 fn a_reader_that_leaves_is_noticed_though_nothing_is_written() {
-    let worker = Worker::start(&["--fps", "1"]);
+    let worker = Worker::start(&["--fps", "1", "--pipe-size", "256k", "--log-level", "trace"]);
     let reader = worker.connect();
-    // The first picture is there; the second is due a second later.
-    reader.wait();
+    // The first picture is there as a whole; the second is due a second later.
+    worker.process.wait_for_line(r#""written""#);
     let begun = Instant::now();
     drop(reader);
     let gone = worker.wait_until_gone(1);
@@ -397,7 +398,7 @@ fn readers_that_wait_together_do_not_share_one_stream() {
     drop(first);
     // A stream of its own or none: not every second piece of one.
     for reader in waiting {
-        let stream = reader.some(60_000);
+        let stream = reader.some(200_000);
         if !stream.is_empty() {
             opens_in_go2rtc(&stream).unwrap();
             let whole: usize = go2rtc_packets(&stream).iter().rev().skip(1).map(|packet| packet.len()).sum();

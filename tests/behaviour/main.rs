@@ -16,3 +16,6 @@ mod pacing;
 mod scenes;
 mod stopping;
 mod wrong_use;
+
+/// Which encoder the tests ask for that ask for one. Another target runs them with another.
+const ENCODER: &str = "openh264";

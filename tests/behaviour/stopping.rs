@@ -3,7 +3,7 @@
 use crate::annex_b::{go2rtc_packets, pictures};
 use crate::decoded;
 use crate::fifo::{Viewer, Worker};
-use crate::support::process::{DEADLINE, Ended, Process, mb_encode};
+use crate::support::process::{DEADLINE, Ended, Process, mb_encode, pass_environment};
 use rustix::process::Signal;
 use std::fs::File;
 use std::os::unix::process::CommandExt as _;
@@ -319,6 +319,7 @@ fn a_file_that_may_not_grow_is_an_error_that_names_the_file() {
     let mut shell = Command::new("sh");
     // In blocks of 512 bytes.
     shell.args(["-c", "ulimit -f 20 && exec \"$@\"", "sh"]).arg(program.get_program());
+    pass_environment(&program, &mut shell);
     shell.args(["--frames", "600", "--no-pace", "--out"]).arg(&path).stdout(Stdio::null());
     let ended = Process::start(&mut shell).wait();
     assert_eq!(ended.code(), 1, "{}", ended.stderr);

@@ -1,6 +1,6 @@
 //! What people get wrong: each time one message that names the fix, the right exit code, and nothing done.
 
-use crate::support::process::{Process, mb_encode};
+use crate::support::process::{Process, mb_encode, pass_environment};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -383,9 +383,7 @@ fn run(row: &Row, folder: &Path) -> ((i32, String), Vec<u8>) {
         Stdout::Closed => {
             let mut shell = Command::new("sh");
             shell.args(["-c", "exec \"$@\" >&-", "sh"]).arg(program.get_program());
-            for (name, _) in program.get_envs() {
-                shell.env_remove(name);
-            }
+            pass_environment(&program, &mut shell);
             shell
         }
         _ => program,

@@ -22,6 +22,16 @@ pub fn mb_encode() -> Command {
     command
 }
 
+/// Gives `to` what `from` says about its environment: for a shell that starts the program.
+pub fn pass_environment(from: &Command, to: &mut Command) {
+    for (name, value) in from.get_envs() {
+        match value {
+            Some(value) => to.env(name, value),
+            None => to.env_remove(name),
+        };
+    }
+}
+
 /// A running child. It is killed, by its own id, when this is dropped.
 pub struct Process {
     child: Child,

@@ -1,0 +1,123 @@
+//! What the encoder is asked for: low delay, a constant rate, and a stream that can be joined each second.
+
+use crate::annex_b::{nals, pictures};
+use crate::run::{Run, size};
+use crate::support::sim::Report;
+
+/// `NV_ENC_PARAMS_RC_CBR`.
+const CBR: u64 = 2;
+
+fn asked(report: &Report, expected: &[(&str, u64)]) {
+    for (what, value) in expected {
+        assert_eq!(report.count(&format!("asked.{what}")), *value, "{what} in {:?}", report.all("asked."));
+    }
+}
+
+#[test]
+fn for_low_delay_with_each_preset_and_tuning() {
+    for (option, number) in [("p1", 1), ("p2", 2), ("p3", 3), ("p4", 4), ("p5", 5), ("p6", 6), ("p7", 7)] {
+        for (tuning, value) in [("ll", 2), ("ull", 3)] {
+            let options = ["--stdout", "--no-pace", "--frames", "2", "--width", "320", "--height", "180"];
+            let ended = Run::new(&[&options[..], &["--preset", option, "--tuning", tuning]].concat()).finish();
+            let report = &ended.assert_well().report;
+            asked(report, &[("preset", number), ("tuningInfo", value)]);
+            // No look-ahead, no reordering, no waiting, nothing that go2rtc cuts wrongly.
+            asked(
+                report,
+                &[
+                    ("lookaheadDepth", 0),
+                    ("enableLookahead", 0),
+                    ("zeroReorderDelay", 1),
+                    ("frameIntervalP", 1),
+                    ("enableEncodeAsync", 0),
+                    ("enablePTD", 1),
+                    ("repeatSPSPPS", 1),
+                    ("disableSPSPPS", 0),
+                    ("outputAUD", 0),
+                    ("enableFillerDataInsertion", 0),
+                    ("sliceMode", 3),
+                    ("sliceModeData", 1),
+                    ("rateControlMode", CBR),
+                ],
+            );
+            // The old call without a tuning, which newer drivers refuse, is never made.
+            assert_eq!(report.count("call.NvEncGetEncodePresetConfig"), 0);
+            assert_eq!(report.count("call.NvEncGetEncodePresetConfigEx"), 1);
+        }
+    }
+}
+
+#[test]
+fn for_the_rate_and_a_buffer_of_one_picture() {
+    for (fps, rate, bitrate, bps) in [
+        ("60", (60, 1), "6M", 6_000_000),
+        ("30000/1001", (30_000, 1001), "2.5M", 2_500_000),
+        ("1", (1, 1), "64k", 64_000),
+        ("240", (240, 1), "400M", 400_000_000),
+    ] {
+        let options = ["--stdout", "--no-pace", "--frames", "2", "--width", "320", "--height", "180"];
+        let ended = Run::new(&[&options[..], &["--fps", fps, "--bitrate", bitrate]].concat()).finish();
+        let report = &ended.assert_well().report;
+        let per_picture = report.count("asked.vbvBufferSize");
+        let exact = bps as f64 * rate.1 as f64 / rate.0 as f64;
+        assert!((per_picture as f64 - exact).abs() <= exact / 1e5 + 1.0, "{fps}, {bitrate}: {per_picture} bits");
+        asked(
+            report,
+            &[
+                ("frameRateNum", rate.0),
+                ("frameRateDen", rate.1),
+                ("averageBitRate", bps),
+                ("maxBitRate", bps),
+                ("vbvInitialDelay", per_picture),
+            ],
+        );
+    }
+}
+
+#[test]
+fn for_the_chips_own_buffer_where_it_takes_no_other_and_says_so() {
+    let options = ["--stdout", "--no-pace", "--frames", "2", "--width", "320", "--height", "180"];
+    let run = Run::new(&[&options[..], &["--log-level", "info"]].concat());
+    let ended = run.env(&[("MB_SIM_CAPS", "SUPPORT_CUSTOM_VBV_BUF_SIZE=0")]).finish();
+    asked(&ended.assert_well().report, &[("vbvBufferSize", 0), ("vbvInitialDelay", 0), ("rateControlMode", CBR)]);
+    let said = ended.stderr.lines().filter(|line| line.contains("sets its own rate buffer")).count();
+    assert_eq!(said, 1, "{}", ended.stderr);
+}
+
+#[test]
+fn for_a_variable_rate_with_the_same_limit_where_the_chip_has_no_constant_one_and_says_so() {
+    let options = ["--stdout", "--no-pace", "--frames", "2", "--width", "320", "--height", "180"];
+    let run = Run::new(&[&options[..], &["--log-level", "info"]].concat());
+    let ended = run.env(&[("MB_SIM_CAPS", "SUPPORTED_RATECONTROL_MODES=1")]).finish();
+    let (vbr, bps) = (1, 6_000_000);
+    asked(&ended.assert_well().report, &[("rateControlMode", vbr), ("averageBitRate", bps), ("maxBitRate", bps)]);
+    let said = ended.stderr.lines().filter(|line| line.contains("no bitrate constant")).count();
+    assert_eq!(said, 1, "{}", ended.stderr);
+}
+
+#[test]
+fn for_more_than_the_chip_promises_with_a_warning() {
+    let options = ["--stdout", "--no-pace", "--frames", "1", "--width", "320", "--height", "180"];
+    let ended = Run::new(&options).env(&[("MB_SIM_CAPS", "MB_PER_SEC_MAX=1000")]).finish();
+    ended.assert_well();
+    assert!(ended.stderr.contains("1000 macroblocks/s") && ended.stderr.contains("keep up"), "{}", ended.stderr);
+}
+
+#[test]
+fn for_an_idr_as_often_as_the_gop_says() {
+    for (fps, gop, period) in [("24", None, 24), ("30000/1001", None, 30), ("60", Some("7"), 7), ("60", Some("1"), 1)] {
+        let mut options = vec!["--stdout", "--no-pace", "--frames", "50", "--width", "64", "--height", "64"];
+        options.extend(["--fps", fps]);
+        options.extend(gop.iter().flat_map(|gop| ["--gop", gop]));
+        let ended = Run::new(&options).finish();
+        let report = &ended.assert_well().report;
+        asked(report, &[("gopLength", period), ("idrPeriod", period)]);
+        assert_eq!(report.count("idr_pictures"), 50_u64.div_ceil(period));
+        assert_eq!(report.count("pictures"), 50);
+        // In front of each IDR stand SPS and PPS, and nowhere else.
+        let types: Vec<u8> = nals(&ended.stream).iter().map(|nal| nal.unit_type()).filter(|kind| *kind != 12).collect();
+        let expected = (0..50).flat_map(|at| if at % period == 0 { &[7, 8, 5][..] } else { &[1] });
+        assert_eq!(types, expected.copied().collect::<Vec<u8>>(), "{fps}, {gop:?}");
+        assert_eq!((pictures(&ended.stream), ended.pictures(size(64, 64)).len()), (50, 50));
+    }
+}

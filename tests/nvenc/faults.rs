@@ -1,0 +1,346 @@
+//! Every way in which NVENC is not to be had: its own message with `--encoder nvenc`, one line and a stream from OpenH264
+//! with `--encoder auto`.
+
+use crate::run::{Run, size};
+use crate::support::sim;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Which libraries the machine has.
+#[derive(Clone, Copy)]
+enum Machine {
+    Whole,
+    NoLibraries,
+    CudaAlone,
+    NvencAlone,
+    Without(&'static str),
+}
+
+impl Machine {
+    fn drivers(self) -> PathBuf {
+        match self {
+            Self::Whole => sim::drivers().to_owned(),
+            // A folder in which none of them is.
+            Self::NoLibraries => PathBuf::from("/nonexistent"),
+            Self::CudaAlone => sim::cuda_alone(),
+            Self::NvencAlone => sim::nvenc_alone(),
+            Self::Without(symbol) => sim::drivers_without(symbol),
+        }
+    }
+}
+
+/// A failure: the machine, its settings, what was seen, what that means, what to do about it.
+struct Row {
+    machine: Machine,
+    env: &'static [(&'static str, &'static str)],
+    options: &'static [&'static str],
+    seen: &'static str,
+    means: &'static str,
+    remedy: &'static str,
+}
+
+const fn row(
+    env: &'static [(&'static str, &'static str)],
+    seen: &'static str,
+    means: &'static str,
+    remedy: &'static str,
+) -> Row {
+    Row { machine: Machine::Whole, env, options: &[], seen, means, remedy }
+}
+
+const fn fault(
+    order: &'static [(&'static str, &'static str)],
+    seen: &'static str,
+    means: &'static str,
+    remedy: &'static str,
+) -> Row {
+    row(order, seen, means, remedy)
+}
+
+const fn on(machine: Machine, seen: &'static str, means: &'static str, remedy: &'static str) -> Row {
+    Row { machine, env: &[], options: &[], seen, means, remedy }
+}
+
+const fn with(mut row: Row, options: &'static [&'static str]) -> Row {
+    row.options = options;
+    row
+}
+
+const DRIVER: &str = "driver 530.41.03 or newer";
+const CONTAINER: &str = "NVIDIA_DRIVER_CAPABILITIES=compute,video,graphics,utility";
+const NO_CHIP: &str = "this GPU has no NVENC encoder, or it is out of reach";
+const NO_SESSION: &str = "no NVENC session is free";
+const LOST: &str = "the GPU was lost";
+const REFUSED: &str = "this GPU or driver refuses the settings";
+const UNKNOWN: &str = "NVENC failed";
+const NOT_TAKEN: &str = "NVENC does not take the picture from CUDA";
+
+macro_rules! ordered {
+    ($order:literal) => {
+        &[("MB_SIM_FAULT", $order)]
+    };
+}
+
+const ROWS: &[Row] = &[
+    // The libraries.
+    on(Machine::NoLibraries, "libcuda.so.1", "there is no NVIDIA driver", CONTAINER),
+    on(Machine::NvencAlone, "libcuda.so.1", "there is no NVIDIA driver", DRIVER),
+    on(Machine::CudaAlone, "libnvidia-encode.so.1", "the NVIDIA driver has no NVENC library", CONTAINER),
+    on(Machine::Without("cuGraphicsGLRegisterImage"), "cuGraphicsGLRegisterImage", "libcuda.so.1 lacks", DRIVER),
+    on(Machine::Without("cuGLGetDevices_v2"), "cuGLGetDevices_v2", "libcuda.so.1 lacks", DRIVER),
+    on(Machine::Without("cuDevicePrimaryCtxRetain"), "cuDevicePrimaryCtxRetain", "libcuda.so.1 lacks", DRIVER),
+    on(Machine::Without("cuInit"), "cuInit", "libcuda.so.1 lacks", DRIVER),
+    on(Machine::Without("NvEncodeAPICreateInstance"), "NvEncodeAPICreateInstance", "encode.so.1 lacks", DRIVER),
+    on(
+        Machine::Without("NvEncodeAPIGetMaxSupportedVersion"),
+        "NvEncodeAPIGetMaxSupportedVersion",
+        "libnvidia-encode.so.1 lacks",
+        DRIVER,
+    ),
+    // The versions.
+    row(&[("MB_SIM_DRIVER_VERSION", "12000")], "CUDA 12.0", "too old", DRIVER),
+    row(&[("MB_SIM_DRIVER_VERSION", "11040")], "CUDA 11.4", "too old", DRIVER),
+    row(&[("MB_SIM_NVENC_VERSION", "12.0")], "NVENC 12.0", "too old", DRIVER),
+    row(&[("MB_SIM_NVENC_VERSION", "11.1")], "NVENC 11.1", "too old", DRIVER),
+    fault(
+        ordered!("instance:15"),
+        "NvEncodeAPICreateInstance failed with NV_ENC_ERR_INVALID_VERSION (15)",
+        "older NVENC API than 12.1",
+        DRIVER,
+    ),
+    // A stub library of the SDK answers with what was on the stack.
+    fault(ordered!("max-version:3978510378"), "NvEncodeAPIGetMaxSupportedVersion failed with", UNKNOWN, "nvidia-smi"),
+    // The GPUs.
+    row(&[("CUDA_VISIBLE_DEVICES", "")], "CUDA_ERROR_NO_DEVICE (100)", "CUDA shows no GPU", "--gpus all"),
+    row(
+        &[("MB_SIM_DEVICES", "2"), ("CUDA_VISIBLE_DEVICES", "1")],
+        "cuGLGetDevices",
+        "the GPU that draws is hidden from CUDA",
+        "CUDA_VISIBLE_DEVICES",
+    ),
+    row(
+        &[("MB_SIM_GL_DEVICE", "none")],
+        "CUDA_ERROR_INVALID_GRAPHICS_CONTEXT (219)",
+        "the picture is not drawn by an NVIDIA GPU but by llvmpipe",
+        "10_nvidia.json",
+    ),
+    fault(ordered!("cuda:cuInit:999"), "cuInit failed with CUDA_ERROR_UNKNOWN (999)", "GPU was lost", "modprobe"),
+    fault(
+        ordered!("cuda:cuInit:803"),
+        "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH (803)",
+        "kernel module and its libraries are of different versions",
+        "restart",
+    ),
+    fault(ordered!("cuda:cuInit:802"), "CUDA_ERROR_SYSTEM_NOT_READY (802)", "not ready", "nvidia-fabricmanager"),
+    fault(ordered!("cuda:cuInit:34"), "CUDA_ERROR_STUB_LIBRARY (34)", "stub", "LD_LIBRARY_PATH"),
+    fault(ordered!("cuda:cuDriverGetVersion:801"), "cuDriverGetVersion failed", "driver failed", "nvidia-smi"),
+    fault(ordered!("cuda:cuGLGetDevices_v2:999"), "cuGLGetDevices failed with CUDA_ERROR_UNKNOWN", "lost", "modprobe"),
+    fault(
+        ordered!("cuda:cuDevicePrimaryCtxRetain:46"),
+        "CUDA_ERROR_DEVICE_UNAVAILABLE (46)",
+        "another process has the GPU for itself",
+        "nvidia-smi -c DEFAULT",
+    ),
+    fault(
+        ordered!("cuda:cuDevicePrimaryCtxRetain:2"),
+        "cuDevicePrimaryCtxRetain failed with CUDA_ERROR_OUT_OF_MEMORY (2)",
+        "out of memory",
+        "close other programs",
+    ),
+    fault(
+        ordered!("cuda:cuMemAllocPitch_v2:2"),
+        "cuMemAllocPitch failed with CUDA_ERROR_OUT_OF_MEMORY (2)",
+        "out of memory",
+        "smaller picture",
+    ),
+    fault(
+        ordered!("cuda:cuGraphicsGLRegisterImage:219"),
+        "cuGraphicsGLRegisterImage failed with CUDA_ERROR_INVALID_GRAPHICS_CONTEXT (219)",
+        "GL and CUDA do not work together",
+        "__GL_THREADED_OPTIMIZATIONS",
+    ),
+    // The session.
+    fault(ordered!("open:1"), "NvEncOpenEncodeSessionEx failed with NV_ENC_ERR_NO_ENCODE_DEVICE (1)", NO_CHIP, "H200"),
+    fault(ordered!("open:2"), "NV_ENC_ERR_UNSUPPORTED_DEVICE (2)", NO_CHIP, "--gpus all"),
+    fault(ordered!("open:3"), "NV_ENC_ERR_INVALID_ENCODERDEVICE (3)", LOST, "dmesg"),
+    fault(ordered!("open:4"), "NV_ENC_ERR_INVALID_DEVICE (4)", LOST, "NVRM"),
+    fault(ordered!("open:5"), "NV_ENC_ERR_DEVICE_NOT_EXIST (5)", LOST, "reloaded"),
+    fault(ordered!("open:6"), "NV_ENC_ERR_INVALID_PTR (6)", UNKNOWN, "--encoder openh264"),
+    fault(ordered!("open:8"), "NV_ENC_ERR_INVALID_PARAM (8)", REFUSED, "--encoder openh264"),
+    fault(ordered!("open:10"), "NV_ENC_ERR_OUT_OF_MEMORY (10)", NO_SESSION, "nvidia-smi encodersessions"),
+    fault(ordered!("open:15"), "NV_ENC_ERR_INVALID_VERSION (15)", "older NVENC API", DRIVER),
+    fault(ordered!("open:18"), "NV_ENC_ERR_ENCODER_BUSY (18)", UNKNOWN, "nvidia-smi"),
+    fault(ordered!("open:20"), "NV_ENC_ERR_GENERIC (20)", "failed without saying why", "of one version"),
+    fault(ordered!("open:21"), "NV_ENC_ERR_INCOMPATIBLE_CLIENT_KEY (21)", NO_SESSION, "GeForce"),
+    fault(ordered!("open:777"), "does not know (777)", UNKNOWN, "nvidia-smi"),
+    row(&[("MB_SIM_SESSION_LIMIT", "0")], "NV_ENC_ERR_INCOMPATIBLE_CLIENT_KEY (21)", NO_SESSION, "end another one"),
+    row(
+        &[("MB_SIM_SESSION_LIMIT", "0"), ("MB_SIM_SESSION_STATUS", "10")],
+        "NV_ENC_ERR_OUT_OF_MEMORY (10)",
+        NO_SESSION,
+        "3 to 12 sessions on the whole system",
+    ),
+    row(
+        &[("MB_SIM_FAULT", "open:2"), ("MB_SIM_FAILED_OPEN_HANDLE", "1")],
+        "NV_ENC_ERR_UNSUPPORTED_DEVICE (2)",
+        NO_CHIP,
+        "GT 1030",
+    ),
+    // What it can do.
+    row(&[("MB_SIM_CODEC", "hevc")], "no H.264", "this GPU's encoder has no H.264", "another GPU with --device"),
+    with(
+        row(
+            &[("MB_SIM_CAPS", "WIDTH_MAX=640,HEIGHT_MAX=480")],
+            "no pictures of 800x320",
+            "this GPU's NVENC codes",
+            "from 16x16 to 640x480",
+        ),
+        &["--width", "800"],
+    ),
+    with(
+        row(
+            &[("MB_SIM_CAPS", "WIDTH_MIN=145,HEIGHT_MIN=49")],
+            "no pictures of 128x320",
+            "this GPU's NVENC codes",
+            "from 145x49 to 4096x4096",
+        ),
+        &["--width", "128"],
+    ),
+    fault(
+        ordered!("initialize:12"),
+        "NvEncInitializeEncoder failed with NV_ENC_ERR_UNSUPPORTED_PARAM (12)",
+        REFUSED,
+        "--encoder openh264",
+    ),
+    fault(ordered!("guids:20"), "NvEncGetEncodeGUIDs failed with NV_ENC_ERR_GENERIC", "without saying why", "dmesg"),
+    fault(ordered!("caps:8"), "NvEncGetEncodeCaps failed with NV_ENC_ERR_INVALID_PARAM (8)", REFUSED, "openh264"),
+    fault(ordered!("preset:12"), "NvEncGetEncodePresetConfigEx failed with", REFUSED, "--preset p1"),
+    fault(ordered!("initialize:8"), "NvEncInitializeEncoder failed with NV_ENC_ERR_INVALID_PARAM", REFUSED, "smaller"),
+    fault(ordered!("initialize:10"), "NV_ENC_ERR_OUT_OF_MEMORY (10)", "the GPU is out of memory", "close other"),
+    fault(ordered!("bitstream:10"), "NvEncCreateBitstreamBuffer failed with", "the GPU is out of memory", "smaller"),
+    fault(ordered!("register:23"), "NV_ENC_ERR_RESOURCE_REGISTER_FAILED (23)", NOT_TAKEN, "dmesg"),
+];
+
+const OPTIONS: [&str; 7] = ["--no-pace", "--frames", "3", "--height", "320", "--log-level", "info"];
+
+fn run(row: &Row, encoder: &str) -> crate::run::Ended {
+    let mut run = Run::with_drivers(&row.machine.drivers(), &["--stdout", "--encoder", encoder]);
+    run.command.args(OPTIONS);
+    run.command.args(if row.options.is_empty() { &["--width", "320"] } else { row.options });
+    run.env(row.env).finish()
+}
+
+/// Runs `check` on every row, a few at a time, and fails with all faults at once.
+fn each_row(check: impl Fn(&Row) -> Result<String, String> + Sync) -> Vec<(usize, String)> {
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let results = std::sync::Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    let Some(row) = ROWS.get(at) else { break };
+                    let result = check(row).map_err(|why| format!("{:?}, {:?}: {why}", row.env, row.seen));
+                    results.lock().expect("no panic while pushing").push((at, result));
+                }
+            });
+        }
+    });
+    let results = results.into_inner().expect("no panic while pushing");
+    let faults: Vec<_> = results.iter().filter_map(|(_, result)| result.as_ref().err()).cloned().collect();
+    assert!(faults.is_empty(), "{} faults:\n\n{}", faults.len(), faults.join("\n\n"));
+    assert_eq!(results.len(), ROWS.len());
+    results.into_iter().map(|(at, result)| (at, result.expect("no faults"))).collect()
+}
+
+/// Nothing was left behind, as far as the libraries were there to count.
+fn left(ended: &crate::run::Ended) -> Result<(), String> {
+    for kind in ["live.", "leak.", "violation."] {
+        let found = ended.report.all(kind);
+        if !found.is_empty() {
+            return Err(format!("the drivers' report says {found:?}"));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn each_has_its_own_message_with_encoder_nvenc_and_nothing_is_written() {
+    let messages = each_row(|row| {
+        let ended = run(row, "nvenc");
+        let said = &ended.stderr;
+        if ended.code != 1 || !ended.stream.is_empty() {
+            return Err(format!("exit code {}, {} bytes written\n{said}", ended.code, ended.stream.len()));
+        }
+        if said.matches(" ERROR ").count() != 1 || !said.lines().next().is_some_and(|line| line.contains(" ERROR ")) {
+            return Err(format!("not one message\n{said}"));
+        }
+        // What go2rtc shows to a viewer.
+        let head = String::from_utf8_lossy(&said.as_bytes()[..said.len().min(512)]);
+        for words in [row.seen, row.means, row.remedy] {
+            if !head.contains(words) {
+                return Err(format!("{words:?} is not in the first 512 bytes of\n{said}"));
+            }
+        }
+        if said.contains("panicked") {
+            return Err(said.clone());
+        }
+        left(&ended)?;
+        let (_, message) = said.split_once(" ERROR ").expect("it is there");
+        Ok(message.to_owned())
+    });
+    // The same words stand for the same failure alone.
+    let mut rows_of = BTreeMap::<_, Vec<usize>>::new();
+    for (at, message) in messages {
+        rows_of.entry(message).or_default().push(at);
+    }
+    for (message, rows) in rows_of {
+        let first = &ROWS[rows[0]];
+        for row in rows.iter().map(|&at| &ROWS[at]) {
+            assert_eq!((row.seen, row.means), (first.seen, first.means), "two failures have one message:\n{message}");
+        }
+    }
+}
+
+#[test]
+fn each_makes_encoder_auto_take_openh264_and_say_why_in_one_line() {
+    each_row(|row| {
+        let ended = run(row, "auto");
+        let said = &ended.stderr;
+        if ended.code != 0 {
+            return Err(format!("exit code {}\n{said}", ended.code));
+        }
+        // A chip whose driver refuses the settings may have been told of before it refuses them.
+        if said.lines().count() != 1 || !said.contains("coding with OpenH264, since NVENC is not to be had") {
+            return Err(format!("not one line\n{said}"));
+        }
+        for words in [row.seen, row.means] {
+            if !said.contains(words) {
+                return Err(format!("does not say {words:?}\n{said}"));
+            }
+        }
+        left(&ended)?;
+        let width = row.options.last().map_or(320, |width| width.parse().expect("a number"));
+        let marks = ended.pictures(size(width, 320));
+        if marks.len() != 3 {
+            return Err(format!("{} pictures", marks.len()));
+        }
+        Ok(String::new())
+    });
+}
+
+#[test]
+fn a_whole_machine_makes_encoder_auto_take_nvenc_without_a_word() {
+    let ended = Run::new(&[&["--stdout", "--encoder", "auto", "--width", "320"], &OPTIONS[..]].concat()).finish();
+    assert_eq!(ended.assert_well().stderr, "");
+    assert_eq!(ended.report.count("pictures"), 3);
+}
+
+#[test]
+fn a_machine_without_a_driver_is_told_of_as_information_and_one_with_a_broken_driver_as_a_warning() {
+    let missing = run(&ROWS[0], "auto");
+    assert!(missing.stderr.contains(" INFO "), "{}", missing.stderr);
+    let broken = ROWS.iter().find(|row| row.means == NO_SESSION).expect("such a row");
+    let broken = run(broken, "auto");
+    assert!(broken.stderr.contains(" WARN "), "{}", broken.stderr);
+}
