@@ -10,6 +10,7 @@ mod support;
 use support::sim;
 
 mod asked;
+mod devices;
 mod ends;
 mod faults;
 mod go2rtc;

@@ -45,6 +45,17 @@ pub fn nvenc_alone() -> PathBuf {
     folder_of("nvenc", &[NVENC])
 }
 
+/// The value of `__EGL_VENDOR_LIBRARY_FILENAMES` that makes libEGL know the simulated vendor, whose devices are those
+/// of `MB_SIM_EGL_DEVICES`, and no other.
+pub fn egl_vendor() -> PathBuf {
+    let file = folder_of("egl", &[]).join("10_sim.json");
+    let library = build().join("libsim_egl.so");
+    let library = library.to_str().expect("a plain path");
+    let text = format!("{{\"file_format_version\":\"1.0.0\",\"ICD\":{{\"library_path\":\"{library}\"}}}}");
+    replace(&file, |path| std::fs::write(path, &text));
+    file
+}
+
 /// A folder with both drivers, in which one of them does not export `symbol`.
 pub fn drivers_without(symbol: &str) -> PathBuf {
     let folder = folder_of(&format!("without-{symbol}"), &[]);
@@ -69,14 +80,14 @@ pub fn library_path(folder: &Path) -> OsString {
     path
 }
 
-/// Builds both crates and gives the folder of their libraries.
+/// Builds the crates and gives the folder of their libraries.
 fn build() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sim-build");
         let status = Command::new(env!("CARGO"))
             .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .args(["build", "--quiet", "-p", "sim-cuda", "-p", "sim-nvenc", "--target-dir"])
+            .args(["build", "--quiet", "-p", "sim-cuda", "-p", "sim-egl", "-p", "sim-nvenc", "--target-dir"])
             .arg(&target)
             .status()
             .expect("cargo runs: it runs this test");

@@ -55,6 +55,9 @@ pub(crate) fn visible() -> Vec<u32> {
 
 /// The machine's number of the device that OpenGL draws with.
 pub(crate) fn drawing() -> Option<u32> {
+    if setting::text(setting::EGL_DEVICES).is_some() {
+        return crate::vendor::drawing();
+    }
     (!setting::is(setting::GL_DEVICE, "none")).then(|| setting::number(setting::GL_DEVICE, 0) as u32)
 }
 

@@ -23,3 +23,4 @@ mod memory;
 mod not_supported;
 mod status;
 mod stream;
+mod vendor;

@@ -44,6 +44,11 @@ pub const DEVICES: &str = "MB_SIM_DEVICES";
 /// does not run on an NVIDIA device (219).
 pub const GL_DEVICE: &str = "MB_SIM_GL_DEVICE";
 
+/// The devices that the simulated EGL vendor lists, in its order, as `1,software,0`: the machine's number of a GPU,
+/// `software` for Mesa's renderer, `hidden` for a GPU that the process may not use. Then the one whose display was
+/// opened last draws, and [`GL_DEVICE`] is not read.
+pub const EGL_DEVICES: &str = "MB_SIM_EGL_DEVICES";
+
 /// The newest API the encoder driver speaks, `12.1` unless told. Below 12.1 it refuses every struct.
 pub const NVENC_VERSION: &str = "MB_SIM_NVENC_VERSION";
 
