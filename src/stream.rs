@@ -220,13 +220,20 @@ impl Pipeline {
     }
 }
 
-/// The context on the GPU that was asked for. Where CUDA is there, its driver says which one that is; without a wish
-/// CUDA is left alone, so that `--encoder openh264` works beside a driver that crashes.
+/// The context on the GPU that was asked for, else on the first one that CUDA shows, else on whatever draws. Where CUDA
+/// is there, its driver says which GPU a context is on: EGL need not count as CUDA does, nor know of
+/// `CUDA_VISIBLE_DEVICES`.
 pub(crate) fn open_gl(settings: &Settings) -> Result<Gl, Error> {
-    let Some(ordinal) = settings.device else { return Gl::open(None) };
-    match cuda::Driver::load() {
-        Ok(driver) => Gl::open_gpu(ordinal, |gl| driver.ordinal_of(gl).is_ok_and(|it| it == ordinal)),
-        Err(_) => Gl::open(Some(ordinal)),
+    // OpenH264 takes pictures from anywhere, and CUDA takes its time to start, where it does not crash.
+    if settings.device.is_none() && settings.encoder == EncoderChoice::Openh264 {
+        return Gl::open(None);
+    }
+    let Ok(driver) = cuda::Driver::load() else { return Gl::open(settings.device) };
+    let open_gpu = |ordinal| Gl::open_gpu(ordinal, |gl| driver.ordinal_of(gl).is_ok_and(|it| it == ordinal));
+    match settings.device {
+        Some(ordinal) => open_gpu(ordinal),
+        // What keeps it from being NVENC's is found, and told, by who opens the encoder.
+        None => open_gpu(0).or_else(|_| Gl::open(None)),
     }
 }
 

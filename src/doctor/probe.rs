@@ -90,7 +90,8 @@ impl Probe<'_> {
 
     fn gl(&mut self) -> Option<()> {
         self.check(Part::GlRenderer, |settings| {
-            let gl = open_gl(settings)?;
+            // As for OpenH264, which leaves CUDA alone unless a GPU is asked for: how the two go together comes later.
+            let gl = open_gl(&Settings { encoder: EncoderChoice::Openh264, ..settings.clone() })?;
             draws(&gl)?;
             let hardware = gl.hardware();
             let software = ["llvmpipe", "softpipe", "swrast"].iter().any(|name| hardware.renderer.contains(name));

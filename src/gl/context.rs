@@ -1,11 +1,13 @@
 //! The EGL display and context: desktop OpenGL 3.3 core, no window system, no surface.
 
+use crate::dl;
 use crate::error::Error;
 use khronos_egl as egl;
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::fmt;
 use std::rc::Rc;
+use std::sync::Once;
 
 type Egl = egl::DynamicInstance<egl::EGL1_5>;
 
@@ -134,6 +136,9 @@ impl fmt::Debug for Gl {
 }
 
 fn load() -> Result<Egl, Error> {
+    // Kept until the process ends: drivers do not survive being unloaded, and take long to load.
+    static KEPT: Once = Once::new();
+    KEPT.call_once(|| drop(dl::open("libEGL.so.1")));
     // SAFETY: loading a library runs its initialisers; libEGL is what the user installed as the system's EGL. Nothing of
     // it is used after `Context` is dropped, which holds the library.
     unsafe { Egl::load_required() }
