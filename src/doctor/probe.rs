@@ -344,7 +344,7 @@ fn drawn_right(number: u32, nv12: &[u8]) -> Result<(), Error> {
 }
 
 fn h264(capabilities: &Capabilities) -> Result<Seen<()>, Error> {
-    let &Capabilities { sides: [least, most], macroblocks_per_second, custom_vbv, level_max, engines } = capabilities;
+    let &Capabilities { sides: [least, most], macroblocks_per_second, level_max, engines, .. } = capabilities;
     let rate = match macroblocks_per_second {
         0 => String::new(),
         // 1920 x 1088 pixels are 8160 macroblocks.
@@ -363,11 +363,19 @@ fn h264(capabilities: &Capabilities) -> Result<Seen<()>, Error> {
         level_max / 10,
         level_max % 10
     );
-    if custom_vbv {
-        return ok((), found + ", rate buffer of one picture");
+    // What the settings fall back from.
+    let mut lacks = Vec::new();
+    if !capabilities.custom_vbv {
+        lacks.push("no rate buffer of one picture");
     }
-    let remedy = "nothing to do: the GPU sets its own rate buffer, and pictures may be larger than their share";
-    other((), State::Warn, found + ", no rate buffer of one picture", remedy)
+    if !capabilities.constant_bitrate {
+        lacks.push("no constant bitrate");
+    }
+    if lacks.is_empty() {
+        return ok((), found + ", constant bitrate, rate buffer of one picture");
+    }
+    let remedy = "nothing to do: the GPU's own rate control is used, and pictures may be larger than their share";
+    other((), State::Warn, format!("{found}, {}", lacks.join(", ")), remedy)
 }
 
 /// How many pictures are coded: an IDR picture and some that build on it.
