@@ -1,5 +1,7 @@
 //! H.264 streams as bytes: NAL units, and packets as go2rtc cuts them.
 
+use memchr::memmem;
+
 /// A NAL unit and where it was found.
 #[derive(Clone, Copy, Debug)]
 pub struct Nal<'a> {
@@ -21,7 +23,7 @@ impl Nal<'_> {
 }
 
 pub fn nals(stream: &[u8]) -> Vec<Nal<'_>> {
-    let starts: Vec<usize> = stream.windows(3).enumerate().filter(|(_, b)| *b == [0, 0, 1]).map(|(at, _)| at).collect();
+    let starts: Vec<usize> = memmem::find_iter(stream, &[0, 0, 1]).collect();
     let ends = starts.iter().skip(1).copied().chain([stream.len()]);
     let nal = |(&start, end): (&usize, usize)| {
         let start_code = if start > 0 && stream[start - 1] == 0 { 4 } else { 3 };
@@ -59,11 +61,11 @@ pub fn go2rtc_packets(stream: &[u8]) -> Vec<&[u8]> {
     let mut packets = Vec::new();
     let mut rest = stream;
     while !rest.is_empty() {
-        let boundary = (10..rest.len().saturating_sub(4)).find(|&at| {
+        let start_codes = memmem::find_iter(rest.get(10..).unwrap_or_default(), &[0, 0, 0, 1]).map(|at| at + 10);
+        let boundary = start_codes.filter(|at| at + 4 < rest.len()).find(|&at| {
             let header = rest[at + 4];
             let (h264, h265) = (header & 31, header >> 1 & 63);
-            rest[at..at + 4] == [0, 0, 0, 1]
-                && (matches!(h264, 1 | 7) || matches!(h265, 1 | 32) && !matches!(h264, 5 | 8))
+            matches!(h264, 1 | 7) || matches!(h265, 1 | 32) && !matches!(h264, 5 | 8)
         });
         let (packet, behind) = rest.split_at(boundary.unwrap_or(rest.len()));
         packets.push(packet);

@@ -1,10 +1,13 @@
 //! Every way in which NVENC is not to be had: its own message with `--encoder nvenc`, one line and a stream from OpenH264
 //! with `--encoder auto`.
 
-use crate::run::{Run, size};
+use crate::annex_b::pictures;
+use crate::run::{Ended, Run, decoded, size};
 use crate::support::sim;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Which libraries the machine has.
 #[derive(Clone, Copy)]
@@ -46,15 +49,6 @@ const fn row(
     remedy: &'static str,
 ) -> Row {
     Row { machine: Machine::Whole, env, options: &[], seen, means, remedy }
-}
-
-const fn fault(
-    order: &'static [(&'static str, &'static str)],
-    seen: &'static str,
-    means: &'static str,
-    remedy: &'static str,
-) -> Row {
-    row(order, seen, means, remedy)
 }
 
 const fn on(machine: Machine, seen: &'static str, means: &'static str, remedy: &'static str) -> Row {
@@ -102,14 +96,14 @@ const ROWS: &[Row] = &[
     row(&[("MB_SIM_DRIVER_VERSION", "11040")], "CUDA 11.4", "too old", DRIVER),
     row(&[("MB_SIM_NVENC_VERSION", "12.0")], "NVENC 12.0", "too old", DRIVER),
     row(&[("MB_SIM_NVENC_VERSION", "11.1")], "NVENC 11.1", "too old", DRIVER),
-    fault(
+    row(
         ordered!("instance:15"),
         "NvEncodeAPICreateInstance failed with NV_ENC_ERR_INVALID_VERSION (15)",
         "older NVENC API than 12.1",
         DRIVER,
     ),
     // A stub library of the SDK answers with what was on the stack.
-    fault(ordered!("max-version:3978510378"), "NvEncodeAPIGetMaxSupportedVersion failed with", UNKNOWN, "nvidia-smi"),
+    row(ordered!("max-version:3978510378"), "NvEncodeAPIGetMaxSupportedVersion failed with", UNKNOWN, "nvidia-smi"),
     // The GPUs.
     row(&[("CUDA_VISIBLE_DEVICES", "")], "CUDA_ERROR_NO_DEVICE (100)", "CUDA shows no GPU", "--gpus all"),
     row(
@@ -124,55 +118,55 @@ const ROWS: &[Row] = &[
         "the picture is not drawn by an NVIDIA GPU but by llvmpipe",
         "10_nvidia.json",
     ),
-    fault(ordered!("cuda:cuInit:999"), "cuInit failed with CUDA_ERROR_UNKNOWN (999)", "GPU was lost", "modprobe"),
-    fault(
+    row(ordered!("cuda:cuInit:999"), "cuInit failed with CUDA_ERROR_UNKNOWN (999)", "GPU was lost", "modprobe"),
+    row(
         ordered!("cuda:cuInit:803"),
         "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH (803)",
         "kernel module and its libraries are of different versions",
         "restart",
     ),
-    fault(ordered!("cuda:cuInit:802"), "CUDA_ERROR_SYSTEM_NOT_READY (802)", "not ready", "nvidia-fabricmanager"),
-    fault(ordered!("cuda:cuInit:34"), "CUDA_ERROR_STUB_LIBRARY (34)", "stub", "LD_LIBRARY_PATH"),
-    fault(ordered!("cuda:cuDriverGetVersion:801"), "cuDriverGetVersion failed", "driver failed", "nvidia-smi"),
-    fault(ordered!("cuda:cuGLGetDevices_v2:999"), "cuGLGetDevices failed with CUDA_ERROR_UNKNOWN", "lost", "modprobe"),
-    fault(
+    row(ordered!("cuda:cuInit:802"), "CUDA_ERROR_SYSTEM_NOT_READY (802)", "not ready", "nvidia-fabricmanager"),
+    row(ordered!("cuda:cuInit:34"), "CUDA_ERROR_STUB_LIBRARY (34)", "stub", "LD_LIBRARY_PATH"),
+    row(ordered!("cuda:cuDriverGetVersion:801"), "cuDriverGetVersion failed", "driver failed", "nvidia-smi"),
+    row(ordered!("cuda:cuGLGetDevices_v2:999"), "cuGLGetDevices failed with CUDA_ERROR_UNKNOWN", "lost", "modprobe"),
+    row(
         ordered!("cuda:cuDevicePrimaryCtxRetain:46"),
         "CUDA_ERROR_DEVICE_UNAVAILABLE (46)",
         "another process has the GPU for itself",
         "nvidia-smi -c DEFAULT",
     ),
-    fault(
+    row(
         ordered!("cuda:cuDevicePrimaryCtxRetain:2"),
         "cuDevicePrimaryCtxRetain failed with CUDA_ERROR_OUT_OF_MEMORY (2)",
         "out of memory",
         "close other programs",
     ),
-    fault(
+    row(
         ordered!("cuda:cuMemAllocPitch_v2:2"),
         "cuMemAllocPitch failed with CUDA_ERROR_OUT_OF_MEMORY (2)",
         "out of memory",
         "smaller picture",
     ),
-    fault(
+    row(
         ordered!("cuda:cuGraphicsGLRegisterImage:219"),
         "cuGraphicsGLRegisterImage failed with CUDA_ERROR_INVALID_GRAPHICS_CONTEXT (219)",
         "GL and CUDA do not work together",
         "__GL_THREADED_OPTIMIZATIONS",
     ),
     // The session.
-    fault(ordered!("open:1"), "NvEncOpenEncodeSessionEx failed with NV_ENC_ERR_NO_ENCODE_DEVICE (1)", NO_CHIP, "H200"),
-    fault(ordered!("open:2"), "NV_ENC_ERR_UNSUPPORTED_DEVICE (2)", NO_CHIP, "--gpus all"),
-    fault(ordered!("open:3"), "NV_ENC_ERR_INVALID_ENCODERDEVICE (3)", LOST, "dmesg"),
-    fault(ordered!("open:4"), "NV_ENC_ERR_INVALID_DEVICE (4)", LOST, "NVRM"),
-    fault(ordered!("open:5"), "NV_ENC_ERR_DEVICE_NOT_EXIST (5)", LOST, "reloaded"),
-    fault(ordered!("open:6"), "NV_ENC_ERR_INVALID_PTR (6)", UNKNOWN, "--encoder openh264"),
-    fault(ordered!("open:8"), "NV_ENC_ERR_INVALID_PARAM (8)", REFUSED, "--encoder openh264"),
-    fault(ordered!("open:10"), "NV_ENC_ERR_OUT_OF_MEMORY (10)", NO_SESSION, "nvidia-smi encodersessions"),
-    fault(ordered!("open:15"), "NV_ENC_ERR_INVALID_VERSION (15)", "older NVENC API", DRIVER),
-    fault(ordered!("open:18"), "NV_ENC_ERR_ENCODER_BUSY (18)", UNKNOWN, "nvidia-smi"),
-    fault(ordered!("open:20"), "NV_ENC_ERR_GENERIC (20)", "failed without saying why", "of one version"),
-    fault(ordered!("open:21"), "NV_ENC_ERR_INCOMPATIBLE_CLIENT_KEY (21)", NO_SESSION, "GeForce"),
-    fault(ordered!("open:777"), "does not know (777)", UNKNOWN, "nvidia-smi"),
+    row(ordered!("open:1"), "NvEncOpenEncodeSessionEx failed with NV_ENC_ERR_NO_ENCODE_DEVICE (1)", NO_CHIP, "H200"),
+    row(ordered!("open:2"), "NV_ENC_ERR_UNSUPPORTED_DEVICE (2)", NO_CHIP, "--gpus all"),
+    row(ordered!("open:3"), "NV_ENC_ERR_INVALID_ENCODERDEVICE (3)", LOST, "dmesg"),
+    row(ordered!("open:4"), "NV_ENC_ERR_INVALID_DEVICE (4)", LOST, "NVRM"),
+    row(ordered!("open:5"), "NV_ENC_ERR_DEVICE_NOT_EXIST (5)", LOST, "reloaded"),
+    row(ordered!("open:6"), "NV_ENC_ERR_INVALID_PTR (6)", UNKNOWN, "--encoder openh264"),
+    row(ordered!("open:8"), "NV_ENC_ERR_INVALID_PARAM (8)", REFUSED, "--encoder openh264"),
+    row(ordered!("open:10"), "NV_ENC_ERR_OUT_OF_MEMORY (10)", NO_SESSION, "nvidia-smi encodersessions"),
+    row(ordered!("open:15"), "NV_ENC_ERR_INVALID_VERSION (15)", "older NVENC API", DRIVER),
+    row(ordered!("open:18"), "NV_ENC_ERR_ENCODER_BUSY (18)", UNKNOWN, "nvidia-smi"),
+    row(ordered!("open:20"), "NV_ENC_ERR_GENERIC (20)", "failed without saying why", "of one version"),
+    row(ordered!("open:21"), "NV_ENC_ERR_INCOMPATIBLE_CLIENT_KEY (21)", NO_SESSION, "GeForce"),
+    row(ordered!("open:777"), "does not know (777)", UNKNOWN, "nvidia-smi"),
     row(&[("MB_SIM_SESSION_LIMIT", "0")], "NV_ENC_ERR_INCOMPATIBLE_CLIENT_KEY (21)", NO_SESSION, "end another one"),
     row(
         &[("MB_SIM_SESSION_LIMIT", "0"), ("MB_SIM_SESSION_STATUS", "10")],
@@ -206,24 +200,24 @@ const ROWS: &[Row] = &[
         ),
         &["--width", "128"],
     ),
-    fault(
+    row(
         ordered!("initialize:12"),
         "NvEncInitializeEncoder failed with NV_ENC_ERR_UNSUPPORTED_PARAM (12)",
         REFUSED,
         "--encoder openh264",
     ),
-    fault(ordered!("guids:20"), "NvEncGetEncodeGUIDs failed with NV_ENC_ERR_GENERIC", "without saying why", "dmesg"),
-    fault(ordered!("caps:8"), "NvEncGetEncodeCaps failed with NV_ENC_ERR_INVALID_PARAM (8)", REFUSED, "openh264"),
-    fault(ordered!("preset:12"), "NvEncGetEncodePresetConfigEx failed with", REFUSED, "--preset p1"),
-    fault(ordered!("initialize:8"), "NvEncInitializeEncoder failed with NV_ENC_ERR_INVALID_PARAM", REFUSED, "smaller"),
-    fault(ordered!("initialize:10"), "NV_ENC_ERR_OUT_OF_MEMORY (10)", "the GPU is out of memory", "close other"),
-    fault(ordered!("bitstream:10"), "NvEncCreateBitstreamBuffer failed with", "the GPU is out of memory", "smaller"),
-    fault(ordered!("register:23"), "NV_ENC_ERR_RESOURCE_REGISTER_FAILED (23)", NOT_TAKEN, "dmesg"),
+    row(ordered!("guids:20"), "NvEncGetEncodeGUIDs failed with NV_ENC_ERR_GENERIC", "without saying why", "dmesg"),
+    row(ordered!("caps:8"), "NvEncGetEncodeCaps failed with NV_ENC_ERR_INVALID_PARAM (8)", REFUSED, "openh264"),
+    row(ordered!("preset:12"), "NvEncGetEncodePresetConfigEx failed with", REFUSED, "--preset p1"),
+    row(ordered!("initialize:8"), "NvEncInitializeEncoder failed with NV_ENC_ERR_INVALID_PARAM", REFUSED, "smaller"),
+    row(ordered!("initialize:10"), "NV_ENC_ERR_OUT_OF_MEMORY (10)", "the GPU is out of memory", "close other"),
+    row(ordered!("bitstream:10"), "NvEncCreateBitstreamBuffer failed with", "the GPU is out of memory", "smaller"),
+    row(ordered!("register:23"), "NV_ENC_ERR_RESOURCE_REGISTER_FAILED (23)", NOT_TAKEN, "dmesg"),
 ];
 
 const OPTIONS: [&str; 7] = ["--no-pace", "--frames", "3", "--height", "320", "--log-level", "info"];
 
-fn run(row: &Row, encoder: &str) -> crate::run::Ended {
+fn run(row: &Row, encoder: &str) -> Ended {
     let mut run = Run::with_drivers(&row.machine.drivers(), &["--stdout", "--encoder", encoder]);
     run.command.args(OPTIONS);
     run.command.args(if row.options.is_empty() { &["--width", "320"] } else { row.options });
@@ -232,13 +226,13 @@ fn run(row: &Row, encoder: &str) -> crate::run::Ended {
 
 /// Runs `check` on every row, a few at a time, and fails with all faults at once.
 fn each_row(check: impl Fn(&Row) -> Result<String, String> + Sync) -> Vec<(usize, String)> {
-    let next = std::sync::atomic::AtomicUsize::new(0);
-    let results = std::sync::Mutex::new(Vec::new());
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 loop {
-                    let at = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(row) = ROWS.get(at) else { break };
                     let result = check(row).map_err(|why| format!("{:?}, {:?}: {why}", row.env, row.seen));
                     results.lock().expect("no panic while pushing").push((at, result));
@@ -254,7 +248,7 @@ fn each_row(check: impl Fn(&Row) -> Result<String, String> + Sync) -> Vec<(usize
 }
 
 /// Nothing was left behind, as far as the libraries were there to count.
-fn left(ended: &crate::run::Ended) -> Result<(), String> {
+fn left(ended: &Ended) -> Result<(), String> {
     for kind in ["live.", "leak.", "violation."] {
         let found = ended.report.all(kind);
         if !found.is_empty() {
@@ -304,6 +298,7 @@ fn each_has_its_own_message_with_encoder_nvenc_and_nothing_is_written() {
 
 #[test]
 fn each_makes_encoder_auto_take_openh264_and_say_why_in_one_line() {
+    let streams = Mutex::new(BTreeMap::<u32, (usize, Vec<u8>)>::new());
     each_row(|row| {
         let ended = run(row, "auto");
         let said = &ended.stderr;
@@ -321,12 +316,20 @@ fn each_makes_encoder_auto_take_openh264_and_say_why_in_one_line() {
         }
         left(&ended)?;
         let width = row.options.last().map_or(320, |width| width.parse().expect("a number"));
-        let marks = ended.pictures(size(width, 320));
-        if marks.len() != 3 {
-            return Err(format!("{} pictures", marks.len()));
+        if pictures(&ended.stream) != 3 {
+            return Err(format!("{} pictures", pictures(&ended.stream)));
         }
+        let mut streams = streams.lock().expect("no panic while it is held");
+        let (count, bytes) = streams.entry(width).or_default();
+        *count += 1;
+        bytes.extend(ended.stream);
         Ok(String::new())
     });
+    // Each begins with an IDR picture, so those of one size are one stream to a decoder.
+    for (width, (count, bytes)) in streams.into_inner().expect("no panic while it was held") {
+        let frames: Vec<_> = decoded(&bytes, size(width, 320)).iter().map(|it| it.mark().map(|it| it.frame)).collect();
+        assert_eq!(frames, [Some(0), Some(1), Some(2)].repeat(count), "{width} wide");
+    }
 }
 
 #[test]

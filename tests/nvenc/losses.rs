@@ -3,7 +3,7 @@
 use crate::annex_b::{Nal, nals, pictures};
 use crate::decoded;
 use crate::fifo::Viewer;
-use crate::run::{Ended, Run, size};
+use crate::run::{Ended, Run, at_once, size};
 use crate::support::process::Process;
 use rustix::process::Signal;
 
@@ -113,7 +113,7 @@ fn attempts_are_further_apart_each_time_and_a_failed_one_says_why() {
 
 #[test]
 fn one_loss_too_many_ends_nvenc_with_the_reason() {
-    for order in ["encode:5@3x4", "encode:5@3,open:2@1,open:2@1,open:2@1"] {
+    at_once(&["encode:5@3x4", "encode:5@3,open:2@1,open:2@1,open:2@1"], |order| {
         let ended = run(order, &["--frames", "30"]).finish();
         assert_eq!(ended.code, 1, "{order}: {}", ended.stderr);
         ended.report.assert_clean();
@@ -126,18 +126,19 @@ fn one_loss_too_many_ends_nvenc_with_the_reason() {
         // What was written until then is a whole stream.
         let lives = if order.contains("open") { 1 } else { 4 };
         assert_one_stream(&ended, 3 * lives, &[0, 3, 6, 9][..lives], order);
-    }
+    });
 }
 
 #[test]
 fn one_loss_too_many_makes_auto_go_on_with_openh264() {
     // A picture that was coded and cannot be fetched was coded all the same.
-    for (order, then, coded) in [
+    let orders = [
         ("encode:5@3x4", 12, 12),
         ("lock:20@3x4", 12, 16),
         ("encode:5@3,open:2@1,open:2@1,open:2@1", 3, 3),
         ("cuda:cuGraphicsMapResources:999@3x4", 12, 12),
-    ] {
+    ];
+    at_once(&orders, |&(order, then, coded)| {
         let ended = run(order, &["--frames", "30", "--encoder", "auto"]).finish();
         ended.assert_well();
         assert_eq!(attempts(&ended), WAITS, "{order}");
@@ -147,21 +148,23 @@ fn one_loss_too_many_makes_auto_go_on_with_openh264() {
         let idrs: Vec<usize> = (0..=then).step_by(3).collect();
         // OpenH264 is lossy: the strip is read, and every picture is there.
         assert_one_stream(&ended, 30, &idrs, order);
-    }
+    });
 }
 
 #[test]
 fn an_encoder_that_opens_and_codes_nothing_is_like_none() {
-    for order in ["encode:8", "encode:5", "cuda:cuGraphicsMapResources:205"] {
+    let orders = ["encode:8", "encode:5", "cuda:cuGraphicsMapResources:205"];
+    at_once(&orders, |order| {
         let ended = run(order, &["--frames", "5"]).finish();
         assert_eq!((ended.code, ended.stream.len()), (1, 0), "{order}: {}", ended.stderr);
         ended.report.assert_clean();
         assert_eq!(ended.stderr.matches(" ERROR ").count(), 1, "{order}: {}", ended.stderr);
-
+    });
+    at_once(&orders, |order| {
         let ended = run(order, &["--frames", "5", "--encoder", "auto"]).finish();
         ended.assert_well();
         assert_one_stream(&ended, 5, &[0], order);
-    }
+    });
 }
 
 #[test]

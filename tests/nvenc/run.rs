@@ -80,3 +80,12 @@ pub fn decoded(stream: &[u8], size: Size) -> Vec<Picture> {
 pub fn size(width: u32, height: u32) -> Size {
     Size::new(width, height).expect("a legal size")
 }
+
+/// Runs `check` on all of `items` at the same time, where each of them waits for more than it works.
+pub fn at_once<T: Sync>(items: &[T], check: impl Fn(&T) + Sync) {
+    std::thread::scope(|scope| {
+        for item in items {
+            scope.spawn(|| check(item));
+        }
+    });
+}
