@@ -91,6 +91,7 @@ const ROWS: &[Row] = &[
         "libnvidia-encode.so.1 lacks",
         DRIVER,
     ),
+    row(&[("MB_SIM_MISSING_SLOT", "nvEncLockBitstream")], "nvEncLockBitstream", "encode.so.1 lacks", DRIVER),
     // The versions.
     row(&[("MB_SIM_DRIVER_VERSION", "12000")], "CUDA 12.0", "too old", DRIVER),
     row(&[("MB_SIM_DRIVER_VERSION", "11040")], "CUDA 11.4", "too old", DRIVER),
@@ -346,4 +347,36 @@ fn a_machine_without_a_driver_is_told_of_as_information_and_one_with_a_broken_dr
     let broken = ROWS.iter().find(|row| row.means == NO_SESSION).expect("such a row");
     let broken = run(broken, "auto");
     assert!(broken.stderr.contains(" WARN "), "{}", broken.stderr);
+}
+
+#[test]
+fn a_driver_that_crashes_is_outlived_by_a_worker_and_told_of() {
+    for function in ["cuInit", "cuGraphicsGLRegisterImage", "NvEncOpenEncodeSessionEx"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("demo.h264");
+        let mut run = Run::new(&["--width", "320", "--height", "180", "--fifo"]);
+        run.command.arg(&path);
+        let ended = run.env(&[("MB_SIM_CRASH", function)]).finish();
+        assert_eq!(ended.code, 1, "{function}: {}", ended.stderr);
+        for words in ["the graphics driver crashed", "--device", "--encoder openh264"] {
+            assert!(ended.stderr.contains(words), "{function}: {words:?} is not in {}", ended.stderr);
+        }
+        assert_eq!(ended.stderr.matches(" ERROR ").count(), 1, "{function}: {}", ended.stderr);
+        assert!(!path.exists(), "{function}: a FIFO that nobody serves");
+    }
+}
+
+#[test]
+fn a_worker_that_cannot_code_says_so_when_it_is_started_and_makes_no_fifo() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("demo.h264");
+    let mut run = Run::new(&["--width", "320", "--height", "180", "--fifo"]);
+    run.command.arg(&path);
+    let ended = run.env(&[("MB_SIM_FAULT", "open:2")]).finish();
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
+    for words in ["NV_ENC_ERR_UNSUPPORTED_DEVICE (2)", NO_CHIP, "--gpus all"] {
+        assert!(ended.stderr.contains(words), "{words:?} is not in {}", ended.stderr);
+    }
+    assert_eq!(ended.stderr.matches(" ERROR ").count(), 1, "{}", ended.stderr);
+    assert!(!path.exists());
 }

@@ -75,19 +75,24 @@ fn every_sample_of_a_pattern_is_exact_at_every_size_and_pitch() {
     for (at, (width, height)) in SIZES.into_iter().enumerate() {
         // Every pitch at the sizes where it makes a difference and costs little.
         for pitch in if width * height < 20_000 { &PITCHES[..] } else { &PITCHES[at % 4..=at % 4] } {
-            check_pattern(size(width, height), pitch);
+            check_pattern(size(width, height), &[("MB_SIM_PITCH_ALIGN", pitch)]);
         }
     }
 }
 
-fn check_pattern(size: Size, pitch: &str) {
-    let what = format!("{size}, pitch {pitch}");
+#[test]
+fn every_sample_is_there_in_time_though_copies_that_nobody_waits_for_come_late() {
+    check_pattern(size(130, 66), &[("MB_SIM_ASYNC", "late")]);
+}
+
+fn check_pattern(size: Size, variables: &[(&str, &str)]) {
+    let what = format!("{size}, {variables:?}");
     let mut run = Run::new(&["--stdout", "--no-pace", "--frames", &PICTURES.to_string()]);
     let file = run.folder.path().join("pattern.glsl");
     std::fs::write(&file, shader(size)).expect("room for a shader");
     run.command.arg("--shader").arg(&file);
     run.command.args(["--width", &size.width().to_string(), "--height", &size.height().to_string()]);
-    let ended = run.env(&[("MB_SIM_PITCH_ALIGN", pitch)]).finish();
+    let ended = run.env(variables).finish();
     let pictures = ended.assert_well().pictures(size);
     assert_eq!(pictures.len(), PICTURES, "{what}");
     for (number, picture) in pictures.iter().enumerate() {

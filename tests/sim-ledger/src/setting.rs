@@ -55,6 +55,9 @@ pub const NVENC_VERSION: &str = "MB_SIM_NVENC_VERSION";
 /// Capabilities, e.g. `WIDTH_MAX=1920,SUPPORT_CUSTOM_VBV_BUF_SIZE=0` (or by number: `16=1920`).
 pub const CAPS: &str = "MB_SIM_CAPS";
 
+/// Name of an entry of the encoder's function list, as nvEncodeAPI.h spells it, that is null.
+pub const MISSING_SLOT: &str = "MB_SIM_MISSING_SLOT";
+
 /// `hevc`: the encoder chip has that codec alone, and not H.264.
 pub const CODEC: &str = "MB_SIM_CODEC";
 

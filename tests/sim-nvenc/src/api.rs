@@ -4,7 +4,7 @@ use crate::caller::{LEDGER, Out, Struct, answer};
 use crate::status::{Answer, UNIMPLEMENTED, failed};
 use crate::{encode, input, output, query, session, version};
 use nvidia_video_codec_sdk::sys::nvEncodeAPI::{NV_ENCODE_API_FUNCTION_LIST, NV_ENCODE_API_FUNCTION_LIST_VER};
-use sim_ledger::Call;
+use sim_ledger::{Call, setting};
 
 /// The newest API version: `major << 4 | minor`.
 ///
@@ -45,7 +45,11 @@ fn fill(list: &Struct<NV_ENCODE_API_FUNCTION_LIST>) -> Answer {
     let list = list.open(NV_ENCODE_API_FUNCTION_LIST_VER)?;
     macro_rules! fill {
         ($($slot:ident = $function:path,)*) => {
-            $(list.put_pointer(at!(NV_ENCODE_API_FUNCTION_LIST, $slot), $function as *const () as usize);)*
+            $(
+                let missing = setting::is(setting::MISSING_SLOT, stringify!($slot));
+                let address = if missing { 0 } else { $function as *const () as usize };
+                list.put_pointer(at!(NV_ENCODE_API_FUNCTION_LIST, $slot), address);
+            )*
         };
     }
     fill! {
