@@ -26,7 +26,7 @@ pub trait GpuEncoder {
     /// picture is an IDR, and so is one with `force_idr`.
     ///
     /// # Errors
-    /// The encoder failed and cannot be used any more; after [`Error::is_device_loss`] a new one may work.
+    /// The encoder failed and cannot be used any more; a new one may work.
     fn encode(&mut self, target: &Target, pts: Duration, force_idr: bool, unit: &mut AccessUnit) -> Result<(), Error>;
 }
 

@@ -1,6 +1,7 @@
 //! However a stream ends, nothing of the GPU is left behind: the drivers count at their exit.
 
 use crate::annex_b::pictures;
+use crate::decoded;
 use crate::fifo::Viewer;
 use crate::run::Run;
 use crate::scenes_process as process;
@@ -128,6 +129,41 @@ fn of_a_fifos_reader_gives_its_session_back_while_the_worker_waits() {
         assert!(is_free(), "reader {reader} has left, and its session is not given back");
         worker.report().assert_clean();
     }
+    process.signal(Signal::TERM);
+    assert_eq!(process.wait().code(), 0);
+    worker.report().assert_clean();
+}
+
+#[test]
+fn of_another_programs_session_gives_the_next_reader_nvenc_again() {
+    let sessions = tempfile::tempdir().expect("a folder");
+    let limit =
+        [("MB_SIM_SESSION_LIMIT", "1"), ("MB_SIM_SESSION_DIR", sessions.path().to_str().expect("a plain path"))];
+    let mut worker = run(&["--encoder", "auto", "--log-level", "info", "--fps", "60", "--fifo"]).env(&limit);
+    let path = worker.folder.path().join("demo.h264");
+    worker.command.arg(&path);
+    let process = Process::start(&mut worker.command);
+    process.wait_for_line("waiting for a reader");
+    let read = || {
+        let stream = crate::fifo::connect(&path).units(5);
+        decoded::assert_frames_rise_by_one(&decoded::all_marks(&stream, (320, 180)));
+    };
+    let fallbacks = || process.lines().iter().filter(|line| line.contains("coding with OpenH264")).count();
+
+    let mut other = run(&["--stdout", "--fps", "60"]).env(&limit);
+    let mut other = Process::start(&mut other.command);
+    let mut viewer = Viewer::new(other.stdout());
+    viewer.units(1);
+    read();
+    process.wait_for_line("reader disconnected");
+    let said = process.wait_for_line("coding with OpenH264");
+    assert!(said.contains("no NVENC session is free") && said.contains("KEY (21)"), "{said}");
+
+    drop(viewer);
+    assert_eq!(other.wait().code(), 0);
+    read();
+    process.wait_for_nth_line(2, "reader disconnected");
+    assert_eq!(fallbacks(), 1, "{:?}", process.lines());
     process.signal(Signal::TERM);
     assert_eq!(process.wait().code(), 0);
     worker.report().assert_clean();

@@ -65,7 +65,7 @@ fn one_loss_costs_an_idr_and_no_picture_wherever_it_is_seen() {
         ("cuda:cuMemcpy2D_v2:4@17", "CUDA_ERROR_DEINITIALIZED (4)"),
     ];
     for (order, seen) in orders {
-        for encoder in ["nvenc", "auto"] {
+        at_once(&["nvenc", "auto"], |encoder| {
             let what = format!("{order}, {encoder}");
             let ended = run(order, &["--frames", "9", "--encoder", encoder]).finish();
             ended.assert_well();
@@ -74,7 +74,7 @@ fn one_loss_costs_an_idr_and_no_picture_wherever_it_is_seen() {
             assert!(ended.stderr.contains(seen), "{what}: {}", ended.stderr);
             assert_eq!(ended.stderr.lines().count(), 1, "{what}: {}", ended.stderr);
             assert_eq!(ended.report.count("peak.sessions"), 1, "{what}: the old session is gone before the new one");
-        }
+        });
     }
 }
 
