@@ -2,6 +2,7 @@
 
 use crate::annex_b::{Nal, nals, pictures};
 use crate::decoded;
+use crate::demux::demux;
 use crate::fifo::Viewer;
 use crate::run::{Ended, Run, at_once, size};
 use crate::support::process::Process;
@@ -208,6 +209,26 @@ fn a_fifos_reader_is_carried_over_a_loss_and_a_worker_with_auto_starts_without_a
         process.signal(Signal::TERM);
         assert_eq!(process.wait().code(), 0);
         run.report().assert_clean();
+    }
+}
+
+#[test]
+fn a_stream_in_mpeg_ts_keeps_its_grid_and_every_picture_through_a_loss() {
+    for how in ["--mpegts", "--mpegts=native"] {
+        // So small that a picture as it is fits into one packet whose length can be stated.
+        let options = ["--stdout", "--no-pace", "--gop", "3600", "--width", "64", "--height", "64", "--frames", "20"];
+        let run = Run::new(&[&options[..], &["--fps", "30", how]].concat());
+        let ended = run.env(&[("MB_SIM_FAULT", "encode:5@7")]).finish();
+        let pictures = demux(&ended.assert_well().stream);
+        assert_eq!(pictures.len(), 20, "{how}: {}", ended.stderr);
+        for (at, picture) in pictures.iter().enumerate() {
+            assert_eq!(picture.is_idr, at == 0 || at == 7, "{how}: picture {at}");
+            // ffmpeg counts pictures, in a clock that is no multiple of 90 kHz, and rounds. Who takes the pacer's times
+            // shows the one at which the GPU was lost as gone.
+            let gone = u64::from(at >= 7 && how == "--mpegts=native");
+            let expected = pictures[0].pts + (at as u64 + gone) * 3000;
+            assert!(picture.pts.abs_diff(expected) <= 3, "{how}: picture {at} at {}, not {expected}", picture.pts);
+        }
     }
 }
 

@@ -10,6 +10,9 @@ mod support;
 use support::sim;
 
 mod asked;
+#[allow(dead_code, reason = "another target uses the rest")]
+#[path = "../mpegts/demux.rs"]
+mod demux;
 mod devices;
 mod ends;
 mod faults;
