@@ -12,6 +12,7 @@
 //!
 //! There are no B pictures, so decoding order is output order and DTS equals PTS throughout this crate.
 
+use crate::settings::Size;
 use std::time::Duration;
 
 /// A start code with its `zero_byte`, mandatory before parameter sets and the first NAL unit of an access unit
@@ -108,7 +109,18 @@ pub struct AccessUnit {
     pts: Duration,
 }
 
+/// Bytes that a coded picture of `size` has room in from the start: four bits a pixel, which streams do not reach. Not
+/// more, for where the system has huge pages the first byte written to a larger buffer takes 2 MB.
+pub fn room_for(size: Size) -> usize {
+    size.pixels() / 2 + MIN_BYTES_FIRST
+}
+
 impl AccessUnit {
+    /// With room for pictures of `size`, so that none of them has to make some.
+    pub fn with_room_for(size: Size) -> Self {
+        Self { bytes: Vec::with_capacity(room_for(size)), ..Self::default() }
+    }
+
     /// The Annex B byte stream, in the layout that this module describes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes

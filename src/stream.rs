@@ -393,7 +393,7 @@ fn code_on_gpu(
     schedule: &mut Schedule<'_>,
     courier: &mut Courier<'_>,
 ) -> Result<End, Error> {
-    let mut unit = AccessUnit::default();
+    let mut unit = AccessUnit::with_room_for(artist.target.size());
     loop {
         let due = match schedule.next() {
             Ok(due) => due,
@@ -437,7 +437,7 @@ fn code_on_host(
         let _ = to_artist.try_send(HostPicture::new(size));
     }
     let code = move || {
-        let mut unit = AccessUnit::default();
+        let mut unit = AccessUnit::with_room_for(size);
         while let Ok(job) = drawn.recv() {
             let begun = Instant::now();
             encoder.encode(&job.picture, job.force_idr, &mut unit)?;

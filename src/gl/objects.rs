@@ -264,6 +264,8 @@ pub struct Program {
     gl: Gl,
     program: glow::Program,
     vertex_array: glow::VertexArray,
+    /// Those that the shaders use, by name. Asked for once: each question to GL would allocate.
+    uniforms: Vec<(String, glow::UniformLocation)>,
 }
 
 /// A vertex shader that covers the whole target with one triangle: draw it with `draw(3)`.
@@ -295,7 +297,7 @@ impl Program {
                     return Err(broken(why));
                 }
             };
-            let this = Self { gl: gl.clone(), program, vertex_array };
+            let mut this = Self { gl: gl.clone(), program, vertex_array, uniforms: Vec::new() };
             let stages =
                 [(glow::VERTEX_SHADER, "vertex shader", vertex), (glow::FRAGMENT_SHADER, "fragment shader", fragment)];
             for (kind, name, source) in stages {
@@ -315,6 +317,21 @@ impl Program {
             if !raw.get_program_link_status(program) {
                 return Err(refused("shader program", raw.get_program_info_log(program)));
             }
+            for at in 0..raw.get_program_parameter_i32(program, glow::ACTIVE_UNIFORMS).max(0) as u32 {
+                let Some(uniform) = raw.get_active_uniform(program, at) else { continue };
+                // GL names an array by its first element; whoever sets it may name any, or none.
+                let mut names = vec![uniform.name.clone()];
+                if let Some(array) = uniform.name.strip_suffix("[0]") {
+                    names.push(array.to_owned());
+                    names.extend((1..uniform.size).map(|element| format!("{array}[{element}]")));
+                }
+                for name in names {
+                    // What GL itself provides has no location.
+                    if let Some(location) = raw.get_uniform_location(program, &name) {
+                        this.uniforms.push((name, location));
+                    }
+                }
+            }
             Ok(this)
         }
     }
@@ -329,8 +346,7 @@ impl Program {
         // SAFETY: the context is current and the program lives as long as `self`.
         unsafe {
             raw.use_program(Some(self.program));
-            let location = raw.get_uniform_location(self.program, name);
-            let location = location.as_ref();
+            let location = self.location(name);
             match *values {
                 [x] => raw.uniform_1_f32(location, x),
                 [x, y] => raw.uniform_2_f32(location, x, y),
@@ -347,8 +363,12 @@ impl Program {
         // SAFETY: as in `set`.
         unsafe {
             raw.use_program(Some(self.program));
-            raw.uniform_1_i32(raw.get_uniform_location(self.program, name).as_ref(), value);
+            raw.uniform_1_i32(self.location(name), value);
         }
+    }
+
+    fn location(&self, name: &str) -> Option<&glow::UniformLocation> {
+        self.uniforms.iter().find(|(known, _)| known == name).map(|(_, location)| location)
     }
 
     /// Draws `vertices / 3` triangles into the bound framebuffer; `gl_VertexID` counts from 0.
@@ -378,5 +398,42 @@ impl Drop for Program {
 impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Program")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uniforms_are_set_by_name_and_arrays_by_any_of_theirs() {
+        let gl = Gl::open(None).unwrap();
+        let size = Size::new(64, 64).unwrap();
+        let target = Target::new(&gl, size).unwrap();
+        let fragment = "#version 330 core
+uniform float part[3];
+uniform int whole;
+uniform float unused;
+out vec4 pixel;
+void main() {
+    pixel = vec4(part[0], part[1], part[2], float(whole));
+}
+";
+        let program = Program::new(&gl, WHOLE_TARGET, fragment).unwrap();
+        program.set("part", &[0.2]);
+        program.set("part[1]", &[0.4]);
+        program.set("part[2]", &[0.6]);
+        program.set_int("whole", 1);
+        program.set("unused", &[1.0]);
+        program.set("part[3]", &[1.0]);
+        target.bind();
+        program.draw(3);
+        let mut rgba = vec![0; size.pixels() * 4];
+        target.read_rows(0, &mut rgba);
+        assert!(rgba.chunks_exact(4).all(|pixel| pixel == [51, 102, 153, 255]), "{:?}", &rgba[..4]);
+        program.set("part[0]", &[1.0]);
+        program.draw(3);
+        target.read_rows(0, &mut rgba);
+        assert_eq!(rgba[..4], [255, 102, 153, 255]);
     }
 }

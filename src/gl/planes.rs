@@ -34,11 +34,13 @@ impl Nv12 {
     /// The driver cannot draw into textures of one and two parts.
     pub fn new(gl: &Gl, size: Size) -> Result<Self, Error> {
         let (width, height) = (size.width(), size.height());
-        Ok(Self {
-            planes: [Plane::new(gl, width, height, 1)?, Plane::new(gl, width / 2, height / 2, 2)?],
-            luma: Program::new(gl, WHOLE_TARGET, &luma_shader())?,
-            chroma: Program::new(gl, WHOLE_TARGET, &chroma_shader())?,
-        })
+        let planes = [Plane::new(gl, width, height, 1)?, Plane::new(gl, width / 2, height / 2, 2)?];
+        let luma = Program::new(gl, WHOLE_TARGET, &luma_shader())?;
+        let chroma = Program::new(gl, WHOLE_TARGET, &chroma_shader())?;
+        for program in [&luma, &chroma] {
+            program.set_int("picture", 0);
+        }
+        Ok(Self { planes, luma, chroma })
     }
 
     /// Draws both planes from `target`, and hands the work to the GPU. The bound framebuffer is another one afterwards.
@@ -57,7 +59,6 @@ impl Nv12 {
                 raw.active_texture(glow::TEXTURE0);
                 raw.bind_texture(glow::TEXTURE_2D, Some(target.texture_name()));
             }
-            program.set_int("picture", 0);
             program.draw(3);
         }
         let raw = self.planes[0].gl.glow();

@@ -1,0 +1,140 @@
+//! Once a stream runs, no picture of it allocates memory on the heap.
+//!
+//! The streams run in this process, under an allocator that counts. The simulated drivers are libraries with an
+//! allocator of their own, as Mesa and OpenH264 are: what they do is not counted.
+//!
+//! One test for all of it: the counter knows no threads, and a second test would allocate beside the first.
+
+#[path = "../support/sim.rs"]
+mod sim;
+
+use mb_encode::gl::Gl;
+use mb_encode::render::TestCard;
+use mb_encode::settings::{EncoderChoice, Size};
+use mb_encode::{Control, Error, Frame, Output, Renderer, Settings, stream};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+/// Pictures of the first second.
+const FIRST: u64 = 60;
+/// Pictures that are looked at.
+const STEADY: u64 = 120;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+struct Counting;
+
+// SAFETY: every call goes on to the system's allocator as it came; counting touches no memory of anybody.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller keeps the condition of `GlobalAlloc::alloc`, which is the same.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as in `alloc`.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as in `alloc`.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as in `alloc`.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The test card, which notes the count of allocations before each picture.
+struct Watched {
+    card: TestCard,
+    /// One for each picture, made before the first.
+    counts: Arc<Vec<AtomicU64>>,
+}
+
+impl Renderer for Watched {
+    fn draw(&mut self, frame: &Frame<'_>) -> Result<(), Error> {
+        self.counts[frame.index as usize].store(ALLOCATIONS.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.card.draw(frame)
+    }
+}
+
+/// Reads a FIFO to its end, as `cat` would, and gives the number of bytes.
+fn reader(path: std::path::PathBuf) -> JoinHandle<u64> {
+    std::thread::spawn(move || {
+        use std::io::Read;
+        let mut fifo = std::fs::File::open(path).expect("the FIFO was made");
+        let mut bytes = 0;
+        let mut part = [0; 1 << 16];
+        loop {
+            match fifo.read(&mut part).expect("a pipe can be read") {
+                0 => return bytes,
+                read => bytes += read as u64,
+            }
+        }
+    })
+}
+
+/// Streams through a FIFO, and gives how many allocations each picture after the first second cost.
+fn allocations(encoder: EncoderChoice, paced: bool) -> Vec<u64> {
+    let pictures = FIRST + STEADY + 1;
+    let settings = Settings {
+        encoder,
+        paced,
+        pictures: Some(pictures),
+        size: Size::new(640, 360).expect("a legal size"),
+        ..Settings::default()
+    };
+    let counts: Arc<Vec<_>> = Arc::new((0..pictures).map(|_| AtomicU64::new(0)).collect());
+    let make = |gl: &Gl, settings: &Settings| {
+        let card = TestCard::new(gl, settings.size, "mb-encode")?;
+        Ok(Box::new(Watched { card, counts: Arc::clone(&counts) }) as Box<dyn Renderer>)
+    };
+    let folder = tempfile::tempdir().expect("a folder for the FIFO");
+    let path = folder.path().join("stream.h264");
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).expect("a FIFO");
+    let output = Output::Fifo { path: path.clone(), mode: "0600".parse().expect("a mode"), pipe_size: None };
+    let reader = reader(path);
+    let totals = stream::run(&settings, &output, make, &Control::new().expect("a descriptor"), None);
+    let totals = totals.unwrap_or_else(|error| panic!("{encoder:?}: {error}"));
+    assert_eq!(totals.pictures, pictures, "{encoder:?}");
+    assert_eq!(reader.join().expect("the reader reads to the end"), totals.bytes, "{encoder:?}");
+    let counts: Vec<_> = counts.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+    counts[FIRST as usize..].windows(2).map(|pair| pair[1] - pair[0]).collect()
+}
+
+#[test]
+fn no_picture_allocates_after_the_first_second() {
+    // Loaded by their places, so that the names find them; the library path of a running process cannot be changed.
+    for name in ["libcuda.so.1", "libnvidia-encode.so.1"] {
+        // SAFETY: the simulated drivers are made to be loaded; they stay until the process ends.
+        let library = unsafe { libloading::Library::new(sim::drivers().join(name)) };
+        std::mem::forget(library.expect("a library that was just built"));
+    }
+    for (encoder, paced) in [
+        (EncoderChoice::Nvenc, false),
+        (EncoderChoice::Nvenc, true),
+        (EncoderChoice::Openh264, false),
+        (EncoderChoice::Openh264, true),
+    ] {
+        let counts = allocations(encoder, paced);
+        assert_eq!(counts.len() as u64, STEADY);
+        let first = counts.iter().position(|&count| count > 0);
+        assert_eq!(
+            (first, counts.iter().sum::<u64>()),
+            (None, 0),
+            "{encoder:?}, {}: a picture allocates, the first {FIRST} aside",
+            if paced { "paced" } else { "unpaced" }
+        );
+    }
+}
