@@ -1,7 +1,12 @@
-//! What a stream did: totals, and one window at a time for the `--stats` line.
+//! What a stream did: totals, one window at a time for the `--stats` line, and the stages of each picture.
 
 use std::fmt;
 use std::time::Duration;
+
+/// Target of the `tracing` spans, at trace level, one of which is open while a stage of a picture runs: `draw`,
+/// `convert`, `map`, `copy`, `unmap`, `encode` and `write` with NVENC, `draw`, `read`, `encode` and `write` with
+/// OpenH264. Where nobody listens they cost a comparison. `examples/stage_times.rs` listens.
+pub const STAGE: &str = "mb_encode::stage";
 
 /// Counts since the start of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -19,11 +19,12 @@ use crate::pacer::{Pacer, Steadier};
 use crate::render::{Frame, Renderer};
 use crate::settings::{EncoderChoice, Settings};
 use crate::sink::{Delivery, Fifo, MpegTs, Output, Readiness, Sink, Wrapper, Writer};
-use crate::stats::{Stats, Totals, Window};
+use crate::stats::{STAGE, Stats, Totals, Window};
 use rustix::event::PollFlags;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
+use tracing::trace_span;
 
 /// Makes the renderer of a stream, in the context that it will draw in.
 pub trait MakeRenderer: FnMut(&Gl, &Settings) -> Result<Box<dyn Renderer>, Error> {}
@@ -239,6 +240,7 @@ pub(crate) fn open_gl(settings: &Settings) -> Result<Gl, Error> {
 
 impl Artist {
     fn draw(&mut self, due: &Due) -> Result<(), Error> {
+        let _stage = trace_span!(target: STAGE, "draw").entered();
         self.target.bind();
         let &Due { index, pts, delta } = due;
         let frame = Frame { gl: &self.gl, target: &self.target, index, pts, delta, wall_clock: SystemTime::now() };
@@ -376,7 +378,7 @@ impl<'a> Courier<'a> {
                 self.control.wait(None, Some(early));
             }
         }
-        match self.sink.write(unit, self.control)? {
+        match trace_span!(target: STAGE, "write").in_scope(|| self.sink.write(unit, self.control))? {
             Delivery::Written => lock(self.stats).picture(unit.bytes().len(), encode_time),
             Delivery::ReaderGone => return Ok(Some(End::ReaderGone)),
             Delivery::Stopped => return Ok(Some(End::Stopped)),
@@ -440,7 +442,7 @@ fn code_on_host(
         let mut unit = AccessUnit::with_room_for(size);
         while let Ok(job) = drawn.recv() {
             let begun = Instant::now();
-            encoder.encode(&job.picture, job.force_idr, &mut unit)?;
+            trace_span!(target: STAGE, "encode").in_scope(|| encoder.encode(&job.picture, job.force_idr, &mut unit))?;
             if let Some(end) = courier.deliver(&mut unit, begun.elapsed())? {
                 return Ok(end);
             }
@@ -493,7 +495,7 @@ fn draw_for_host(
             }
         };
         artist.draw(&due)?;
-        readback.fetch(&artist.target, due.pts, &mut picture);
+        trace_span!(target: STAGE, "read").in_scope(|| readback.fetch(&artist.target, due.pts, &mut picture));
         schedule.drawn(&due);
         if to_coder.send(Job { picture, force_idr: schedule.control.take_idr_request() }).is_err() {
             return Ok(End::Done);

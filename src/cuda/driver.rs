@@ -70,6 +70,7 @@ impl Driver {
                 "cuMemAllocPitch_v2",
                 "cuMemFree_v2",
                 "cuMemcpy2D_v2",
+                "cuStreamSynchronize",
                 "cuGraphicsMapResources",
                 "cuGraphicsUnmapResources",
                 "cuGraphicsSubResourceGetMappedArray",
@@ -188,6 +189,15 @@ impl CudaContext {
         let inner = cudarc::driver::CudaContext::new(ordinal as usize)
             .map_err(|error| cuda_failed("cuDevicePrimaryCtxRetain", error))?;
         Ok(Self { inner, driver, _thread: PhantomData })
+    }
+
+    /// Waits until the GPU has done all work of the default stream: for measuring.
+    ///
+    /// # Errors
+    /// The driver's, of any work before.
+    pub fn finish(&self) -> Result<(), Error> {
+        // SAFETY: the context is current on this thread; the null stream is the default one.
+        check("cuStreamSynchronize", unsafe { sys::cuStreamSynchronize(std::ptr::null_mut()) })
     }
 
     /// Which GPU it is, as CUDA counts them.

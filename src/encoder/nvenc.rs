@@ -7,7 +7,9 @@ use crate::gl::{Gl, Nv12, Target};
 use crate::h264::AccessUnit;
 use crate::nvenc::{Config, Session};
 use crate::settings::Settings;
+use crate::stats::STAGE;
 use std::time::Duration;
+use tracing::trace_span;
 
 /// The GPU's encoder, with everything between it and a GL target.
 #[derive(Debug)]
@@ -48,10 +50,10 @@ impl Nvenc {
 
 impl GpuEncoder for Nvenc {
     fn encode(&mut self, target: &Target, pts: Duration, force_idr: bool, unit: &mut AccessUnit) -> Result<(), Error> {
-        self.nv12.convert(target);
-        let mapped = self.images.map(self.nv12.planes())?;
-        mapped.copy_to(self.session.input())?;
-        mapped.unmap()?;
-        self.session.encode(pts, force_idr, unit)
+        trace_span!(target: STAGE, "convert").in_scope(|| self.nv12.convert(target));
+        let mapped = trace_span!(target: STAGE, "map").in_scope(|| self.images.map(self.nv12.planes()))?;
+        trace_span!(target: STAGE, "copy").in_scope(|| mapped.copy_to(self.session.input()))?;
+        trace_span!(target: STAGE, "unmap").in_scope(|| mapped.unmap())?;
+        trace_span!(target: STAGE, "encode").in_scope(|| self.session.encode(pts, force_idr, unit))
     }
 }

@@ -123,6 +123,13 @@ impl Gl {
         &self.0.glow
     }
 
+    /// Waits until everything is drawn, which a stream never does by itself: for measuring.
+    pub fn finish(&self) {
+        use glow::HasContext;
+        // SAFETY: the context is current on this thread.
+        unsafe { self.0.glow.finish() }
+    }
+
     /// What draws.
     pub fn hardware(&self) -> &Hardware {
         &self.0.hardware
