@@ -28,6 +28,10 @@ pub const REPORT: &str = "MB_SIM_REPORT";
 /// `null` switches the pixel work off: maps and copies move nothing, pictures are tiny and valid.
 pub const ENCODE: &str = "MB_SIM_ENCODE";
 
+/// Makes each access unit so many bytes longer, by a NAL unit of type 30, which decoders pass over: what the pictures
+/// that `null` leaves out would have had.
+pub const PICTURE_BYTES: &str = "MB_SIM_PICTURE_BYTES";
+
 /// What `cuMemAllocPitch_v2` rounds a row up to, `512` unless told; `512+4` adds 4 bytes after that.
 pub const PITCH_ALIGN: &str = "MB_SIM_PITCH_ALIGN";
 

@@ -29,6 +29,8 @@ pub(crate) struct Progress {
     since_intra: u32,
     idr_pic_id: u32,
     idr_is_next: bool,
+    /// What every access unit ends with.
+    weight: Vec<u8>,
     /// The picture being coded, and the one before it. `None` where no pixels are moved.
     planes: Option<(Picture, Picture)>,
 }
@@ -38,14 +40,31 @@ fn planes(config: &Config) -> Option<(Picture, Picture)> {
     (!setting::is(setting::ENCODE, "null")).then(|| (picture(), picture()))
 }
 
+/// A NAL unit of `bytes` bytes, made once: the caller's time is measured, not this driver's.
+fn weight(bytes: usize) -> Vec<u8> {
+    let mut weight = Vec::new();
+    if bytes > 0 {
+        nal::append(&mut weight, 0, nal::UNSPECIFIED, &vec![0xFF; bytes]);
+    }
+    weight
+}
+
 impl Progress {
     pub(crate) fn new(config: &Config) -> Progress {
-        Progress { pictures: 0, since_idr: 0, since_intra: 0, idr_pic_id: 1, idr_is_next: true, planes: planes(config) }
+        Progress {
+            pictures: 0,
+            since_idr: 0,
+            since_intra: 0,
+            idr_pic_id: 1,
+            idr_is_next: true,
+            weight: weight(setting::number(setting::PICTURE_BYTES, 0) as usize),
+            planes: planes(config),
+        }
     }
 
     /// The same place in the stream with pictures of another size.
     pub(crate) fn resized(&self, config: &Config) -> Progress {
-        Progress { planes: planes(config), ..*self }
+        Progress { planes: planes(config), weight: self.weight.clone(), ..*self }
     }
 
     pub(crate) fn next_is_idr(&mut self) {
@@ -115,6 +134,7 @@ fn code(stream: &mut Vec<u8>, config: &Config, progress: &mut Progress, kind: Pi
         None => Content::Grey,
     };
     let coded = slice::append(stream, config, header, &content);
+    stream.extend_from_slice(&progress.weight);
     if config.filler {
         let bits_per_picture = u64::from(config.average_bit_rate) * u64::from(config.frame_rate.1);
         let wanted = (bits_per_picture / u64::from(config.frame_rate.0) / 8) as usize;

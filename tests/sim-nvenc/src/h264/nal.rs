@@ -11,6 +11,8 @@ pub(crate) const SPS: u8 = 7;
 pub(crate) const PPS: u8 = 8;
 pub(crate) const ACCESS_UNIT_DELIMITER: u8 = 9;
 pub(crate) const FILLER: u8 = 12;
+/// One of the types 24 to 31, which the standard leaves to applications.
+pub(crate) const UNSPECIFIED: u8 = 30;
 
 /// A raw byte sequence payload under construction (7.2, 9.1).
 pub(crate) struct Payload {
