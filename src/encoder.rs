@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::gl::{Gl, Target};
 use crate::h264::AccessUnit;
 use crate::settings::{EncoderChoice, Settings};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// An encoder of one of two kinds, by where it takes its pictures from.
 pub enum Encoder {
@@ -59,10 +59,16 @@ impl Encoder {
         match settings.encoder {
             EncoderChoice::Openh264 => Ok((Self::openh264(settings, Profile::ConstrainedBaseline)?, None)),
             EncoderChoice::Nvenc => Ok((Self::nvenc(gl, settings)?, None)),
-            EncoderChoice::Auto => match Self::nvenc(gl, settings) {
-                Ok(nvenc) => Ok((nvenc, None)),
-                Err(why) => Ok((Self::openh264(settings, Profile::ConstrainedBaseline)?, Some(why))),
-            },
+            EncoderChoice::Auto => {
+                let began = Instant::now();
+                match Self::nvenc(gl, settings) {
+                    Ok(nvenc) => Ok((nvenc, None)),
+                    Err(why) => {
+                        tracing::debug!("looked for NVENC for {} us", began.elapsed().as_micros());
+                        Ok((Self::openh264(settings, Profile::ConstrainedBaseline)?, Some(why)))
+                    }
+                }
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 """Measures everything, and prints it as Markdown. Called by scripts/bench."""
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -42,6 +43,8 @@ def parse():
     parser.add_argument("program")
     parser.add_argument("dump")
     parser.add_argument("go2rtc")
+    parser.add_argument("stage_times")
+    parser.add_argument("simulated")
     options = parser.parse_args()
     options.pictures = 150 if options.quick else 600
     options.rounds = options.rounds or (2 if options.quick else 5)
@@ -160,6 +163,78 @@ def first_bytes(options, verdicts):
     )
 
 
+def nvenc(options, verdicts):
+    """What can be measured of the way to NVENC without one."""
+    looking(options, verdicts)
+    own_code(options, verdicts)
+
+
+def looking(options, verdicts):
+    """What `--encoder auto` spends on finding that there is no NVENC."""
+    say(f"Looking for NVENC: {options.short_rounds} rounds")
+    command = [options.program, "--stdout", "--frames", "1", "--log-level", "debug", "--encoder"]
+
+    def look():
+        done = subprocess.run([*command, "auto"], capture_output=True, check=True)
+        told = re.search(rb"looked for NVENC for (\d+) us", done.stderr)
+        return int(told[1]) / 1e3 if told else None
+
+    if look() is None:
+        print("NVENC works here, so nothing is lost by looking for it.\n")
+        return
+    looks, auto, openh264 = process.in_turn(
+        options.short_rounds,
+        [
+            look,
+            lambda: process.first_byte_only([*command, "auto"]),
+            lambda: process.first_byte_only([*command, "openh264"]),
+        ],
+    )
+    table(
+        ["`--encoder auto` where there is no NVENC", ""],
+        [
+            ["the look for it, ms", verdicts.at_most(median(looks), 2.0)],
+            ["the same, longest", f"{max(looks):.2f}"],
+            ["first byte, ratio to `--encoder openh264`", f"{ratio(auto, openh264):.2f}"],
+        ],
+    )
+
+
+def own_code(options, verdicts):
+    """CPU time of mb-encode's own code on the way to NVENC, between drivers that do nothing.
+
+    The pictures' bytes are there: as many as the bitrate gives each.
+    """
+    width, height = SIZES[1]
+    say(f"Own code at {width}x{height}: {options.rounds} rounds")
+    command = [options.stage_times, "--json", "--encoder", "nvenc", "--width", str(width), "--height", str(height)]
+    command += ["--fps", str(lines.FRAME_RATE), "--pictures", str(options.pictures // 2)]
+    environment = {
+        "LD_LIBRARY_PATH": options.simulated,
+        "MB_SIM_ENCODE": "null",
+        "MB_SIM_PICTURE_BYTES": str(lines.BITRATE // 8 // lines.FRAME_RATE),
+    }
+
+    def measure(*more):
+        run = process.run([*command, *more], environment)
+        return json.loads(run.output)["stages"]["cpu"]
+
+    fast, paced = process.in_turn(options.rounds, [measure, lambda: measure("--paced")])
+    def row(name, runs, judge):
+        p50, p99 = (median(run[key] for run in runs) for key in ("p50_us", "p99_us"))
+        return [name, judge(p50), f"{p99:.1f}"]
+
+    table(
+        [f"CPU time of own code a picture, {width}x{height}, NVENC, µs", "median", "99th percentile"],
+        [
+            row("as fast as it goes", fast, lambda value: verdicts.at_most(value, 50.0, "{:.1f}")),
+            row("in real time, which adds the kernel's time to sleep and wake up", paced, "{:.1f}".format),
+        ],
+    )
+    print("The drawing thread's whole CPU time, system calls included. CUDA, NVENC and GL are simulated and do nothing; "
+          "what that costs is in the figure.\n")
+
+
 def waiting_worker(options, verdicts):
     """What a FIFO worker costs that nobody reads from, and how fast it answers."""
     say(f"A worker that waits: {options.idle_seconds} s idle, {options.short_rounds} readers")
@@ -224,6 +299,7 @@ def written(stream, arrivals):
 PARTS = {
     "encoding": encoding,
     "start": first_bytes,
+    "nvenc": nvenc,
     "fifo": waiting_worker,
     "pacing": pacing,
     "mpegts": lambda options, _: mpegts.compare(options),
