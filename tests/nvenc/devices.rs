@@ -27,7 +27,8 @@ fn coded_by(ended: &Ended) -> Option<(u32, u32)> {
 #[test]
 fn the_one_asked_for_is_found_by_the_drivers_answer_and_not_by_its_place() {
     // EGL's order; which GPUs CUDA shows; what is asked for; which GPU of the machine that is, and CUDA's name for it.
-    let rows: [(&str, Option<&str>, Option<&str>, (u32, u32)); 16] = [
+    type Row = (&'static str, Option<&'static str>, Option<&'static str>, (u32, u32));
+    let rows: [Row; 16] = [
         ("0,1,2", None, None, (0, 0)),
         ("2,0,1", None, None, (0, 0)),
         ("2,0,1", None, Some("0"), (0, 0)),
