@@ -141,7 +141,11 @@ impl<'a> Supervisor<'a> {
                     Some(file) => compose_up(file, &temp, &config_path, fifo_dir.as_deref(), streams)?,
                     None => (local(go2rtc.as_deref().unwrap_or(Path::new("go2rtc")), &config, &config_path), None),
                 };
-                check_ports(streams)?;
+                check_ports(streams).or_else(|error| {
+                    // It may be a container's, left by a supervisor that was killed.
+                    compose.as_ref().ok_or(error)?.down();
+                    check_ports(streams)
+                })?;
                 let log = Log::new(logs.join("go2rtc.log"));
                 members.push(Member::new("go2rtc", None, recipe, log, None)?);
                 let host = match streams.listen {
@@ -365,11 +369,8 @@ impl<'a> Supervisor<'a> {
             // Ends a reader that has outlived go2rtc; most have not.
             let _ = pidfd_send_signal(reader, Signal::KILL);
         }
-        if let Some(Compose(words)) = compose {
-            let down = Command::new(&words[0]).args(&words[1..]).args(["down", "--timeout", "2"]).output();
-            if !down.as_ref().is_ok_and(|down| down.status.success()) {
-                tracing::warn!("compose could not take go2rtc's container down: {down:?}");
-            }
+        if let Some(compose) = compose {
+            compose.down();
         }
         status::remove(&self.folder);
     }
@@ -492,6 +493,17 @@ fn rehearse(streams: &StreamsArgs) -> anyhow::Result<()> {
         Some(0) => Ok(()),
         // It has printed its reason.
         code => std::process::exit(code.unwrap_or(1)),
+    }
+}
+
+impl Compose {
+    /// Ends and removes the container, if there is one.
+    fn down(&self) {
+        let Self(words) = self;
+        let down = Command::new(&words[0]).args(&words[1..]).args(["down", "--timeout", "2"]).output();
+        if !down.as_ref().is_ok_and(|down| down.status.success()) {
+            tracing::warn!("compose could not take go2rtc's container down: {down:?}");
+        }
     }
 }
 
