@@ -92,11 +92,35 @@ fn what_is_killed_comes_back_and_takes_nobody_along() {
 }
 
 #[test]
+fn a_killed_ffmpeg_costs_its_own_viewer_a_moment() {
+    let _alone = alone();
+    let rig = Rig::start(&["--workers", "2", "--format", "mpegts"], SMALL);
+    let mut bystander = rig.watch("omega-0");
+    let mut seen = bystander.take_marks(5);
+    let mut viewer = rig.watch("omega-1");
+    let last = viewer.take_marks(20)[19];
+    let encoder = children::of(raw(rig.worker("omega-1")));
+    let [encoder] = encoder[..] else { panic!("one encoder for one viewer: {encoder:?}") };
+    let ffmpeg = children::of(raw(encoder));
+    let [ffmpeg] = ffmpeg[..] else { panic!("one ffmpeg for it: {ffmpeg:?}") };
+    assert!(crate::rig::command_line(ffmpeg)[0].ends_with("ffmpeg"));
+    kill(ffmpeg);
+    assert_starts_anew(&mut viewer, last.frame);
+    seen.extend(bystander.take_marks(30));
+    assert_in_order(&seen);
+    assert!(rig.wait_for_status("omega-1", "streaming").contains("omega-1"));
+    let log = std::fs::read_to_string(rig.temp.join("logs/omega-1.log")).expect("its log");
+    assert!(log.contains("ffmpeg"), "nobody says what has happened: {log}");
+}
+
+#[test]
 fn a_removed_fifo_and_a_spoilt_config_come_back() {
     let _alone = alone();
     let rig = Rig::start(&["--workers", "2"], SMALL);
     let fifo = rig.temp.join("streams/omega-0.h264");
     let is_fifo = || std::fs::symlink_metadata(&fifo).is_ok_and(|it| it.file_type().is_fifo());
+    let mut bystander = rig.watch("omega-1");
+    let mut seen = bystander.take_marks(5);
 
     // While nobody reads.
     let removed = Instant::now();
@@ -112,6 +136,9 @@ fn a_removed_fifo_and_a_spoilt_config_come_back() {
     viewer.take_marks(15);
     drop(viewer);
     assert_plays(&rig, "omega-0", removed, "the FIFO was removed under a reader");
+    seen.extend(bystander.take_marks(30));
+    assert_in_order(&seen);
+    drop(bystander);
 
     let config = rig.temp.join("go2rtc.yaml");
     let good = std::fs::read(&config).expect("the config");
@@ -164,6 +191,9 @@ fn a_worker_that_cannot_work_says_why_and_blocks_nobody() {
     });
     let down = rig.wait_for_status("omega-1", "down: exit status: 2: ");
     assert!(down.contains("regular file"), "{down}");
+    for wait in ["0.1 s", "0.5 s", "1 s"] {
+        rig.process.wait_for_line(&format!("starting it again in {wait}"));
+    }
     assert_eq!(rig.status().1, 1);
     assert_plays(&rig, "omega-0", Instant::now(), "another worker is down");
     std::fs::remove_file(&fifo).expect("it is there");
@@ -195,6 +225,14 @@ fn a_full_disk_stops_no_stream() {
     kill(rig.worker("omega-1"));
     kill(rig.go2rtc());
     assert_plays(&rig, "omega-1", killed, "the disk is full, go2rtc and the worker were killed");
+    let mut config = crate::rig::clean(crate::support::process::mb_encode());
+    let path = temp.join("go2rtc.yaml");
+    let good = std::fs::read(&path).expect("the config");
+    config.args(["go2rtc-config", "--workers", "64", "--out"]).arg(&path).arg("--fifo-dir").arg(folder.path());
+    let output = config.output().expect("it can be run");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && message.contains("No space left"), "{message}");
+    assert_eq!(std::fs::read(&path).expect("the config"), good, "whole or not at all");
     let _viewer = rig.watch("omega-0");
     rig.wait_for_status("cannot be written: ", "No space left");
     std::fs::remove_file(&filler).expect("it is there");

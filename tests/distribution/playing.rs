@@ -7,6 +7,7 @@ use crate::support::children;
 use crate::support::decode::{Decoder, Form, Picture, Source, assert_in_order};
 use crate::support::process::mb_encode;
 use mb_encode::render::strip::{Mark, Strip};
+use rustix::process::Pid;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -43,12 +44,10 @@ fn marks(pictures: &[Picture]) -> Vec<Mark> {
     pictures.iter().map(|picture| picture.mark().expect("a strip")).collect()
 }
 
-#[test]
-fn ten_streams_play_to_ten_viewers_and_cost_nothing_without_them() {
-    let _alone = alone();
-    let rig = Rig::start(&["--workers", "10"], SMALL);
+/// Ten viewers see a stream each, in order and with its own id in it. Then they leave, and `made_by`, whose children the
+/// encoders are, has none left.
+fn assert_ten_play(rig: &Rig, made_by: &[Pid]) {
     let references: Vec<_> = ids().iter().map(|id| reference(id)).collect();
-
     let viewers: Vec<_> = ids().iter().map(|id| rig.watch(id)).collect();
     let watch = |mut viewer: Decoder| {
         let pictures = viewer.take_pictures(PICTURES);
@@ -67,8 +66,7 @@ fn ten_streams_play_to_ten_viewers_and_cost_nothing_without_them() {
     let figures = rig.wait_for_status("omega-9", "pictures/s");
     assert!(figures.contains("streaming"), "{figures}");
 
-    let workers: Vec<_> = ids().iter().map(|id| rig.worker(id)).collect();
-    let encoders: Vec<_> = workers.iter().flat_map(|pid| children::watch(pid.as_raw_nonzero().get() as u32)).collect();
+    let encoders: Vec<_> = made_by.iter().flat_map(|pid| children::watch(pid.as_raw_nonzero().get() as u32)).collect();
     assert_eq!(encoders.len(), WORKERS, "an encoder for each viewer");
     drop(seen);
     let left = Instant::now();
@@ -77,13 +75,29 @@ fn ten_streams_play_to_ten_viewers_and_cost_nothing_without_them() {
     for id in ids() {
         rig.wait_for_status(&id, "waiting");
     }
-    let all_ticks = || workers.iter().map(|&pid| ticks(pid)).sum::<u64>();
     std::thread::sleep(Duration::from_secs(2).saturating_sub(left.elapsed()));
+}
+
+#[test]
+fn ten_streams_play_to_ten_viewers_and_cost_nothing_without_them() {
+    let _alone = alone();
+    let rig = Rig::start(&["--workers", "10"], SMALL);
+    let workers: Vec<_> = ids().iter().map(|id| rig.worker(id)).collect();
+    assert_ten_play(&rig, &workers);
+    let all_ticks = || workers.iter().map(|&pid| ticks(pid)).sum::<u64>();
     let before = all_ticks();
     // Time in which nothing is to happen can only be waited out.
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(all_ticks(), before, "workers without a reader use the CPU");
     assert_eq!(workers, ids().iter().map(|id| rig.worker(id)).collect::<Vec<_>>(), "none was started again");
+}
+
+#[test]
+fn ten_streams_in_exec_mode_play_to_ten_viewers_and_end_with_them() {
+    let _alone = alone();
+    let rig = Rig::start(&["--workers", "10", "--mode", "exec"], SMALL);
+    assert_ten_play(&rig, &[rig.go2rtc()]);
+    assert!(children::of(rig.go2rtc().as_raw_nonzero().get() as u32).is_empty(), "go2rtc has nothing left to end");
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Starting and ending: one at a time, all or nothing left.
 
 use crate::alone;
-use crate::rig::{Rig, SMALL, assert_all_end, clean, free_ports, go2rtc, port_options, until};
+use crate::rig::{Rig, SMALL, assert_all_end, clean, free_ports, go2rtc, port_options};
 use crate::support::decode::assert_in_order;
-use crate::support::process::{DEADLINE, mb_encode};
+use crate::support::process::mb_encode;
 use rustix::process::Signal;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -138,10 +138,47 @@ fn the_script_starts_what_it_is_asked_to() {
     let status = status.arg("status").arg("--temp").arg(&temp).output().expect("it can be run");
     let lines = String::from_utf8_lossy(&status.stdout);
     assert!(status.status.success() && lines.contains("omega-0  waiting"), "{lines}");
+    let second = script().arg("--temp").arg(&temp).args(["--go2rtc"]).output().expect("it can be run");
+    let message = String::from_utf8_lossy(&second.stderr);
+    assert_eq!(second.status.code(), Some(2), "{message}");
+    assert!(message.contains("another one is running in"), "{message}");
     let family = rig.family();
     rig.process.signal(Signal::TERM);
     assert_eq!(rig.process.wait().code(), 0);
     assert_all_end(&family, ENDS_WITHIN);
+}
+
+/// As in the program that the workers come from.
+#[test]
+fn variables_say_where_the_config_and_the_fifos_are() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (config, fifos) = (folder.path().join("mine/config.yaml"), folder.path().join("pipes"));
+    let set = |command: &mut Command| {
+        command.env("METABONK_GO2RTC_CONFIG", &config).env("METABONK_STREAM_FIFO_DIR", &fifos);
+    };
+    let made = |name: &str| {
+        use std::os::unix::fs::FileTypeExt as _;
+        let fifo = std::fs::metadata(fifos.join(name)).expect("a FIFO");
+        assert!(fifo.file_type().is_fifo());
+        assert_eq!(fifo.permissions().mode() & 0o777, 0o660, "for its owner and group");
+    };
+    let mut command = clean(mb_encode());
+    set(&mut command);
+    command.args(["go2rtc-config", "--workers", "2", "--format", "mpegts"]);
+    assert!(command.status().expect("it can be run").success());
+    made("omega-1.ts");
+    let text = std::fs::read_to_string(&config).expect("the config");
+    assert!(text.contains("omega-1: exec:cat /streams/omega-1.ts#"), "{text}");
+
+    let rig = start_script(&folder.path().join("temp"), |command| {
+        set(command);
+        command.args(["--workers", "2", "--go2rtc"]);
+    });
+    made("omega-0.h264");
+    let text = std::fs::read_to_string(&config).expect("the config");
+    assert!(text.contains(&format!("omega-1: exec:cat {}/omega-1.h264#", fifos.display())), "{text}");
+    assert_in_order(&rig.watch("omega-1").take_marks(3));
 }
 
 #[test]
