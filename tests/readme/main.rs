@@ -2,7 +2,8 @@
 //!
 //! Shortened are only these: what would go on for ever is ended when it has shown that it works; ffplay plays into a
 //! screen of no kind and stops after a second; ports are free ones instead of the well-known; `/streams` is a folder
-//! of the test. What needs Docker is run by `scripts/docker-test`, and what `scripts/test` is made of by itself.
+//! of the test. What needs Docker is run by `scripts/docker-test`, and what `scripts/test` is made of by itself. Only
+//! what mends a machine in trouble is not run.
 #![allow(clippy::print_stderr, reason = "what runs is told beside what is asserted")]
 
 #[path = "../support/mod.rs"]
@@ -54,6 +55,8 @@ enum How {
     Docker,
     /// By whoever runs this test, or by `scripts/test`.
     Check,
+    /// Not at all: it mends a machine that is not as it should be, or looks at one.
+    Remedy,
 }
 
 fn how(command: &str) -> Option<How> {
@@ -71,6 +74,9 @@ fn how(command: &str) -> Option<How> {
         ["scripts/demo", ..] => Some(How::Release),
         ["kill", "-USR1"] => Some(How::Kill),
         ["docker", "compose", ..] => Some(How::Docker),
+        ["apt", "install", ..]
+        | ["nvidia-smi" | "modprobe" | "chmod" | "free" | "ls" | "pgrep" | "ss" | "ulimit", ..] => Some(How::Remedy),
+        ["ffmpeg", "-version"] => Some(How::Program),
         ["scripts/test" | "scripts/bench" | "scripts/docker-test"] => Some(How::Check),
         _ => None,
     }
@@ -110,7 +116,9 @@ fn the_program_does_what_is_written() {
         eprintln!("{line}");
         let place = Place::new();
         let words: Vec<_> = line.split_whitespace().collect();
-        if words.contains(&"--stdout") {
+        if line.contains("| ffplay") {
+            assert_shown(Group::start(&mut place.shell(&line)));
+        } else if words.contains(&"--stdout") {
             let mut group = Group::start(place.shell(&line).stdout(Stdio::piped()));
             assert_streams(&line, group.stdout());
             group.end();
@@ -400,9 +408,16 @@ fn what_needs_docker_is_run_with_it() {
 #[test]
 fn every_option_variable_and_path_exists() {
     let place = Place::new();
-    let known = ["mb-encode --help", "mb-encode go2rtc-config --help", "scripts/start --help", "scripts/demo --help"];
+    let known = [
+        "mb-encode --help",
+        "mb-encode go2rtc-config --help",
+        "mb-encode doctor --help",
+        "scripts/start --help",
+        "scripts/demo --help",
+    ];
     let known: String =
         known.iter().map(|line| String::from_utf8(place.run(line, DEADLINE).0).expect("UTF-8")).collect();
+    let known = known + "Docker's: --gpus --pids-limit";
     let compose: String = std::fs::read_dir(Path::new(REPOSITORY).join("docker"))
         .expect("the folder")
         .map(|file| std::fs::read_to_string(file.expect("it is there").path()).expect("text"))
@@ -413,10 +428,12 @@ fn every_option_variable_and_path_exists() {
         match part {
             Part::Options(options) => {
                 let words: Vec<_> = options.split_whitespace().collect();
-                let names: Vec<_> = words.iter().filter(|word| word.starts_with("--")).collect();
-                assert!(names.iter().all(|name| known.contains(**name)), "there is no {options}");
+                let names = words.iter().filter(|word| word.starts_with("--"));
+                let names: Vec<_> = names.filter_map(|word| word.split('=').next()).collect();
+                assert!(names.iter().all(|name| known.contains(*name)), "there is no {options}");
                 let is_whole = words.len() > 1 && words.last() != Some(&"N") || options == "--no-pace";
-                if is_whole && names.iter().all(|name| encode.contains(**name)) {
+                let is_output = ["--fifo", "--out", "--stdout"].contains(&words[0]);
+                if is_whole && !is_output && names.iter().all(|name| encode.contains(*name)) {
                     place.run(&format!("mb-encode {options} --frames 2 --out clip.h264"), DEADLINE);
                 }
             }

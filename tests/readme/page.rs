@@ -3,25 +3,8 @@
 const TEXT: &str = include_str!("../../README.md");
 
 /// The first words of a command. Alone such a word is a name.
-const PROGRAMS: [&str; 17] = [
-    "apt",
-    "apt-get",
-    "bash",
-    "cargo",
-    "curl",
-    "docker",
-    "docker-compose",
-    "ffmpeg",
-    "ffplay",
-    "ffprobe",
-    "git",
-    "go2rtc",
-    "kill",
-    "mb-encode",
-    "rustup",
-    "sudo",
-    "systemctl",
-];
+const PROGRAMS: &str = "apt apt-get bash cargo chmod curl docker docker-compose ffmpeg ffplay ffprobe free git go2rtc kill ls \
+                        mb-encode modprobe nvidia-smi pgrep rustup ss sudo systemctl ulimit";
 
 /// Something to run or to look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +34,12 @@ pub fn parts() -> Vec<Part> {
             assert!(lines.any(|line| line == "```"), "a fence is not closed");
         } else if let Some(line) = line.strip_prefix("    ") {
             block.push(line);
+        } else if line.is_empty()
+            && !block.is_empty()
+            && lines.clone().next().is_some_and(|next| next.starts_with("    "))
+        {
+            // The block goes on behind it.
+            block.push(line);
         } else {
             parts.extend(of_block(&std::mem::take(&mut block)));
             prose.push_str(line);
@@ -71,8 +60,8 @@ fn of_block(block: &[&str]) -> Vec<Part> {
         Part::Command(command.to_owned())
     };
     match block.first() {
-        // The one drawing.
-        Some(first) if first.starts_with("renderer (EGL, OpenGL) ->") => Vec::new(),
+        // The one drawing, and an example of the doctor's words.
+        Some(first) if first.starts_with("renderer (EGL, OpenGL) ->") || first.starts_with("OK    ") => Vec::new(),
         Some(&"streams:") => vec![Part::Config(block.join("\n"))],
         Some(_) if block.iter().any(|line| line.starts_with("go2rtc ")) => vec![Part::Script(block.join("\n"))],
         _ => block.iter().map(command).collect(),
@@ -100,5 +89,6 @@ fn of_span(span: &str) -> Option<Part> {
 
 fn is_command(text: &str) -> bool {
     let (first, has_more) = text.split_once(' ').map_or((text, false), |(first, _)| (first, true));
-    first.starts_with("scripts/") || has_more && (PROGRAMS.contains(&first) || first.starts_with("target/"))
+    first.starts_with("scripts/")
+        || has_more && (PROGRAMS.split(' ').any(|name| name == first) || first.starts_with("target/"))
 }
