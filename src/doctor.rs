@@ -1,6 +1,6 @@
 //! The self-check: every part that a stream needs, tried one by one in the order in which a stream meets them.
 //!
-//! Graphics drivers crash and hang, so what touches them runs in a process of its own ([`probe`]), which the program
+//! Graphics drivers crash and hang, so what touches them runs in a process of its own ([`probe()`]), which the program
 //! starts with a hidden argument: a crash or a hang is a finding like any other.
 
 mod child;
@@ -297,7 +297,7 @@ impl Report {
 }
 
 /// Looks at everything. `device` is the GPU that is asked for, as CUDA counts them. `process` gives the command that
-/// runs [`probe`] for a group, and each may take `limit`.
+/// runs [`probe()`] for a group, and each may take `limit`.
 pub fn examine(device: Option<u32>, limit: Duration, process: impl Fn(Group) -> Command) -> Report {
     let mut findings: Vec<Finding> = Vec::new();
     for (group, _, parts) in GROUPS {

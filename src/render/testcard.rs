@@ -1,7 +1,7 @@
 //! The test card: colours that are known, a motion that is even, and the time in a form for people and programs.
 //!
 //! From the top: three lines of text (label, frame number, wall clock in UTC to the millisecond), two rows of colour
-//! patches, a band that a white bar crosses once in four seconds, and the [`strip`](super::strip).
+//! patches, a band that a white bar crosses once in four seconds, and the [`strip`].
 
 use super::canvas::Canvas;
 use super::strip::{self, Mark, Strip};
