@@ -104,10 +104,17 @@ fn of_nvenc() {
 
 #[test]
 fn of_capabilities_that_are_less_is_a_warning() {
-    let report = Report::of(doctor_with(sim::drivers()).env("MB_SIM_CAPS", "SUPPORT_CUSTOM_VBV_BUF_SIZE=0"));
-    assert_eq!(report.state("nvenc-h264"), "WARN", "{:#}", report.json);
-    assert!(report.check("nvenc-h264")["remedy"].as_str().unwrap().contains("rate buffer"));
-    assert_eq!((report.state("nvenc-picture"), report.json["encoder"].as_str()), ("OK", Some("nvenc")));
+    // A mode of rate control is a bit: 1 is a variable rate alone.
+    for (lacking, word) in
+        [("SUPPORT_CUSTOM_VBV_BUF_SIZE=0", "no rate buffer"), ("SUPPORTED_RATECONTROL_MODES=1", "no constant bitrate")]
+    {
+        let report = Report::of(doctor_with(sim::drivers()).env("MB_SIM_CAPS", lacking));
+        let check = report.check("nvenc-h264");
+        assert_eq!(check["state"], "WARN", "{:#}", report.json);
+        assert!(check["found"].as_str().unwrap().contains(word), "{check}");
+        assert!(check["remedy"].as_str().unwrap().contains("nothing to do"), "{check}");
+        assert_eq!((report.state("nvenc-picture"), report.json["encoder"].as_str()), ("OK", Some("nvenc")));
+    }
 }
 
 #[test]
