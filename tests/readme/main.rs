@@ -49,6 +49,8 @@ enum How {
     BesideStart,
     /// With a release build.
     Release,
+    /// `scripts/gpu-check`, with simulated drivers.
+    Gpu,
     /// `kill -USR1`.
     Kill,
     /// By `scripts/docker-test`.
@@ -72,6 +74,7 @@ fn how(command: &str) -> Option<How> {
             Some(How::Release)
         }
         ["scripts/demo", ..] => Some(How::Release),
+        ["scripts/gpu-check", ..] => Some(How::Gpu),
         ["kill", "-USR1"] => Some(How::Kill),
         ["docker", "compose", ..] => Some(How::Docker),
         ["apt", "install", ..]
@@ -278,6 +281,27 @@ fn what_needs_a_release_build_works_with_one() {
 }
 
 #[test]
+fn what_checks_a_gpu_runs_with_simulated_ones() {
+    let _alone = alone();
+    let place = Place::new();
+    let packed = place.path("packed");
+    let mut lines = commands(How::Gpu);
+    // It makes what another one takes.
+    lines.sort_by_key(|line| !line.contains("--pack"));
+    for line in lines {
+        eprintln!("{line}");
+        let mut here = line.replace("DIR", &packed.display().to_string());
+        if !line.contains("--pack") {
+            here += " --simulated --pictures 2";
+        }
+        let mut command = place.shell(&here);
+        // Cargo tells packages apart by their paths.
+        command.current_dir(REPOSITORY);
+        run(&line, command, BUILT_WITHIN);
+    }
+}
+
+#[test]
 fn go2rtc_plays_the_pieces_of_its_configuration() {
     let _alone = alone();
     let mut played = 0;
@@ -414,6 +438,7 @@ fn every_option_variable_and_path_exists() {
         "mb-encode doctor --help",
         "scripts/start --help",
         "scripts/demo --help",
+        "scripts/gpu-check --help",
     ];
     let known: String =
         known.iter().map(|line| String::from_utf8(place.run(line, DEADLINE).0).expect("UTF-8")).collect();
