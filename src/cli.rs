@@ -1,6 +1,7 @@
 //! What happens between `main` and the library, in order.
 
 mod args;
+mod command_line;
 mod doctor;
 mod go2rtc_config;
 mod logging;
@@ -10,7 +11,7 @@ mod tied;
 mod worker;
 
 use args::{Args, Command, Scene};
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use mb_encode::error::Fault;
 use mb_encode::gl::Gl;
 use mb_encode::render::{Bar, Renderer, ShaderScene, TestCard};
@@ -28,8 +29,7 @@ const FAILED: u8 = 1;
 const WRONG_USE: u8 = 2;
 
 pub fn run() -> ExitCode {
-    // A usage error prints itself and exits with 2.
-    let args = Args::parse();
+    let args = command_line::read();
     logging::start(&args);
     let done = match &args.command {
         Some(Command::Doctor(args)) => match doctor::run(args) {

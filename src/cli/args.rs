@@ -8,6 +8,7 @@ use super::usage_error;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use mb_encode::settings::{Bitrate, EncoderChoice, FifoMode, FrameRate, Gop, MpegTs, PipeSize, Preset, Size, Tuning};
 use mb_encode::{Error, Output, Settings};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "mb-encode", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 #[command(override_usage = "mb-encode --stdout | --fifo <PATH> | --out <PATH> [OPTIONS]\n       mb-encode <COMMAND>")]
-#[command(max_term_width = 110, disable_help_subcommand = true, disable_help_flag = true)]
+#[command(max_term_width = 110, disable_help_flag = true, allow_negative_numbers = true)]
 pub struct Args {
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -77,7 +78,7 @@ pub struct Args {
     )]
     pipe_size: Option<PipeSize>,
 
-    /// Picture width in pixels: even, 64 to 4096
+    /// Picture width in pixels: even, 64 to 4096 (OpenH264: 3840x2160 at most)
     #[arg(long, env = "MB_ENCODE_WIDTH", hide_env_values = true, value_name = "PIXELS", default_value = "1280", value_parser = parse_side)]
     #[arg(help_heading = "Picture")]
     width: u32,
@@ -122,14 +123,7 @@ pub struct Args {
     pub scene: Scene,
 
     /// Show what a fragment shader draws (Shadertoy's mainImage)
-    #[arg(
-        long,
-        env = "MB_ENCODE_SHADER",
-        hide_env_values = true,
-        value_name = "FILE",
-        help_heading = "Picture",
-        conflicts_with = "scene"
-    )]
+    #[arg(long, env = "MB_ENCODE_SHADER", hide_env_values = true, value_name = "FILE", help_heading = "Picture")]
     shader: Option<PathBuf>,
 
     /// Text in the test card's first line
@@ -180,7 +174,7 @@ pub struct Args {
     )]
     tuning: TuningArg,
 
-    /// Bits per second: 64k to 400M
+    /// Bits per second: 64k to 400M (OpenH264: 288M at most)
     #[arg(
         long,
         env = "MB_ENCODE_BITRATE",
@@ -325,6 +319,9 @@ pub enum LogFormat {
     Json,
 }
 
+/// More than any shader that a person or a program would write.
+const MAX_SHADER: u64 = 1 << 20;
+
 fn parse_side(text: &str) -> Result<u32, String> {
     let side = text.parse().unwrap_or(0);
     Size::check_side(side)
@@ -412,6 +409,11 @@ impl Args {
         }
     }
 
+    /// Shows the scene, whatever shader there was.
+    pub fn show_scene(&mut self) {
+        self.shader = None;
+    }
+
     /// The shader's path, if there is one.
     pub fn shader_path(&self) -> Option<&Path> {
         self.shader.as_deref()
@@ -423,8 +425,15 @@ impl Args {
             return Ok(None);
         };
         let name = path.display().to_string();
-        match std::fs::read_to_string(path) {
-            Ok(source) => Ok(Some((name, source))),
+        let mut source = String::new();
+        // Not only files end: a path may lead to a device.
+        let read = std::fs::File::open(path).and_then(|file| file.take(MAX_SHADER + 1).read_to_string(&mut source));
+        match read {
+            Ok(bytes) if bytes as u64 > MAX_SHADER => Err(Error::input(
+                format!("the shader {name} is longer than {} MiB", MAX_SHADER >> 20),
+                "name a text file in GLSL with a mainImage, like examples/shaders/waves.glsl",
+            )),
+            Ok(_) => Ok(Some((name, source))),
             Err(error) => Err(Error::input(
                 format!("cannot read the shader {name}"),
                 "name a text file in GLSL with a mainImage, like examples/shaders/waves.glsl",
