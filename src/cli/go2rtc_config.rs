@@ -82,7 +82,7 @@ pub struct StreamsArgs {
     )]
     pub fifo_dir: Option<PathBuf>,
 
-    /// The config to write, whole or not at all [default: temp/go2rtc.yaml]
+    /// The config to write, whole or not at all; go2rtc-config prints it with - [default: temp/go2rtc.yaml]
     #[arg(long, env = "METABONK_GO2RTC_CONFIG", hide_env_values = true, value_name = "FILE", help_heading = "Files")]
     pub out: Option<PathBuf>,
 
@@ -131,7 +131,15 @@ pub enum Format {
 
 pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
     let (streams, temp) = (&args.streams, Path::new("temp"));
-    streams.check_options()?;
+    streams.check()?;
+    if streams.mode == Mode::Fifo && !streams.options.is_empty() {
+        return Err(usage_error(
+            "options behind -- go into a config with --mode exec only; give them to the workers otherwise: \
+             mb-encode --fifo temp/streams/omega-0.h264 --width 640"
+                .to_owned(),
+        )
+        .into());
+    }
     let source = match streams.mode {
         Mode::Fifo => Source::Fifo { folder: args.container_fifo_dir.clone() },
         Mode::Exec => Source::exec(args.program.clone(), streams)?,
@@ -141,6 +149,9 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
         streams.make_fifos(&streams.fifo_dir(temp))?;
     }
     let out = streams.out(temp);
+    if out == Path::new("-") {
+        return super::args::print(config.to_yaml().as_bytes());
+    }
     replace(&out, &config.to_yaml())?;
     tracing::info!("wrote {}", out.display());
     Ok(())
@@ -184,8 +195,17 @@ impl StreamsArgs {
         words
     }
 
-    /// Has mb-encode's own grammar check the options, rather than every worker when it starts.
-    pub fn check_options(&self) -> Result<(), clap::Error> {
+    /// Checks what no option can tell by itself. The options of a stream are checked by mb-encode's own grammar here,
+    /// rather than by every worker when it starts.
+    pub fn check(&self) -> Result<(), clap::Error> {
+        let ports =
+            [("--api-port", self.api_port), ("--rtsp-port", self.rtsp_port), ("--webrtc-port", self.webrtc_port)];
+        for (one, other) in [(0, 1), (0, 2), (1, 2)] {
+            if ports[one].1 == ports[other].1 {
+                let ((one, port), (other, _)) = (ports[one], ports[other]);
+                return Err(usage_error(format!("{one} and {other} are both {port}: give each a port of its own")));
+            }
+        }
         let words = ["mb-encode".to_owned(), "--stdout".to_owned()].into_iter();
         let args = Args::try_parse_from(words.chain(self.worker_options("omega-0")))?;
         if args.command.is_some() {
@@ -434,7 +454,7 @@ mod tests {
         let check = |words: &[&str]| {
             let mut line = vec!["--"];
             line.extend(words);
-            parse(&line).unwrap().streams.check_options()
+            parse(&line).unwrap().streams.check()
         };
         assert!(check(&["--width", "640", "--label", "one"]).is_ok());
         for words in [&["--width", "641"][..], &["--fps"], &["--out", "x"], &["man"], &["--no-such"], &["--stdout"]] {

@@ -14,8 +14,8 @@ pub use status::{StatusArgs, run as run_status};
 use super::go2rtc_config::{Config, Mode, SafePath, Source, StreamsArgs, replace};
 use super::signals::{self, Child};
 use super::tied::THIS_PROGRAM;
-use super::usage_error;
-use super::worker::Role;
+use super::worker::{Role, no_second};
+use super::{WRONG_USE, usage_error};
 use anyhow::Context as _;
 use log::Log;
 use mb_encode::{Control, Error};
@@ -95,7 +95,13 @@ struct Supervisor<'a> {
 }
 
 pub fn run(args: &SuperviseArgs) -> anyhow::Result<()> {
-    args.streams.check_options()?;
+    args.streams.check()?;
+    if args.streams.out(&args.temp) == Path::new("-") {
+        return Err(usage_error(
+            "--out names the file that go2rtc reads here; go2rtc-config prints with --out -".to_owned(),
+        )
+        .into());
+    }
     let control = Arc::new(Control::new()?);
     signals::start(&control, &Child::default())?;
     let mut supervisor = Supervisor::new(args, control)?;
@@ -110,7 +116,11 @@ impl<'a> Supervisor<'a> {
         let temp = args.temp.canonicalize()?;
         let streams = &args.streams;
         let logs = temp.join("logs");
-        std::fs::create_dir_all(&logs).with_context(|| format!("cannot make {}", logs.display()))?;
+        std::fs::create_dir_all(&logs).map_err(|error| not_made(&logs, error))?;
+        // In a container there may be another machine's program.
+        if streams.mode == Mode::Fifo || args.compose.is_none() {
+            rehearse(streams)?;
+        }
         let mut members = Vec::new();
         let fifo_dir = match streams.mode {
             Mode::Fifo => {
@@ -159,9 +169,6 @@ impl<'a> Supervisor<'a> {
         };
         if let Some(server) = &server {
             replace(&server.config_path, &server.config)?;
-        }
-        if streams.mode == Mode::Exec && args.compose.is_none() {
-            rehearse(streams)?;
         }
         let socket = status::listen(&folder);
         if let Err(error) = &socket {
@@ -388,8 +395,9 @@ fn needs_turning_away(member: &Member) -> bool {
 
 /// One supervisor at a time in a folder: the lock goes with the process, however that ends.
 fn claim(temp: &Path) -> anyhow::Result<File> {
-    std::fs::create_dir_all(temp).with_context(|| format!("cannot make {}", temp.display()))?;
-    let folder = File::open(temp).with_context(|| format!("cannot open {}", temp.display()))?;
+    std::fs::create_dir_all(temp).map_err(|error| not_made(temp, error))?;
+    let folder = File::open(temp)
+        .map_err(|error| Error::machine(format!("cannot open {}", temp.display()), ANOTHER_FOLDER).caused_by(error))?;
     match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(folder),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::input(
@@ -397,8 +405,16 @@ fn claim(temp: &Path) -> anyhow::Result<File> {
             "see how it is: scripts/start status; end it with Ctrl-C where it runs, or choose another folder with --temp",
         )
         .into()),
-        Err(errno) => Err(errno).with_context(|| format!("cannot lock {}", temp.display())),
+        Err(errno) => {
+            Err(Error::machine(format!("cannot lock {}", temp.display()), ANOTHER_FOLDER).caused_by(errno).into())
+        }
     }
+}
+
+const ANOTHER_FOLDER: &str = "give it a folder that you may write to: --temp /tmp/mb-encode";
+
+fn not_made(folder: &Path, error: std::io::Error) -> Error {
+    Error::machine(format!("cannot make {}", folder.display()), ANOTHER_FOLDER).caused_by(error)
 }
 
 fn worker(streams: &StreamsArgs, id: &str, fifo: &Path) -> Recipe {
@@ -489,10 +505,12 @@ fn rehearse(streams: &StreamsArgs) -> anyhow::Result<()> {
         .arg("--stdout")
         .args(streams.worker_options("omega-0"))
         .stdout(std::process::Stdio::null());
-    match command.status().context("cannot start this program a second time")?.code() {
+    match command.status().map_err(no_second)?.code() {
         Some(0) => Ok(()),
-        // It has printed its reason.
-        code => std::process::exit(code.unwrap_or(1)),
+        // It has printed its reason. A worker that only the machine keeps from working may yet work, and says so itself.
+        Some(code) if streams.mode == Mode::Exec || code == i32::from(WRONG_USE) => std::process::exit(code),
+        None if streams.mode == Mode::Exec => std::process::exit(1),
+        _ => Ok(()),
     }
 }
 

@@ -119,6 +119,15 @@ fn rehearse(control: &Control, child: &Child) -> anyhow::Result<()> {
     }
 }
 
+/// Why this very program cannot be started once more.
+pub fn no_second(error: std::io::Error) -> Error {
+    Error::machine(
+        "cannot start this program a second time",
+        "make room for processes and open files: ulimit -u, ulimit -n, in a container --pids-limit",
+    )
+    .caused_by(error)
+}
+
 /// Runs this very program with the options that it was started with, in a process of its own, to its end.
 fn run(role: Role, stdout: Stdio, control: &Control, child: &Child) -> anyhow::Result<ExitStatus> {
     // Not by its path: the file may have been replaced by a newer one since.
@@ -133,7 +142,7 @@ fn run(role: Role, stdout: Stdio, control: &Control, child: &Child) -> anyhow::R
         .stdout(stdout)
         // Ctrl-C in a terminal goes to the whole group, and this process passes it on already.
         .process_group(0);
-    let mut process = command.spawn().context("cannot start this program a second time")?;
+    let mut process = command.spawn().map_err(no_second)?;
     // The parent's copy of the pipe: with it the reader would never see the end of file.
     drop(command);
     let pid = Pid::from_child(&process);

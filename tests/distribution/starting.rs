@@ -223,8 +223,13 @@ fn the_script_refuses_what_makes_no_sense() {
         &["status", "--width"],
         &["--workers", "0"],
         &["--width", "641"],
+        &["statsu"],
+        // What every worker would refuse.
+        &["--workers", "2", "--shader", "/nowhere/to/be/found.glsl"],
+        &["--workers", "2", "--encoder", "openh264", "--width", "4096", "--height", "4096"],
     ] {
-        let output = script().args(words).output().expect("it can be run");
+        let folder = tempfile::tempdir().expect("a folder");
+        let output = script().args(words).env("MB_ENCODE_TEMP", folder.path()).output().expect("it can be run");
         let message = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{words:?}: {message}");
     }

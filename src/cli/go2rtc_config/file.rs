@@ -3,11 +3,12 @@
 use mb_encode::Error;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 /// Puts `text` at `path`, with the folders above it, in one step: who reads the path finds the old file or the new one.
 /// It can be read by everybody and written by nobody, so that go2rtc, asked to by a request, does not write it either.
+/// Behind a symbolic link the file that it points to is replaced, and what is no file is left as it is.
 pub fn replace(path: &Path, text: &str) -> Result<(), Error> {
     let failed = |error: io::Error| {
         let remedy = match error.kind() {
@@ -20,6 +21,14 @@ pub fn replace(path: &Path, text: &str) -> Result<(), Error> {
         };
         Error::machine(format!("cannot write {}", path.display()), remedy).caused_by(error)
     };
+    let resolved = path.canonicalize();
+    let path = resolved.as_deref().unwrap_or(path);
+    if let Some(kind) = std::fs::metadata(path).ok().and_then(|there| other_than_a_file(there.file_type())) {
+        return Err(Error::input(
+            format!("{} is {kind}, which no config can replace; it was left as it is", path.display()),
+            "name a file: --out temp/go2rtc.yaml; mb-encode go2rtc-config --out - prints it instead",
+        ));
+    }
     let Some(name) = path.file_name() else {
         return Err(Error::input(format!("{} names no file", path.display()), "write: --out temp/go2rtc.yaml"));
     };
@@ -45,6 +54,16 @@ pub fn replace(path: &Path, text: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// A folder is not meant: the system says that better.
+fn other_than_a_file(found: std::fs::FileType) -> Option<&'static str> {
+    match found {
+        _ if found.is_file() || found.is_dir() => None,
+        _ if found.is_fifo() => Some("a FIFO"),
+        _ if found.is_socket() => Some("a socket"),
+        _ => Some("a device"),
+    }
+}
+
 fn write(path: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o444).open(path)?;
     file.write_all(text.as_bytes())?;
@@ -63,6 +82,23 @@ mod tests {
         replace(&path, "two").unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "two");
         assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn replaces_what_a_link_points_to_and_no_fifo() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link, fifo) = (folder.path().join("a"), folder.path().join("link"), folder.path().join("fifo"));
+        replace(&path, "one").unwrap();
+        std::os::unix::fs::symlink("a", &link).unwrap();
+        replace(&link, "two").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "two");
+        assert!(link.is_symlink());
+
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let error = replace(&fifo, "x").unwrap_err().to_string();
+        assert!(error.contains("is a FIFO, which no config can replace"), "{error}");
+        assert!(std::fs::metadata(&fifo).unwrap().file_type().is_fifo());
     }
 
     #[test]

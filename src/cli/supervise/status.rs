@@ -78,7 +78,13 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<()> {
     let mut socket = UnixStream::connect(path(&folder)).map_err(none)?;
     socket.set_read_timeout(Some(LIMIT))?;
     let mut text = String::new();
-    socket.read_to_string(&mut text).context("the supervisor does not answer")?;
+    socket.read_to_string(&mut text).map_err(|error| {
+        Error::machine(
+            "the supervisor does not answer",
+            "try again; if it stays so, end it where it runs and start it anew: scripts/start",
+        )
+        .caused_by(error)
+    })?;
     let mut status: Value = serde_json::from_str(&text).context("the supervisor's answer makes no sense")?;
     if let Some(api) = status["streams_at"].as_str().map(str::to_owned) {
         ask_go2rtc(&api, &mut status)?;
