@@ -19,7 +19,7 @@ pub enum Fault {
 ///
 /// `Display` gives the whole message: what was seen, its cause after a colon, and on lines of their own what to
 /// do about it. It starts with the cause because go2rtc shows only the first 512 bytes to a viewer.
-#[derive(Debug)]
+/// `Debug` gives the same, since that is what a `main` that returns it prints.
 pub struct Error {
     fault: Fault,
     what: String,
@@ -83,6 +83,12 @@ impl Error {
     /// Whose turn it is.
     pub fn fault(&self) -> Fault {
         self.fault
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -58,10 +58,15 @@ impl ShaderScene {
         }
         match Program::new(gl, WHOLE_TARGET, &format!("{HEAD}{source}{TAIL}")) {
             Ok(program) => Ok(Self { program }),
-            Err(error) => Err(Error::input(
-                format!("the shader {name} does not compile"),
-                numbered(name, &error.to_string(), source.lines().count()),
-            )),
+            Err(error) => {
+                let mut log = numbered(name, &error.to_string(), source.lines().count());
+                if log.contains("iChannel") {
+                    // Mesa lists every function that it could have been.
+                    log.truncate(log.match_indices('\n').nth(2).map_or(log.len(), |(at, _)| at));
+                    log += "\nthere are no input channels here: a picture is computed, iChannel0 to iChannel3 are not known";
+                }
+                Err(Error::input(format!("the shader {name} does not compile"), log))
+            }
         }
     }
 }

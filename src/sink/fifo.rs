@@ -479,7 +479,7 @@ fn refuse(path: &Path, file_type: FileType) -> Error {
     let shown = path.display();
     Error::input(
         format!("{shown} is {what}, not a FIFO; it was left as it is"),
-        format!("choose another path, or write a file with --out {shown}"),
+        "choose another path; a file is written with mb-encode --out clip.h264",
     )
 }
 

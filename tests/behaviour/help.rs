@@ -78,6 +78,25 @@ fn options_may_come_from_the_environment_and_the_command_line_wins() {
 }
 
 #[test]
+fn a_scene_on_the_command_line_wins_over_a_shader_from_the_environment() {
+    let mut command = mb_encode();
+    command.args(["--stdout", "--scene", "bar", "--frames", "1"]).env("MB_ENCODE_SHADER", "nothing.glsl");
+    let output = command.output().expect("it starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_config_can_be_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = mb_encode();
+    command.args(["go2rtc-config", "--mode", "exec", "--out", "-"]).current_dir(folder.path());
+    let output = command.output().expect("it starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.stdout.starts_with(b"# go2rtc's config"), "{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is written");
+}
+
+#[test]
 fn a_flag_from_the_environment_can_be_said_in_the_usual_ways() {
     for (value, faster) in
         [("1", true), ("true", true), ("yes", true), ("on", true), ("0", false), ("false", false), ("no", false)]

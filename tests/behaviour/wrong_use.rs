@@ -213,13 +213,33 @@ const ROWS: &[Row] = &[
     row("--stdout --shader zeros.glsl", &["zeros.glsl"]),
     row("--stdout --shader unclosed.glsl", &["unclosed.glsl"]),
     row("--stdout --shader channels.glsl", &["channels.glsl:2:", "iChannel0"]),
+    row("--stdout --shader channels.glsl", &["there are no input channels"]),
+    row("--stdout --shader /dev/zero", &["/dev/zero", "longer than 1 MiB", "text file"]),
     row("--stdout --shader good.glsl --scene bar", &["--shader", "--scene"]),
+    Row {
+        env: &[("MB_ENCODE_SCENE", "bar"), ("MB_ENCODE_SHADER", "good.glsl")],
+        ..row("--stdout", &["--shader", "--scene"])
+    },
+    // Values that look like something else.
+    row("--out new.ts --mpegts native", &["write --mpegts=native"]),
+    row("--out new.ts --mpegts ffmpeg", &["write --mpegts=ffmpeg"]),
+    row("--stdout --frames -3", &["--frames", "from 0"]),
+    row("--stdout --width -64", SIDE),
+    // Configs.
+    row("go2rtc-config --rtsp-port 1984", &["--api-port and --rtsp-port are both 1984"]),
+    row("go2rtc-config --rtsp-port 8555", &["--rtsp-port and --webrtc-port are both 8555"]),
+    row("supervise --api-port 8555", &["--api-port and --webrtc-port are both 8555"]),
+    row("supervise --out -", &["--out names the file", "go2rtc-config"]),
+    row("go2rtc-config -- --width 640", &["--mode exec", "mb-encode --fifo"]),
+    row("go2rtc-config --mode exec --out fifo", &["is a FIFO", "left as it is", "--out temp/go2rtc.yaml"]),
+    row("go2rtc-config --mode exec --out /dev/null", &["is a device", "left as it is", "--out -"]),
     // The same options from the environment.
     env(&[("MB_ENCODE_WIDTH", "wide")], &["--width", "from 64 to 4096"]),
     env(&[("MB_ENCODE_HEIGHT", "65")], &["--height", "write 64 or 66"]),
     env(&[("MB_ENCODE_FPS", "fast")], FPS),
     env(&[("MB_ENCODE_FRAMES", "-1")], &["--frames", "from 0"]),
     env(&[("MB_ENCODE_BITRATE", "6G")], BITRATE),
+    env(&[("MB_ENCODE_BITRATE", "6G")], &["change MB_ENCODE_BITRATE"]),
     env(&[("MB_ENCODE_GOP", "0")], GOP),
     env(&[("MB_ENCODE_ENCODER", "x264")], &["--encoder", "openh264"]),
     env(&[("MB_ENCODE_SCENE", "cube")], &["--scene", "testcard"]),
@@ -238,7 +258,7 @@ const ROWS: &[Row] = &[
     row("\\xff", &["--help"]),
     row("--out nowhere/\\xff", &["nowhere/", "folder that exists"]),
     row("--stdout --shader \\xff.glsl", &["mainImage"]),
-    env(&[("MB_ENCODE_LABEL", "\\xff")], &["UTF-8", "--help"]),
+    env(&[("MB_ENCODE_LABEL", "\\xff")], &["UTF-8", "--help", "change MB_ENCODE_LABEL"]),
     env(&[("MB_ENCODE_FPS", "6\\xff")], &["UTF-8", "--help"]),
     // Standard output that takes no video.
     stdout(Stdout::Closed, &["standard output", "mb-encode --stdout |"]),
