@@ -66,7 +66,7 @@ pub struct Args {
         default_value_t,
         help_heading = "Output (exactly one)"
     )]
-    fifo_mode: FifoMode,
+    pub fifo_mode: FifoMode,
 
     /// Capacity of the FIFO's pipe, 4k to 1M bytes [default: the system's, 64k]
     #[arg(
@@ -217,7 +217,7 @@ pub struct Args {
         value_name = "LEVEL",
         help_heading = "Logging"
     )]
-    log_level: Option<LogLevel>,
+    pub log_level: Option<LogLevel>,
 
     /// How to log
     #[arg(
@@ -407,6 +407,11 @@ impl Args {
                 )))
             }
         }
+    }
+
+    /// Whether the video goes to standard output.
+    pub fn writes_to_stdout(&self) -> bool {
+        self.stdout
     }
 
     /// Shows the scene, whatever shader there was.

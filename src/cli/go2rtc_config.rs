@@ -12,7 +12,6 @@ pub use words::{Prefix, SafePath, Word};
 use super::args::Args;
 use super::usage_error;
 use clap::{Parser as _, ValueEnum};
-use mb_encode::settings::FifoMode;
 use mb_encode::sink::Fifo;
 use serde_json::json;
 use std::fmt::Write as _;
@@ -132,10 +131,11 @@ pub enum Format {
 pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
     let (streams, temp) = (&args.streams, Path::new("temp"));
     streams.check()?;
-    if streams.mode == Mode::Fifo && !streams.options.is_empty() {
+    let others = streams.options.iter().any(|word| !word.starts_with("--fifo-mode"));
+    if streams.mode == Mode::Fifo && others {
         return Err(usage_error(
-            "options behind -- go into a config with --mode exec only; give them to the workers otherwise: \
-             mb-encode --fifo temp/streams/omega-0.h264 --width 640"
+            "options behind -- go into a config with --mode exec only, but for --fifo-mode=MODE; give them to the \
+             workers otherwise: mb-encode --fifo temp/streams/omega-0.h264 --width 640"
                 .to_owned(),
         )
         .into());
@@ -206,16 +206,22 @@ impl StreamsArgs {
                 return Err(usage_error(format!("{one} and {other} are both {port}: give each a port of its own")));
             }
         }
-        let words = ["mb-encode".to_owned(), "--stdout".to_owned()].into_iter();
-        let args = Args::try_parse_from(words.chain(self.worker_options("omega-0")))?;
+        let args = self.stream_args()?;
         if args.command.is_some() {
             return Err(usage_error("behind -- belong options of a stream, such as --width 640 --fps 15".to_owned()));
         }
         args.output().map(|_| ())
     }
 
-    pub fn make_fifos(&self, folder: &Path) -> Result<(), mb_encode::Error> {
-        self.ids().try_for_each(|id| Fifo::make(&folder.join(self.fifo_name(&id)), FifoMode::default()))
+    /// What mb-encode makes of the options of a stream.
+    pub fn stream_args(&self) -> Result<Args, clap::Error> {
+        let words = ["mb-encode".to_owned(), "--stdout".to_owned()].into_iter();
+        Args::try_parse_from(words.chain(self.worker_options("omega-0")))
+    }
+
+    pub fn make_fifos(&self, folder: &Path) -> anyhow::Result<()> {
+        let mode = self.stream_args()?.fifo_mode;
+        Ok(self.ids().try_for_each(|id| Fifo::make(&folder.join(self.fifo_name(&id)), mode))?)
     }
 
     /// Where a port is listened on.

@@ -11,6 +11,7 @@ mod status;
 
 pub use status::{StatusArgs, run as run_status};
 
+use super::args::LogLevel;
 use super::go2rtc_config::{Config, Mode, SafePath, Source, StreamsArgs, replace};
 use super::signals::{self, Child};
 use super::tied::THIS_PROGRAM;
@@ -101,6 +102,9 @@ pub fn run(args: &SuperviseArgs) -> anyhow::Result<()> {
             "--out names the file that go2rtc reads here; go2rtc-config prints with --out -".to_owned(),
         )
         .into());
+    }
+    if args.streams.mode == Mode::Fifo {
+        check_logging(&args.streams)?;
     }
     let control = Arc::new(Control::new()?);
     signals::start(&control, &Child::default())?;
@@ -409,6 +413,28 @@ fn claim(temp: &Path) -> anyhow::Result<File> {
             Err(Error::machine(format!("cannot lock {}", temp.display()), ANOTHER_FOLDER).caused_by(errno).into())
         }
     }
+}
+
+/// Workers tell how they are by what they log.
+fn check_logging(streams: &StreamsArgs) -> Result<(), clap::Error> {
+    let level = streams.stream_args()?.log_level;
+    if streams.options.iter().any(|word| word.starts_with("--log-format")) {
+        return Err(usage_error(
+            "--log-format is not for workers that are looked after: their logs are text".to_owned(),
+        ));
+    }
+    if matches!(level, Some(LogLevel::Off | LogLevel::Error | LogLevel::Warn)) && given_a_level(streams) {
+        return Err(usage_error(
+            "--log-level is info, debug or trace for workers that are looked after: they tell how they are by it"
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// A level from the environment is replaced for them.
+fn given_a_level(streams: &StreamsArgs) -> bool {
+    streams.options.iter().any(|word| word.starts_with("--log-level"))
 }
 
 const ANOTHER_FOLDER: &str = "give it a folder that you may write to: --temp /tmp/mb-encode";

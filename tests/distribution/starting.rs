@@ -224,6 +224,9 @@ fn the_script_refuses_what_makes_no_sense() {
         &["--workers", "0"],
         &["--width", "641"],
         &["statsu"],
+        // What the supervisor itself needs.
+        &["--workers", "2", "--log-format", "text"],
+        &["--workers", "2", "--log-level", "warn"],
         // What every worker would refuse.
         &["--workers", "2", "--shader", "/nowhere/to/be/found.glsl"],
         &["--workers", "2", "--encoder", "openh264", "--width", "4096", "--height", "4096"],
@@ -233,4 +236,16 @@ fn the_script_refuses_what_makes_no_sense() {
         let message = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{words:?}: {message}");
     }
+}
+
+#[test]
+fn fifos_get_the_mode_that_was_asked_for() {
+    use std::os::unix::fs::FileTypeExt as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = clean(mb_encode());
+    command.args(["go2rtc-config", "--workers", "1", "--out", "c.yaml", "--fifo-dir", "s", "--", "--fifo-mode=0600"]);
+    assert!(command.current_dir(folder.path()).status().expect("it can be run").success());
+    let fifo = std::fs::metadata(folder.path().join("s/omega-0.h264")).expect("the FIFO");
+    assert!(fifo.file_type().is_fifo());
+    assert_eq!(fifo.permissions().mode() & 0o777, 0o600);
 }
