@@ -20,11 +20,14 @@ use signals::Child;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use worker::Role;
 
 /// A failure while running.
 const FAILED: u8 = 1;
+/// go2rtc tells a viewer what it has read of standard error at the moment when standard output ends. So there is this
+/// much time between the two.
+const TO_BE_READ: Duration = Duration::from_millis(50);
 /// Wrong use or input.
 const WRONG_USE: u8 = 2;
 
@@ -53,6 +56,9 @@ pub fn run() -> ExitCode {
                 Err(error) => error,
             };
             tracing::error!("{error:#}");
+            if args.writes_to_stdout() {
+                std::thread::sleep(TO_BE_READ);
+            }
             let wrong_use = error.downcast_ref::<Error>().is_some_and(|error| error.fault() == Fault::Input);
             ExitCode::from(if wrong_use { WRONG_USE } else { FAILED })
         }

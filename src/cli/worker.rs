@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use mb_encode::settings::{FifoMode, PipeSize};
 use mb_encode::sink::Fifo;
 use mb_encode::{Control, Error};
-use rustix::event::PollFlags;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
 use rustix::process::{Pid, PidfdFlags, Signal, getppid, kill_process, pidfd_open, set_parent_process_death_signal};
 use std::os::unix::process::CommandExt;
@@ -18,6 +18,9 @@ use std::time::Duration;
 
 /// The longest wait after a stream that failed.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// What a stream's process has from the request to end until it is killed. It takes a picture's time at most, unless
+/// it is stuck in a driver.
+const LAST_WORK: Duration = Duration::from_secs(2);
 
 /// What this process is to a FIFO worker. A worker tells its children in their environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,6 +157,11 @@ fn run(role: Role, stdout: Stdio, control: &Control, child: &Child) -> anyhow::R
     if control.stop_requested() {
         // It may have ended by itself; then it is still there to be waited for.
         let _ = kill_process(pid, Signal::TERM);
+        let limit = Timespec { tv_sec: LAST_WORK.as_secs() as i64, tv_nsec: 0 };
+        if poll(&mut [PollFd::new(&ended, PollFlags::IN)], Some(&limit)) == Ok(0) {
+            tracing::warn!("the stream's process does not end, mostly for a driver that hangs: killing it");
+            let _ = kill_process(pid, Signal::KILL);
+        }
     }
     process.wait().context("cannot wait for the process")
 }

@@ -3,7 +3,10 @@
 use crate::annex_b::{go2rtc_packets, pictures};
 use crate::decoded;
 use crate::fifo::{Viewer, Worker};
-use crate::support::process::{DEADLINE, Ended, Process, mb_encode, pass_environment};
+use crate::support::children;
+use crate::support::process::{DEADLINE, Ended, Process, mb_encode, pass_environment, ready};
+use rustix::event::PollFlags;
+use rustix::fd::AsFd as _;
 use rustix::process::Signal;
 use std::fs::File;
 use std::os::unix::process::CommandExt as _;
@@ -112,6 +115,34 @@ fn a_signal_to_the_whole_group_right_at_the_start_of_a_worker_ends_well() {
         let group = rustix::process::Pid::from_raw(process.id() as i32).unwrap();
         rustix::process::kill_process_group(group, signal).unwrap();
     });
+}
+
+/// As in a driver that hangs: a picture that takes for ever.
+#[test]
+fn a_worker_ends_though_a_picture_takes_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let shader = folder.path().join("endless.glsl");
+    let text = "void mainImage(out vec4 colour, in vec2 at) {
+        float x = at.x;
+        for (int i = 0; i < 2000000000; i++) x = fract(sin(x + iTime) * 43758.5);
+        colour = vec4(x);
+    }";
+    std::fs::write(&shader, text).unwrap();
+    let mut command = mb_encode();
+    command.arg("--fifo").arg(folder.path().join("demo.h264")).arg("--shader").arg(&shader);
+    let process = Process::start(command.args(["--encoder", "openh264"]).stdout(Stdio::null()));
+    // It tries one picture before it serves anybody.
+    let rehearsal = loop {
+        if let Some(child) = children::watch(process.id()).pop() {
+            break child;
+        }
+    };
+    assert!(wait_for_handler(process.id(), Signal::TERM));
+    assert!(process.is_running_after(Duration::from_millis(500)), "the picture takes its time");
+    process.signal(Signal::TERM);
+    let ended = process.wait();
+    assert_eq!(ended.code(), 0, "{}", ended.stderr);
+    assert!(ready(rehearsal.as_fd(), PollFlags::IN, DEADLINE), "its child is gone, too");
 }
 
 fn at_the_start_of_a_worker(send: impl Fn(&Process, Signal)) {
