@@ -44,6 +44,7 @@ package_of() {
         egl-driver) echo libegl-mesa0 ;;
         software-gl) echo libgl1-mesa-dri ;;
         ffprobe) echo ffmpeg ;;
+        systemd-analyze) echo systemd ;;
         chromium) from_ubuntu && echo chromium-browser || echo chromium ;;
         chromedriver) from_ubuntu && echo chromium-chromedriver || echo chromium-driver ;;
         gst-launch-1.0) echo gstreamer1.0-tools ;;
@@ -132,7 +133,7 @@ need_to_play() {
     need ffmpeg ffprobe
 }
 need_to_test() {
-    need shellcheck chromium chromedriver
+    need shellcheck chromium chromedriver systemd-analyze
 }
 need_to_compare() {
     need python3 gst-launch-1.0 gst-gl gst-openh264 gst-videoconvert

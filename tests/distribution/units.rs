@@ -26,10 +26,6 @@ fn systemd_finds_nothing_wrong() {
         assert_eq!(values(&text, "User"), ["mb-encode"], "{name}");
         assert_eq!(values(&text, "CapabilityBoundingSet"), [""], "{name}");
     }
-    if Command::new("systemd-analyze").arg("--version").output().is_err() {
-        eprintln!("systemd-analyze is not here: only the keys above were looked at");
-        return;
-    }
     let folder = tempfile::tempdir().expect("a folder");
     // The programs need not be installed where the units have them.
     for (name, instance) in [("mb-encode@.service", "mb-encode@omega-0.service"), ("go2rtc.service", "go2rtc.service")]
@@ -41,7 +37,7 @@ fn systemd_finds_nothing_wrong() {
             .args(["verify", "--man=no"])
             .arg(folder.path().join(instance))
             .output()
-            .expect("it can be run");
+            .expect("systemd-analyze can be run: apt-get install systemd");
         let words = String::from_utf8_lossy(&output.stderr);
         let ours: Vec<_> =
             words.lines().filter(|line| line.contains("mb-encode@") || line.contains("go2rtc")).collect();
@@ -76,4 +72,22 @@ fn the_lock_of_the_unit_is_the_one_of_the_config() {
     ] {
         assert!(config.contains(&format!("  {line}\n")), "{line} is not in\n{config}");
     }
+}
+
+/// What a browser is told of the way to WebRTC is as in the config that is made here.
+#[test]
+fn the_exec_image_offers_webrtc_like_the_config() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = clean(mb_encode());
+    command.args(["go2rtc-config", "--mode", "exec", "--out", "-"]).current_dir(folder.path());
+    let made = String::from_utf8(command.output().expect("it can be run").stdout).expect("text");
+    let image = Path::new(env!("CARGO_MANIFEST_DIR")).join("docker/go2rtc.exec.yaml");
+    let image = std::fs::read_to_string(image).expect("the image's config");
+    let webrtc = |text: &str| {
+        let lines = text.lines().skip_while(|line| *line != "webrtc:").skip(1).take_while(|line| line.starts_with(' '));
+        let words: String = lines.filter(|line| !line.trim_start().starts_with('#')).collect();
+        words.replace([' ', '"'], "")
+    };
+    assert_eq!(webrtc(&image), webrtc(&made));
+    assert!(webrtc(&made).contains("loopback:true"), "{made}");
 }
