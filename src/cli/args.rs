@@ -460,8 +460,19 @@ impl Args {
 
 pub fn print_completions(shell: clap_complete::Shell) -> anyhow::Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Args::command(), "mb-encode", &mut script);
+    clap_complete::generate(shell, &mut shown(&Args::command()), "mb-encode", &mut script);
     print(&script)
+}
+
+/// What of a command's grammar is for people: completions would tell of hidden options and subcommands, too.
+fn shown(command: &clap::Command) -> clap::Command {
+    clap::Command::new(command.get_name().to_owned())
+        .version(env!("CARGO_PKG_VERSION"))
+        .disable_version_flag(command.get_version().is_none())
+        .about(command.get_about().cloned().unwrap_or_default())
+        .disable_help_flag(true)
+        .args(command.get_arguments().filter(|argument| !argument.is_hide_set()).cloned())
+        .subcommands(command.get_subcommands().filter(|command| !command.is_hide_set()).map(shown))
 }
 
 pub fn print_man_page() -> anyhow::Result<()> {
