@@ -1,8 +1,8 @@
 //! Readers that are slow: pictures are skipped before they are drawn, and what is drawn arrives whole.
 
 use crate::annex_b::pictures;
-use crate::decoded;
 use crate::fifo::{Viewer, Worker, event};
+use crate::support::decode;
 use crate::support::process::{Process, Reader, mb_encode, ready};
 use mb_encode::render::strip::Mark;
 use rustix::event::PollFlags;
@@ -49,9 +49,9 @@ fn a_reader_that_stalls_for_ten_seconds_and_goes_on_gets_a_whole_stream() {
     stream.extend(viewer.rest());
     assert_eq!(ended.code(), 0, "{}", ended.stderr);
 
-    let marks = decoded::all_marks(&stream, SIZE);
+    let marks = decode::all_marks(&stream, SIZE);
     assert_eq!(marks.len(), pictures(&stream));
-    decoded::assert_frames_rise_by_one(&marks);
+    decode::assert_frames_rise_by_one(&marks);
     assert!(longest_gap_ms(&marks) > 8_000, "the stall is not to be seen: {} ms", longest_gap_ms(&marks));
     let said = ended.stderr.lines().find(|line| line.contains("stream ended")).unwrap_or_default();
     let skipped = said.split(", ").last().and_then(|last| last.split(' ').next()).and_then(|n| n.parse().ok());
@@ -68,8 +68,8 @@ fn a_fifos_reader_that_stalls_and_goes_on_gets_a_whole_stream() {
         assert!(worker.process.is_running_after(Duration::from_millis(700)));
         stream.extend(viewer.units(15));
     }
-    let marks = decoded::all_marks(&stream, SIZE);
-    decoded::assert_frames_rise_by_one(&marks);
+    let marks = decode::all_marks(&stream, SIZE);
+    decode::assert_frames_rise_by_one(&marks);
     assert_eq!(marks.len(), 55);
     assert!(longest_gap_ms(&marks) > 500, "{} ms", longest_gap_ms(&marks));
     drop(viewer);
@@ -98,9 +98,9 @@ fn a_reader_that_takes_a_trickle_gets_whole_access_units() {
         stream.extend(reader.all());
         let ended = process.wait();
         assert_eq!(ended.code(), 0, "{}", ended.stderr);
-        let marks = decoded::all_marks(&stream, SIZE);
+        let marks = decode::all_marks(&stream, SIZE);
         assert_eq!(marks.len(), pictures(&stream), "{pace:?}");
-        decoded::assert_frames_rise_by_one(&marks);
+        decode::assert_frames_rise_by_one(&marks);
     }
 }
 
@@ -114,9 +114,9 @@ fn a_socket_for_standard_output_is_served_like_a_pipe() {
     process.signal(Signal::TERM);
     stream.extend(viewer.rest());
     assert_eq!(process.wait().code(), 0);
-    let marks = decoded::all_marks(&stream, SIZE);
+    let marks = decode::all_marks(&stream, SIZE);
     assert_eq!(marks.len(), pictures(&stream));
-    decoded::assert_frames_rise_by_one(&marks);
+    decode::assert_frames_rise_by_one(&marks);
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn a_stalled_reader_holds_no_more_than_a_few_pictures() {
     assert!(process.is_running_after(Duration::from_secs(2)));
     let mut viewer = Viewer::new(Reader::new(File::from(reading)));
     let stream = viewer.units(20);
-    let marks = decoded::all_marks(&stream, SIZE);
+    let marks = decode::all_marks(&stream, SIZE);
     let stalled = marks.windows(2).position(|pair| pair[1].wall_clock_ms - pair[0].wall_clock_ms > 1000);
     // Three units in the pipe, two in flight.
     assert!(stalled.is_some_and(|at| at < 8), "the stall comes after picture {stalled:?}");

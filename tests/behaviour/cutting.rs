@@ -1,7 +1,7 @@
 //! One packet in go2rtc is one picture, whatever the size, scene, rate, bitrate and GOP.
 
 use crate::annex_b::{Nal, go2rtc_packets, nals, opens_in_go2rtc};
-use crate::decoded;
+use crate::support::decode;
 use crate::support::process::{Process, mb_encode};
 use h264_reader::Context;
 use h264_reader::nal::pps::PicParameterSet;
@@ -83,7 +83,7 @@ impl Case {
             }
         }
 
-        let marks = decoded::marks(&stream, self.size);
+        let marks = decode::marks(&stream, self.size);
         assert_eq!(marks.len(), self.pictures, "{what}: decoded pictures");
         // Too few bits for the strip, and a scene without one.
         if self.scene == "testcard" && !self.bitrate.ends_with('k') {

@@ -1,7 +1,7 @@
 //! A FIFO that encodes while somebody reads, one reader at a time.
 
 use crate::annex_b::{go2rtc_packets, opens_in_go2rtc};
-use crate::decoded;
+use crate::support::decode;
 use crate::support::process::{DEADLINE, Process, Reader, mb_encode, pass_environment, ready};
 use rustix::event::PollFlags;
 use rustix::fd::AsFd;
@@ -297,7 +297,7 @@ fn a_reader_that_leaves_before_the_first_picture_is_no_failure() {
         worker.wait_until_gone(n);
     }
     let stream = worker.connect().units(2);
-    decoded::assert_frames_rise_by_one(&decoded::all_marks(&stream, SIZE));
+    decode::assert_frames_rise_by_one(&decode::all_marks(&stream, SIZE));
 }
 
 /// Checks the first access unit of each reader, given with the time at which the reader before it was still there.
@@ -307,7 +307,7 @@ fn assert_each_begins_anew(first_units: &[(Vec<u8>, u64)]) {
     }
     // Each of them begins with an IDR picture, so together they are a stream as well.
     let stream: Vec<u8> = first_units.iter().flat_map(|(unit, _)| unit.clone()).collect();
-    let marks = decoded::all_marks(&stream, SIZE);
+    let marks = decode::all_marks(&stream, SIZE);
     assert_eq!(marks.len(), first_units.len());
     for (reader, (mark, (_, not_before))) in marks.iter().zip(first_units).enumerate() {
         assert_eq!(mark.frame, 0, "reader {reader}");
@@ -376,8 +376,8 @@ fn a_second_reader_waits_and_then_gets_its_own_stream() {
     assert_eq!(go2rtc_packets(&first_stream).len(), 33);
     let not_before = milliseconds_now();
     drop(first);
-    let marks = decoded::all_marks(&second.units(10), SIZE);
-    decoded::assert_frames_rise_by_one(&marks);
+    let marks = decode::all_marks(&second.units(10), SIZE);
+    decode::assert_frames_rise_by_one(&marks);
     assert!(marks[0].wall_clock_ms >= not_before);
 }
 
@@ -402,7 +402,7 @@ fn readers_that_wait_together_do_not_share_one_stream() {
         if !stream.is_empty() {
             opens_in_go2rtc(&stream).unwrap();
             let whole: usize = go2rtc_packets(&stream).iter().rev().skip(1).map(|packet| packet.len()).sum();
-            decoded::assert_frames_rise_by_one(&decoded::all_marks(&stream[..whole], SIZE));
+            decode::assert_frames_rise_by_one(&decode::all_marks(&stream[..whole], SIZE));
         }
     }
 }
@@ -454,7 +454,7 @@ fn that_was_removed_is_made_anew() {
         wait_for_fifo(&worker.path);
         assert_eq!(worker.mode(), 0o640);
         let stream = worker.connect().units(2);
-        decoded::assert_frames_rise_by_one(&decoded::all_marks(&stream, SIZE));
+        decode::assert_frames_rise_by_one(&decode::all_marks(&stream, SIZE));
         worker.wait_until_gone(n);
     }
     assert_eq!(worker.names(), ["demo.h264"]);
@@ -479,7 +479,7 @@ fn that_was_replaced_is_served_in_its_new_form() {
         make_fifo(&other, 0o644);
         std::fs::rename(&other, &worker.path).unwrap();
         let stream = worker.connect().units(2);
-        decoded::assert_frames_rise_by_one(&decoded::all_marks(&stream, SIZE));
+        decode::assert_frames_rise_by_one(&decode::all_marks(&stream, SIZE));
         worker.wait_until_gone(n);
         assert_eq!(worker.mode(), 0o644, "the mode is that of the FIFO that was put there");
     }
@@ -536,7 +536,7 @@ fn a_crash_while_a_reader_is_served_ends_that_stream_alone() {
     worker.process.wait_for_line("ERROR");
     // It holds back for a second, since readers like go2rtc come again at once.
     let stream = worker.connect().units(2);
-    decoded::assert_frames_rise_by_one(&decoded::all_marks(&stream, SIZE));
+    decode::assert_frames_rise_by_one(&decode::all_marks(&stream, SIZE));
 }
 
 #[test]
@@ -556,7 +556,7 @@ fn pictures_that_were_counted_end_each_readers_stream_and_not_the_worker() {
     for n in 1..=3 {
         let stream = worker.connect().rest();
         assert_eq!(go2rtc_packets(&stream).len(), 5);
-        decoded::assert_frames_rise_by_one(&decoded::all_marks(&stream, SIZE));
+        decode::assert_frames_rise_by_one(&decode::all_marks(&stream, SIZE));
         worker.wait_until_gone(n);
     }
 }

@@ -8,7 +8,6 @@ mod support;
 mod annex_b;
 mod backpressure;
 mod cutting;
-mod decoded;
 mod driver;
 mod fifo;
 mod help;

@@ -1,8 +1,8 @@
 //! When pictures come.
 
 use crate::annex_b::pictures;
-use crate::decoded;
 use crate::fifo::Viewer;
+use crate::support::decode;
 use crate::support::process::{Process, mb_encode};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -22,7 +22,7 @@ fn the_rate_is_the_one_that_was_asked_for() {
         let mut process = Process::start(&mut command(&["--fps", fps]));
         let mut viewer = Viewer::new(process.stdout());
         let stream = viewer.units((rate * 2.0) as usize);
-        let marks = decoded::all_marks(&stream, SIZE);
+        let marks = decode::all_marks(&stream, SIZE);
         let (first, last) = (marks[0].wall_clock_ms, marks[marks.len() - 1].wall_clock_ms);
         let measured = (marks.len() - 1) as f64 * 1000.0 / (last - first) as f64;
         // Pictures that are late are skipped: a machine with much else to do makes fewer, and none makes more.
@@ -37,9 +37,9 @@ fn pictures_keep_to_the_grid() {
     let stream = process.stdout().all();
     let ended = process.wait();
     assert_eq!(ended.code(), 0, "{}", ended.stderr);
-    let marks = decoded::all_marks(&stream, SIZE);
+    let marks = decode::all_marks(&stream, SIZE);
     assert_eq!(marks.len(), 75);
-    decoded::assert_frames_rise_by_one(&marks);
+    decode::assert_frames_rise_by_one(&marks);
     // Where in its interval of 40 ms each picture was drawn. The grid's own place in it is where most of them are; by
     // chance 17 would be as near to one as that.
     let phases: Vec<u64> = marks.iter().map(|mark| mark.wall_clock_ms % 40).collect();

@@ -1,9 +1,9 @@
 //! How a stream ends: on signals, when its reader leaves, when its disk is full.
 
 use crate::annex_b::{go2rtc_packets, pictures};
-use crate::decoded;
 use crate::fifo::{Viewer, Worker};
 use crate::support::children;
+use crate::support::decode;
 use crate::support::process::{DEADLINE, Ended, Process, mb_encode, pass_environment, ready};
 use rustix::event::PollFlags;
 use rustix::fd::AsFd as _;
@@ -45,9 +45,9 @@ fn assert_whole(stream: &[u8], ended: &Ended, what: &str) {
     let said = ended.stderr.lines().find(|line| line.contains("stream ended")).unwrap_or_default();
     let totals = format!("{} pictures, {} bytes", pictures(stream), stream.len());
     assert!(said.contains(&totals), "{what}: {totals} came, and it says {said:?}");
-    let marks = decoded::all_marks(stream, SIZE);
+    let marks = decode::all_marks(stream, SIZE);
     assert_eq!(marks.len(), go2rtc_packets(stream).len(), "{what}");
-    decoded::assert_frames_rise_by_one(&marks);
+    decode::assert_frames_rise_by_one(&marks);
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! However a stream ends, nothing of the GPU is left behind: the drivers count at their exit.
 
 use crate::annex_b::pictures;
-use crate::decoded;
 use crate::fifo::Viewer;
 use crate::run::Run;
 use crate::scenes_process as process;
 use crate::support::children;
+use crate::support::decode;
 use crate::support::process::{DEADLINE, Process, ready};
 use mb_encode::encoder::Encoder;
 use mb_encode::gl::{Gl, Target};
@@ -146,7 +146,7 @@ fn of_another_programs_session_gives_the_next_reader_nvenc_again() {
     process.wait_for_line("waiting for a reader");
     let read = || {
         let stream = crate::fifo::connect(&path).units(5);
-        decoded::assert_frames_rise_by_one(&decoded::all_marks(&stream, (320, 180)));
+        decode::assert_frames_rise_by_one(&decode::all_marks(&stream, (320, 180)));
     };
     let fallbacks = || process.lines().iter().filter(|line| line.contains("coding with OpenH264")).count();
 

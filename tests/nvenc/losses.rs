@@ -1,10 +1,10 @@
 //! A GPU that is lost while somebody watches: it is opened again, and the stream goes on as one that decodes.
 
 use crate::annex_b::{Nal, nals, pictures};
-use crate::decoded;
 use crate::demux::demux;
 use crate::fifo::Viewer;
 use crate::run::{Ended, Run, at_once, size};
+use crate::support::decode;
 use crate::support::process::Process;
 use rustix::process::Signal;
 
@@ -28,9 +28,9 @@ fn assert_one_stream(ended: &Ended, count: usize, at: &[usize], what: &str) {
     let stream = &ended.stream;
     assert_eq!(pictures(stream), count, "{what}: {}", ended.stderr);
     assert_eq!(idrs(stream), at, "{what}: IDR pictures; {}", ended.stderr);
-    let marks = decoded::all_marks(stream, SIZE);
+    let marks = decode::all_marks(stream, SIZE);
     assert_eq!(marks.len(), count, "{what}");
-    decoded::assert_frames_rise_by_one(&marks);
+    decode::assert_frames_rise_by_one(&marks);
     let nals = nals(stream);
     // profile_idc, the constraint flags, level_idc; the first is what a browser was told to expect.
     let profiles: Vec<u8> = nals.iter().filter(|nal| nal.unit_type() == 7).map(|nal: &Nal<'_>| nal.bytes[1]).collect();
@@ -203,7 +203,7 @@ fn a_fifos_reader_is_carried_over_a_loss_and_a_worker_with_auto_starts_without_a
         process.wait_for_line("waiting for a reader");
         let mut viewer = crate::fifo::connect(&path);
         let stream = viewer.units(40);
-        decoded::assert_frames_rise_by_one(&decoded::all_marks(&stream, SIZE));
+        decode::assert_frames_rise_by_one(&decode::all_marks(&stream, SIZE));
         drop(viewer);
         process.wait_for_line("reader disconnected");
         process.signal(Signal::TERM);

@@ -30,8 +30,6 @@ mod annex_b;
 mod backpressure;
 #[path = "../behaviour/cutting.rs"]
 mod cutting;
-#[path = "../behaviour/decoded.rs"]
-mod decoded;
 #[path = "../behaviour/fifo.rs"]
 mod fifo;
 #[path = "../behaviour/pacing.rs"]

@@ -139,13 +139,42 @@ impl Iterator for Decoder {
     }
 }
 
+/// What the strips of all pictures of `stream` say, which is H.264 in Annex B: `None` where one cannot be read.
+pub fn marks(stream: &[u8], (width, height): (u32, u32)) -> Vec<Option<Mark>> {
+    let size = Size::new(width, height).expect("a legal size");
+    let mut decoder = Decoder::start(Source::Bytes(stream.to_vec()), size, Form::Yuv420p, None);
+    let marks = decoder.by_ref().map(|picture| picture.mark()).collect();
+    decoder.finish();
+    marks
+}
+
+/// As [`marks`], where every strip is to be read.
+pub fn all_marks(stream: &[u8], size: (u32, u32)) -> Vec<Mark> {
+    let marks = marks(stream, size);
+    let unread: Vec<usize> = (0..marks.len()).filter(|&at| marks[at].is_none()).collect();
+    assert!(unread.is_empty(), "of {} pictures, the strip cannot be read in {unread:?}", marks.len());
+    marks.into_iter().flatten().collect()
+}
+
+/// Checks that the pictures carry the numbers from 0 on without a gap.
+pub fn assert_frames_rise_by_one(marks: &[Mark]) {
+    assert_eq!(marks.first().map(|mark| mark.frame), Some(0), "the first of {} pictures", marks.len());
+    assert_no_gap(marks);
+}
+
 /// Checks that each picture was drawn right after the one before it, and that time does not run backwards.
 pub fn assert_in_order(marks: &[Mark]) {
+    assert_no_gap(marks);
     for pair in marks.windows(2) {
-        assert_eq!(pair[1].frame, pair[0].frame + 1, "a picture is missing or comes twice: {pair:?}");
         assert!(pair[1].wall_clock_ms >= pair[0].wall_clock_ms, "the wall clock runs backwards: {pair:?}");
     }
     if let [first, .., last] = marks {
         assert!(last.wall_clock_ms > first.wall_clock_ms, "the wall clock stands still: {first:?} to {last:?}");
+    }
+}
+
+fn assert_no_gap(marks: &[Mark]) {
+    for pair in marks.windows(2) {
+        assert_eq!(pair[1].frame, pair[0].frame + 1, "a picture is missing or comes twice: {pair:?}");
     }
 }
