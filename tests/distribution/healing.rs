@@ -225,7 +225,7 @@ fn a_full_disk_stops_no_stream() {
     kill(rig.worker("omega-1"));
     kill(rig.go2rtc());
     assert_plays(&rig, "omega-1", killed, "the disk is full, go2rtc and the worker were killed");
-    let mut config = crate::rig::clean(crate::support::process::mb_encode());
+    let mut config = crate::support::process::mb_encode();
     let path = temp.join("go2rtc.yaml");
     let good = std::fs::read(&path).expect("the config");
     config.args(["go2rtc-config", "--workers", "64", "--out"]).arg(&path).arg("--fifo-dir").arg(folder.path());

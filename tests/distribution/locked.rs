@@ -1,8 +1,9 @@
 //! What go2rtc, with the config that is made for it, refuses to anybody who reaches its ports.
 
 use crate::alone;
-use crate::rig::{Rig, SMALL, clean, free_ports, go2rtc};
+use crate::rig::{Rig, SMALL};
 use crate::support::decode::assert_in_order;
+use crate::support::go2rtc::{self, free_ports};
 use crate::support::process::{Process, mb_encode};
 use std::process::{Command, Stdio};
 
@@ -90,12 +91,13 @@ fn the_file_alone_locks_go2rtc_too() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("go2rtc.yaml");
     let ports = free_ports();
-    let mut command = clean(mb_encode());
+    let mut command = mb_encode();
     command.args(["go2rtc-config", "--workers", "1", "--mode", "exec", "--out"]).arg(&config);
     command.args(crate::rig::port_options(ports)).arg("--").args(SMALL.split(' '));
     assert!(command.status().expect("it can be run").success());
-    let server =
-        Process::start(Command::new(go2rtc()).arg("-config").arg(&config).stdin(Stdio::null()).stdout(Stdio::null()));
+    let server = Process::start(
+        Command::new(go2rtc::find()).arg("-config").arg(&config).stdin(Stdio::null()).stdout(Stdio::null()),
+    );
     let text = std::fs::read(&config).expect("the config");
     let rig = Rig { process: server, addresses: Vec::new(), temp: folder.path().to_owned(), ports, folder: None };
     crate::rig::until(crate::support::process::DEADLINE, "go2rtc answers", || {
@@ -131,7 +133,7 @@ fn what_is_outside_the_alphabet_is_refused_and_nothing_is_written() {
         &["--", "--width", "641"],
         &["--", "--out", "x"],
     ] {
-        let mut command = clean(mb_encode());
+        let mut command = mb_encode();
         command.arg("go2rtc-config").arg("--out").arg(&out).arg("--fifo-dir").arg(&streams).args(words);
         let output = command.output().expect("it can be run");
         let message = String::from_utf8_lossy(&output.stderr);
@@ -139,7 +141,7 @@ fn what_is_outside_the_alphabet_is_refused_and_nothing_is_written() {
         assert!(message.starts_with("error: "), "{words:?}: {message}");
         assert!(!out.exists() && !streams.exists(), "{words:?}");
     }
-    let mut command = clean(mb_encode());
+    let mut command = mb_encode();
     command.args(["go2rtc-config", "--prefix", "a/b"]);
     let message = String::from_utf8(command.output().expect("it can be run").stderr).expect("UTF-8");
     assert!(message.contains("letters, digits, _ or -"), "{message}");

@@ -1,14 +1,14 @@
 //! A supervisor with its workers and go2rtc, and what a test asks of them.
 
+use crate::support::children;
 use crate::support::decode::{Decoder, Form, Source};
+use crate::support::go2rtc::{self, ask, free_ports};
 use crate::support::process::{DEADLINE, Process, mb_encode, ready};
-use crate::support::{children, parts};
 use mb_encode::settings::Size;
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -17,28 +17,6 @@ pub const SMALL: &str = "--width 640 --height 360 --fps 15";
 
 pub fn small() -> Size {
     Size::new(640, 360).expect("a legal size")
-}
-
-pub fn go2rtc() -> PathBuf {
-    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join("go/bin"));
-    parts::find("GO2RTC", "go2rtc", home.as_slice(), "go install github.com/AlexxIT/go2rtc@v1.9.14")
-}
-
-/// Without the variables that would change what a test asks for.
-pub fn clean(mut command: Command) -> Command {
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy();
-        if name.starts_with("MB_ENCODE_") || name.starts_with("METABONK_") {
-            command.env_remove(&*name);
-        }
-    }
-    command
-}
-
-/// Three ports on loopback that nobody listens on.
-pub fn free_ports() -> [u16; 3] {
-    let listeners = [(); 3].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port on loopback"));
-    listeners.map(|listener| listener.local_addr().expect("it is bound").port())
 }
 
 /// Waits until `what` gives something, and looks again and again.
@@ -76,8 +54,8 @@ impl Rig {
         // A port is free when it is chosen and may be taken when go2rtc gets there.
         for _ in 0..5 {
             let ports = free_ports();
-            let mut command = clean(mb_encode());
-            command.arg("supervise").arg("--temp").arg(temp).arg("--go2rtc").arg(go2rtc()).args(options);
+            let mut command = mb_encode();
+            command.arg("supervise").arg("--temp").arg(temp).arg("--go2rtc").arg(go2rtc::find()).args(options);
             command.args(port_options(ports)).arg("--").args(worker_options.split_whitespace());
             if let Some(this) = Self::launch(command, temp, ports) {
                 return this;
@@ -112,12 +90,7 @@ impl Rig {
 
     /// What go2rtc answers: the status, and the body.
     pub fn ask(&self, method: &str, path: &str, body: &str) -> (u16, String) {
-        let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(DEADLINE)).build();
-        let agent = ureq::Agent::new_with_config(config);
-        let request = ureq::http::Request::builder().method(method).uri(self.http(path)).body(body.to_owned());
-        let mut answer =
-            agent.run(request.expect("a request")).unwrap_or_else(|error| panic!("{method} {path}: {error}"));
-        (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap_or_default())
+        ask(method, &self.http(path), body).unwrap_or_else(|error| panic!("{method} {path}: {error}\n{}", self.log()))
     }
 
     /// A viewer that stays until it is dropped.
@@ -126,7 +99,7 @@ impl Rig {
     }
 
     pub fn status(&self) -> (String, i32) {
-        let output = clean(mb_encode()).arg("status").arg("--temp").arg(&self.temp).output().expect("it can be run");
+        let output = mb_encode().arg("status").arg("--temp").arg(&self.temp).output().expect("it can be run");
         (String::from_utf8(output.stdout).expect("UTF-8"), output.status.code().unwrap_or(-1))
     }
 

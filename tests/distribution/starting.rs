@@ -1,9 +1,10 @@
 //! Starting and ending: one at a time, all or nothing left.
 
 use crate::alone;
-use crate::rig::{Rig, SMALL, assert_all_end, clean, free_ports, go2rtc, port_options};
+use crate::rig::{Rig, SMALL, assert_all_end, port_options};
 use crate::support::decode::assert_in_order;
-use crate::support::process::mb_encode;
+use crate::support::go2rtc::{self, free_ports};
+use crate::support::process::{clean, mb_encode};
 use rustix::process::Signal;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -65,8 +66,8 @@ fn a_killed_supervisor_leaves_nothing_behind() {
 #[test]
 fn a_second_one_in_the_same_folder_says_so() {
     let rig = Rig::start(&["--workers", "1"], SMALL);
-    let mut second = clean(mb_encode());
-    second.arg("supervise").arg("--temp").arg(&rig.temp).arg("--go2rtc").arg(go2rtc());
+    let mut second = mb_encode();
+    second.arg("supervise").arg("--temp").arg(&rig.temp).arg("--go2rtc").arg(go2rtc::find());
     let output = second.output().expect("it can be run");
     let message = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{message}");
@@ -79,9 +80,9 @@ fn a_taken_port_is_told_before_anything_runs() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("it is bound").port();
     let folder = tempfile::tempdir().expect("a folder");
-    let mut command = clean(mb_encode());
+    let mut command = mb_encode();
     command.args(["supervise", "--workers", "1", "--rtsp-port", &port.to_string(), "--temp"]).arg(folder.path());
-    command.args(["--api-port", &free_ports()[0].to_string(), "--go2rtc"]).arg(go2rtc());
+    command.args(["--api-port", &free_ports::<1>()[0].to_string(), "--go2rtc"]).arg(go2rtc::find());
     let output = command.output().expect("it can be run");
     let message = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{message}");
@@ -91,14 +92,14 @@ fn a_taken_port_is_told_before_anything_runs() {
 #[test]
 fn status_of_nothing_says_so() {
     let folder = tempfile::tempdir().expect("a folder");
-    let output = clean(mb_encode()).arg("status").arg("--temp").arg(folder.path()).output().expect("it can be run");
+    let output = mb_encode().arg("status").arg("--temp").arg(folder.path()).output().expect("it can be run");
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("nothing runs in"));
 }
 
 fn script() -> Command {
     let mut command = clean(Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/start")));
-    command.env("MB_ENCODE", env!("CARGO_BIN_EXE_mb-encode")).env("GO2RTC", go2rtc());
+    command.env("MB_ENCODE", env!("CARGO_BIN_EXE_mb-encode")).env("GO2RTC", go2rtc::find());
     command
 }
 
@@ -163,7 +164,7 @@ fn variables_say_where_the_config_and_the_fifos_are() {
         assert!(fifo.file_type().is_fifo());
         assert_eq!(fifo.permissions().mode() & 0o777, 0o660, "for its owner and group");
     };
-    let mut command = clean(mb_encode());
+    let mut command = mb_encode();
     set(&mut command);
     command.args(["go2rtc-config", "--workers", "2", "--format", "mpegts"]);
     assert!(command.status().expect("it can be run").success());
@@ -242,7 +243,7 @@ fn the_script_refuses_what_makes_no_sense() {
 fn fifos_get_the_mode_that_was_asked_for() {
     use std::os::unix::fs::FileTypeExt as _;
     let folder = tempfile::tempdir().expect("a folder");
-    let mut command = clean(mb_encode());
+    let mut command = mb_encode();
     command.args(["go2rtc-config", "--workers", "1", "--out", "c.yaml", "--fifo-dir", "s", "--", "--fifo-mode=0600"]);
     assert!(command.current_dir(folder.path()).status().expect("it can be run").success());
     let fifo = std::fs::metadata(folder.path().join("s/omega-0.h264")).expect("the FIFO");

@@ -1,6 +1,5 @@
 //! The systemd units: valid, and with go2rtc's lock in front of its config.
 
-use crate::rig::clean;
 use crate::support::process::mb_encode;
 use std::path::Path;
 use std::process::Command;
@@ -53,7 +52,7 @@ fn the_lock_of_the_unit_is_the_one_of_the_config() {
     let lock: serde_json::Value = serde_json::from_str(lock).expect("JSON");
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("go2rtc.yaml");
-    let mut command = clean(mb_encode());
+    let mut command = mb_encode();
     command.args(["go2rtc-config", "--out"]).arg(&out).arg("--fifo-dir").arg(folder.path());
     assert!(command.status().expect("it can be run").success());
     let config = std::fs::read_to_string(out).expect("the config");
@@ -78,7 +77,7 @@ fn the_lock_of_the_unit_is_the_one_of_the_config() {
 #[test]
 fn the_exec_image_offers_webrtc_like_the_config() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut command = clean(mb_encode());
+    let mut command = mb_encode();
     command.args(["go2rtc-config", "--mode", "exec", "--out", "-"]).current_dir(folder.path());
     let made = String::from_utf8(command.output().expect("it can be run").stdout).expect("text");
     let image = Path::new(env!("CARGO_MANIFEST_DIR")).join("docker/go2rtc.exec.yaml");

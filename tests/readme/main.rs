@@ -19,7 +19,7 @@ mod place;
 use mb_encode::h264::{NalUnit, NalUnitType, nal_units};
 use page::{Part, parts};
 use place::{Group, Place, REPOSITORY, run, size_in};
-use rig::{Rig, free_ports, until};
+use rig::{Rig, until};
 use rustix::process::Signal;
 use std::io::Read as _;
 use std::path::Path;
@@ -27,6 +27,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use support::decode::{Decoder, Form, Source, assert_in_order};
+use support::go2rtc::free_ports;
 use support::process::{DEADLINE, Process, Reader, mb_encode};
 
 /// A release build takes minutes on a small machine that has other things to do.
@@ -368,7 +369,7 @@ fn a_stream_by_hand_plays() {
         .collect();
     assert_eq!((scripts.len(), addresses.len()), (1, 1));
     let place = Place::new();
-    let ports = free_ports();
+    let ports: [u16; 3] = free_ports();
     let mut command = place.shell(&scripts[0]);
     for (name, port) in ["API", "RTSP", "WEBRTC"].iter().zip(ports) {
         command.env(format!("MB_ENCODE_{name}_PORT"), port.to_string());

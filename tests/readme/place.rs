@@ -1,7 +1,7 @@
 //! A folder that looks to a command like the repository's, with everything that it starts and makes in it.
 
-use crate::rig::{clean, go2rtc};
-use crate::support::process::{DEADLINE, Process, Reader};
+use crate::support::go2rtc;
+use crate::support::process::{DEADLINE, Process, Reader, clean};
 use mb_encode::settings::Size;
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use std::os::unix::process::CommandExt as _;
@@ -26,7 +26,7 @@ impl Place {
         }
         std::fs::create_dir(folder.path().join("bin")).expect("a folder to write to");
         link(Path::new(env!("CARGO_BIN_EXE_mb-encode")), "bin/mb-encode");
-        link(&std::path::absolute(go2rtc()).expect("a path"), "bin/go2rtc");
+        link(&std::path::absolute(go2rtc::find()).expect("a path"), "bin/go2rtc");
         Self { folder }
     }
 
@@ -40,7 +40,7 @@ impl Place {
         command.args(["-euc", line]).current_dir(self.folder.path());
         let rest = std::env::var_os("PATH").unwrap_or_default();
         let path = std::env::join_paths(std::iter::once(self.path("bin")).chain(std::env::split_paths(&rest)));
-        command.env("PATH", path.expect("a PATH")).env("GO2RTC", go2rtc());
+        command.env("PATH", path.expect("a PATH")).env("GO2RTC", go2rtc::find());
         command.env("MB_ENCODE", env!("CARGO_BIN_EXE_mb-encode"));
         // A player needs neither a screen nor a loudspeaker to play.
         command.env("SDL_VIDEODRIVER", "dummy").env("SDL_AUDIODRIVER", "dummy");

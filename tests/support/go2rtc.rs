@@ -70,12 +70,7 @@ impl Go2rtc {
 
     /// What a GET of `path` gives: the status, and the body as text.
     pub fn get(&self, path: &str) -> (u16, String) {
-        let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(DEADLINE)).build();
-        let answer = ureq::Agent::new_with_config(config).get(self.http(path)).call();
-        let mut answer = answer.unwrap_or_else(|error| panic!("GET {path}: {error}\n{}", self.log()));
-        let body = answer.body_mut().read_to_string();
-        let body = body.unwrap_or_else(|error| panic!("GET {path}: {error}\n{}", self.log()));
-        (answer.status().as_u16(), body)
+        ask("GET", &self.http(path), "").unwrap_or_else(|error| panic!("GET {path}: {error}\n{}", self.log()))
     }
 
     /// The id of its process.
@@ -90,14 +85,22 @@ impl Go2rtc {
 }
 
 /// As set-up finds it too: $GO2RTC, PATH, then where `go install` puts it.
-fn find() -> PathBuf {
+pub fn find() -> PathBuf {
     let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join("go/bin"));
     let how = "go install github.com/AlexxIT/go2rtc@v1.9.14";
     parts::find("GO2RTC", "go2rtc", home.as_slice(), how)
 }
 
-/// Two ports on loopback that nobody listens on.
-fn free_ports() -> [u16; 2] {
-    let listeners = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port on loopback"));
+/// What a go2rtc answers to a request: the status, and the body as text.
+pub fn ask(method: &str, address: &str, body: &str) -> Result<(u16, String), ureq::Error> {
+    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(DEADLINE)).build();
+    let request = ureq::http::Request::builder().method(method).uri(address).body(body.to_owned())?;
+    let mut answer = ureq::Agent::new_with_config(config).run(request)?;
+    Ok((answer.status().as_u16(), answer.body_mut().read_to_string()?))
+}
+
+/// So many ports on loopback that nobody listens on.
+pub fn free_ports<const N: usize>() -> [u16; N] {
+    let listeners = [(); N].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port on loopback"));
     listeners.map(|listener| listener.local_addr().expect("it is bound").port())
 }

@@ -13,9 +13,14 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// `mb-encode` as it was built for this test, with none of the options that the environment might hold.
 pub fn mb_encode() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mb-encode"));
+    clean(Command::new(env!("CARGO_BIN_EXE_mb-encode")))
+}
+
+/// `command` without the variables of the environment that would change what a test asks for.
+pub fn clean(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("MB_ENCODE_") {
+        let bytes = name.as_encoded_bytes();
+        if bytes.starts_with(b"MB_ENCODE_") || bytes.starts_with(b"METABONK_") {
             command.env_remove(name);
         }
     }
