@@ -2,13 +2,12 @@
 
 use crate::alone;
 use crate::rig::{Rig, SMALL, assert_all_end, small, ticks};
-use crate::support::browser::Browser;
+use crate::support::browser::{Browser, mark_of};
 use crate::support::children;
 use crate::support::decode::{Decoder, Form, Picture, Source, assert_in_order};
 use crate::support::process::mb_encode;
-use mb_encode::render::strip::{Mark, Strip};
+use mb_encode::render::strip::Mark;
 use rustix::process::Pid;
-use serde_json::json;
 use std::time::{Duration, Instant};
 
 const WORKERS: usize = 10;
@@ -136,24 +135,12 @@ fn one_page_shows_all_ten() {
     let browser = Browser::start(1280, 720);
     browser.open(address);
 
-    let strip = Strip::new(small());
-    let centres: Vec<_> = strip.centres().collect();
-    let seen = browser.run(LOOK_AT_ALL, json!([WORKERS, centres, strip.block() / 4]));
+    let seen = browser.look(LOOK_AT_ALL, WORKERS, small());
     let sights = seen.as_array().unwrap_or_else(|| panic!("{seen}\n{}\n{}", browser.log(), rig.log()));
     assert_eq!(sights.len(), WORKERS);
     for (at, sight) in sights.iter().enumerate() {
         assert_eq!(sight["src"], format!("omega-{at}"));
-        let read = |name: &str| {
-            let width = small().width() as usize;
-            let half = (strip.block() / 2) as usize;
-            let mut luma = vec![0; small().pixels()];
-            for (brightness, &(x, y)) in sight[name].as_array().expect("blocks").iter().zip(&centres) {
-                for row in luma.chunks_mut(width).skip(y as usize - half).take(2 * half) {
-                    row[x as usize - half..x as usize + half].fill(brightness.as_f64().expect("a number") as u8);
-                }
-            }
-            strip.read(&luma, width).unwrap_or_else(|| panic!("no strip in {sight}"))
-        };
+        let read = |name: &str| mark_of(&sight[name], small()).unwrap_or_else(|| panic!("no strip in {sight}"));
         let (first, later) = (read("first"), read("later"));
         assert!(later.frame > first.frame, "omega-{at} stands still: {first:?} {later:?}");
     }
@@ -164,33 +151,14 @@ fn one_page_shows_all_ten() {
 
 /// Looks at every video twice, the second time when it shows a later picture.
 const LOOK_AT_ALL: &str = "
-const [wanted, centres, reach, done] = arguments;
-const canvas = document.createElement('canvas');
-canvas.width = 640;
-canvas.height = 360;
-const context = canvas.getContext('2d', {willReadFrequently: true});
-const look = video => {
-    context.drawImage(video, 0, 0, 640, 360);
-    const data = context.getImageData(0, 0, 640, 360).data;
-    return centres.map(([x, y]) => {
-        let sum = 0;
-        for (let dy = -reach; dy < reach; dy++) {
-            for (let dx = -reach; dx < reach; dx++) {
-                const at = ((y + dy) * 640 + x + dx) * 4;
-                sum += 0.2126 * data[at] + 0.7152 * data[at + 1] + 0.0722 * data[at + 2];
-            }
-        }
-        return Math.round(sum / (4 * reach * reach));
-    });
-};
 const frame = video => new Promise(shown => video.requestVideoFrameCallback(shown));
 const watch = async stream => {
     const video = stream.querySelector('video');
     do await frame(video); while (video.videoWidth !== 640);
-    const first = look(video);
+    const first = blocksOf(video);
     for (let n = 0; n < 15; n++) await frame(video);
     const mode = stream.querySelector('.mode')?.innerText;
-    return {src: new URL(stream.wsURL ?? stream.src, location.href).searchParams.get('src'), first, later: look(video), mode};
+    return {src: new URL(stream.wsURL ?? stream.src, location.href).searchParams.get('src'), first, later: blocksOf(video), mode};
 };
 const streams = [...document.querySelectorAll('video-stream')];
 const state = () => streams.map(stream => {

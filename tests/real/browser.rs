@@ -1,11 +1,11 @@
 //! go2rtc's own page in a real browser: what it shows is read back from a canvas.
 
-use crate::support::browser::Browser;
+use crate::support::browser::{Browser, mark_of};
 use crate::support::go2rtc::Go2rtc;
 use crate::{alone, exec_source, size};
-use mb_encode::render::strip::{Mark, Strip};
+use mb_encode::render::strip::Mark;
 use mb_encode::settings::Size;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 const PICTURES: usize = 60;
 
@@ -69,16 +69,14 @@ fn play(mode: &str, keep: Option<&std::ffi::OsStr>) -> Vec<Sight> {
     let browser = Browser::start(picture.width(), picture.height());
     browser.open(&go2rtc.http(&format!("stream.html?src=demo&mode={mode}")));
 
-    let strip = Strip::new(picture);
-    let centres: Vec<_> = strip.centres().collect();
-    let seen = browser.run(LOOK, json!([PICTURES, centres, strip.block() / 4]));
+    let seen = browser.look(LOOK, PICTURES, picture);
     let context = || format!("go2rtc:\n{}\nthe page:\n{}", go2rtc.log(), browser.log());
     let Some(sights) = seen.as_array() else {
         panic!("{mode} does not play: {seen}\n{}", context());
     };
-    let sights = sights.iter().map(|sight| {
-        read(sight, strip, picture).unwrap_or_else(|| panic!("{mode}: no strip in {sight}\n{}", context()))
-    });
+    let sights = sights
+        .iter()
+        .map(|sight| read(sight, picture).unwrap_or_else(|| panic!("{mode}: no strip in {sight}\n{}", context())));
     let sights: Vec<_> = sights.collect();
     if let Some(path) = keep {
         std::fs::write(path, browser.screenshot()).expect("$MB_ENCODE_SCREENSHOT can be written");
@@ -86,20 +84,10 @@ fn play(mode: &str, keep: Option<&std::ffi::OsStr>) -> Vec<Sight> {
     sights
 }
 
-/// Reads one sight as [`LOOK`] gives it. The page only measured how bright each block is: what that says is for the
-/// strip's own decoder, which gets it as a picture with just these blocks.
-fn read(sight: &Value, strip: Strip, picture: Size) -> Option<Sight> {
-    let width = picture.width() as usize;
-    let half = (strip.block() / 2) as usize;
-    let mut luma = vec![0; picture.pixels()];
-    for (brightness, (x, y)) in sight["blocks"].as_array()?.iter().zip(strip.centres()) {
-        let (x, y) = (x as usize, y as usize);
-        for row in luma.chunks_mut(width).skip(y - half).take(2 * half) {
-            row[x - half..x + half].fill(brightness.as_f64()? as u8);
-        }
-    }
+/// Reads one sight as [`LOOK`] gives it.
+fn read(sight: &Value, picture: Size) -> Option<Sight> {
     Some(Sight {
-        mark: strip.read(&luma, width)?,
+        mark: mark_of(&sight["blocks"], picture)?,
         read_at_ms: sight["readAt"].as_u64()?,
         current_time: sight["currentTime"].as_f64()?,
         mean: sight["mean"].as_f64()?,
@@ -107,38 +95,16 @@ fn read(sight: &Value, strip: Strip, picture: Size) -> Option<Sight> {
     })
 }
 
-/// Looks at `wanted` pictures as they are shown. `centres` are the middles of the strip's blocks, `reach` is how far
-/// around them to look. Gives a list of sights, or else what the page was doing when it took too long.
+/// Looks at `wanted` pictures as they are shown. Gives a list of sights, or else what the page was doing when it took
+/// too long.
 const LOOK: &str = "
-const [wanted, centres, reach, done] = arguments;
 const video = document.querySelector('video');
 const sights = [];
-const canvas = (width, height) => {
-    const canvas = document.createElement('canvas');
-    canvas.width = width;
-    canvas.height = height;
-    return canvas.getContext('2d', {willReadFrequently: true});
-};
-const left = Math.min(...centres.map(c => c[0])) - reach, right = Math.max(...centres.map(c => c[0])) + reach;
-const top_ = Math.min(...centres.map(c => c[1])) - reach, bottom = Math.max(...centres.map(c => c[1])) + reach;
-const strip = canvas(right - left, bottom - top_);
 const whole = canvas(32, 18);
 
-const luma = (data, at) => 0.2126 * data[at] + 0.7152 * data[at + 1] + 0.0722 * data[at + 2];
 const look = () => {
-    const {width, height} = strip.canvas;
-    strip.drawImage(video, left, top_, width, height, 0, 0, width, height);
-    const data = strip.getImageData(0, 0, width, height).data;
+    const blocks = blocksOf(video);
     const readAt = Date.now();
-    const blocks = centres.map(([x, y]) => {
-        let sum = 0;
-        for (let dy = -reach; dy < reach; dy++) {
-            for (let dx = -reach; dx < reach; dx++) {
-                sum += luma(data, ((y - top_ + dy) * width + x - left + dx) * 4);
-            }
-        }
-        return Math.round(sum / (4 * reach * reach));
-    });
     whole.drawImage(video, 0, 0, 32, 18);
     const small = whole.getImageData(0, 0, 32, 18).data;
     const lumas = Array.from({length: 32 * 18}, (_, at) => luma(small, at * 4));

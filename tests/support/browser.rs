@@ -3,6 +3,8 @@
 use super::process::{DEADLINE, Process, Reader, ready};
 use super::{children, parts};
 use base64::Engine as _;
+use mb_encode::render::strip::{Mark, Strip};
+use mb_encode::settings::Size;
 use rustix::event::PollFlags;
 use rustix::fd::AsFd;
 use rustix::process::{Signal, pidfd_send_signal};
@@ -103,6 +105,14 @@ impl Browser {
         self.post("/execute/async", json!({ "script": script, "args": arguments }))
     }
 
+    /// As [`run`](Self::run), for `script` that finds what [`READ_STRIP`] makes: it is to look at `wanted` of whatever
+    /// it looks at, where videos are as large as `picture`.
+    pub fn look(&self, script: &str, wanted: usize, picture: Size) -> Value {
+        let strip = Strip::new(picture);
+        let centres: Vec<_> = strip.centres().collect();
+        self.run(&format!("{READ_STRIP}{script}"), json!([wanted, centres, strip.block() / 4]))
+    }
+
     /// The page as it looks now, as PNG.
     pub fn screenshot(&self) -> Vec<u8> {
         let png = self.call("/screenshot", None);
@@ -156,6 +166,52 @@ impl Drop for Browser {
         }
     }
 }
+
+/// What the strip says in a `picture` of which a page told the brightness of its `blocks`, as [`READ_STRIP`] measures
+/// it. The strip's own decoder reads them: it gets a picture with just these blocks.
+pub fn mark_of(blocks: &Value, picture: Size) -> Option<Mark> {
+    let strip = Strip::new(picture);
+    let width = picture.width() as usize;
+    let half = (strip.block() / 2) as usize;
+    let mut luma = vec![0; picture.pixels()];
+    for (brightness, (x, y)) in blocks.as_array()?.iter().zip(strip.centres()) {
+        let (x, y) = (x as usize, y as usize);
+        for row in luma.chunks_mut(width).skip(y - half).take(2 * half) {
+            row[x - half..x + half].fill(brightness.as_f64()? as u8);
+        }
+    }
+    strip.read(&luma, width)
+}
+
+/// `centres` are the middles of the strip's blocks, `reach` is how far around them to look. `blocksOf` gives how bright
+/// each block is in the picture that a video shows.
+const READ_STRIP: &str = "
+const [wanted, centres, reach, done] = arguments;
+const canvas = (width, height) => {
+    const canvas = document.createElement('canvas');
+    canvas.width = width;
+    canvas.height = height;
+    return canvas.getContext('2d', {willReadFrequently: true});
+};
+const left = Math.min(...centres.map(c => c[0])) - reach, right = Math.max(...centres.map(c => c[0])) + reach;
+const top_ = Math.min(...centres.map(c => c[1])) - reach, bottom = Math.max(...centres.map(c => c[1])) + reach;
+const strip = canvas(right - left, bottom - top_);
+const luma = (data, at) => 0.2126 * data[at] + 0.7152 * data[at + 1] + 0.0722 * data[at + 2];
+const blocksOf = video => {
+    const {width, height} = strip.canvas;
+    strip.drawImage(video, left, top_, width, height, 0, 0, width, height);
+    const data = strip.getImageData(0, 0, width, height).data;
+    return centres.map(([x, y]) => {
+        let sum = 0;
+        for (let dy = -reach; dy < reach; dy++) {
+            for (let dx = -reach; dx < reach; dx++) {
+                sum += luma(data, ((y - top_ + dy) * width + x - left + dx) * 4);
+            }
+        }
+        return Math.round(sum / (4 * reach * reach));
+    });
+};
+";
 
 /// The port that chromedriver says it listens on.
 fn port_of(stdout: &mut impl BufRead) -> u16 {
