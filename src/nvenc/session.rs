@@ -396,13 +396,20 @@ fn check_limits(config: &Config, capabilities: &Capabilities) -> Result<(), Erro
     Ok(())
 }
 
-/// Turns the preset's configuration into ours: every picture out at once, and a stream that can be joined each GOP.
+/// Turns the preset's configuration into ours: every picture out at once, and a stream that can be joined each GOP. The
+/// API promises no value in a preset's configuration, so whatever the stream depends on is set here; what only trades
+/// speed for quality is left to the preset.
 fn write_config(encode: *mut sys::NV_ENC_CONFIG, config: &Config, capabilities: &Capabilities) {
     let bitrate = config.bitrate.bps();
+    // The driver fills these in as well, of which API it does not say.
+    set!(encode, version, sys::NV_ENC_CONFIG_VER);
+    set!(encode, rcParams.version, sys::NV_ENC_RC_PARAMS_VER);
     set!(encode, profileGUID, sys::NV_ENC_H264_PROFILE_HIGH_GUID);
     set!(encode, gopLength, config.gop_length);
     // No B pictures.
     set!(encode, frameIntervalP, 1);
+    set!(encode, frameFieldMode, sys::NV_ENC_PARAMS_FRAME_FIELD_MODE::NV_ENC_PARAMS_FRAME_FIELD_MODE_FRAME);
+    set!(encode, monoChromeEncoding, 0);
 
     if capabilities.constant_bitrate {
         set!(encode, rcParams.rateControlMode, sys::NV_ENC_PARAMS_RC_MODE::NV_ENC_PARAMS_RC_CBR);
@@ -419,30 +426,48 @@ fn write_config(encode: *mut sys::NV_ENC_CONFIG, config: &Config, capabilities: 
         set!(encode, rcParams.vbvInitialDelay, per_picture);
     } else {
         tracing::info!("this GPU sets its own rate buffer: pictures may be larger than their share of the bitrate");
+        // The chip's own.
+        set!(encode, rcParams.vbvBufferSize, 0);
+        set!(encode, rcParams.vbvInitialDelay, 0);
     }
+    // The bitrate decides, also where it is variable.
+    set!(encode, rcParams.targetQuality, 0);
+    set!(encode, rcParams.targetQualityLSB, 0);
     set!(encode, rcParams.lookaheadDepth, 0);
     // SAFETY: the bit field is plain bytes of the struct behind the pointer; no enum is inside the reference.
     let flags = unsafe { &mut *std::ptr::addr_of_mut!((*encode).rcParams._bitfield_1) };
-    // NV_ENC_RC_PARAMS, nvEncodeAPI.h: enableLookahead is bit 5, zeroReorderDelay bit 9.
+    // NV_ENC_RC_PARAMS, nvEncodeAPI.h: enableLookahead is bit 5, zeroReorderDelay bit 9, enableExtLookahead
+    // bit 16.
     flags.set_bit(5, false);
     flags.set_bit(9, true);
+    flags.set_bit(16, false);
 
     // SAFETY: H.264 is the codec, so this member of the union is the one in use.
     let h264 = unsafe { std::ptr::addr_of_mut!((*encode).encodeCodecConfig.h264Config) };
     // SAFETY: as above.
     let flags = unsafe { &mut *std::ptr::addr_of_mut!((*h264)._bitfield_1) };
-    // NV_ENC_CONFIG_H264, nvEncodeAPI.h: outputAUD is bit 6, disableSPSPPS bit 7, repeatSPSPPS bit 12, and
-    // enableFillerDataInsertion bit 17. go2rtc wants no delimiters, and the parameter sets in front of each IDR.
-    flags.set_bit(6, false);
-    flags.set_bit(7, false);
-    flags.set_bit(12, true);
-    flags.set_bit(17, false);
+    // NV_ENC_CONFIG_H264, nvEncodeAPI.h: repeatSPSPPS is bit 12, and puts the parameter sets in front of each IDR, where
+    // go2rtc wants them. The others ask for what it does not want: delimiters, SEI, filler, no parameter sets at all,
+    // more than one layer, or IDR pictures replaced by intra refresh.
+    for bit in 0..u32::BITS as usize {
+        flags.set_bit(bit, bit == 12);
+    }
+    set!(h264, level, sys::NV_ENC_LEVEL::NV_ENC_LEVEL_AUTOSELECT as u32);
     set!(h264, idrPeriod, config.gop_length);
     // One slice a picture: mode 3 is a number of slices.
     set!(h264, sliceMode, 3);
     set!(h264, sliceModeData, 1);
     set!(h264, chromaFormatIDC, 1);
+    set!(h264, separateColourPlaneFlag, 0);
+    set!(h264, spsId, 0);
+    set!(h264, ppsId, 0);
+    set!(h264, intraRefreshPeriod, 0);
+    set!(h264, intraRefreshCnt, 0);
+    set!(h264, ltrNumFrames, 0);
+    set!(h264, ltrTrustMode, 0);
+    set!(h264, useBFramesAsRef, sys::NV_ENC_BFRAME_REF_MODE::NV_ENC_BFRAME_REF_MODE_DISABLED);
 
+    set!(h264, h264VUIParameters.overscanInfoPresentFlag, 0);
     set!(h264, h264VUIParameters.videoSignalTypePresentFlag, 1);
     set!(h264, h264VUIParameters.videoFormat, sys::NV_ENC_VUI_VIDEO_FORMAT::NV_ENC_VUI_VIDEO_FORMAT_UNSPECIFIED);
     set!(h264, h264VUIParameters.videoFullRangeFlag, u32::from(color::FULL_RANGE));
@@ -460,6 +485,10 @@ fn write_config(encode: *mut sys::NV_ENC_CONFIG, config: &Config, capabilities: 
         sys::NV_ENC_VUI_TRANSFER_CHARACTERISTIC::NV_ENC_VUI_TRANSFER_CHARACTERISTIC_BT709
     );
     set!(h264, h264VUIParameters.colourMatrix, sys::NV_ENC_VUI_MATRIX_COEFFS::NV_ENC_VUI_MATRIX_COEFFS_BT709);
+    // Left, as H.264 has it where nothing is said.
+    set!(h264, h264VUIParameters.chromaSampleLocationFlag, 0);
+    // A late picture is skipped, so no rate is promised.
+    set!(h264, h264VUIParameters.timingInfoPresentFlag, 0);
     // No reordering, so a decoder shows each picture at once.
     set!(h264, h264VUIParameters.bitstreamRestrictionFlag, 1);
 }

@@ -7,6 +7,60 @@ use crate::support::sim::Report;
 /// `NV_ENC_PARAMS_RC_CBR`.
 const CBR: u64 = 2;
 
+/// `repeatSPSPPS` of `NV_ENC_CONFIG_H264`, and nothing else: no delimiters, no SEI, no filler, no intra refresh.
+const PARAMETER_SETS_WITH_EACH_IDR: u64 = 1 << 12;
+
+/// What every stream is asked for. The simulated driver's presets have something else in each of these fields.
+const LIVE: [(&str, u64); 42] = [
+    // No look-ahead, no reordering, no waiting.
+    ("lookaheadDepth", 0),
+    ("enableLookahead", 0),
+    ("enableExtLookahead", 0),
+    ("zeroReorderDelay", 1),
+    ("frameIntervalP", 1),
+    ("useBFramesAsRef", 0),
+    ("enableEncodeAsync", 0),
+    ("enablePTD", 1),
+    // The rate.
+    ("rateControlMode", CBR),
+    ("targetQuality", 0),
+    ("targetQualityLSB", 0),
+    // Nothing that go2rtc cuts wrongly, and one picture after the other.
+    ("h264Flags", PARAMETER_SETS_WITH_EACH_IDR),
+    ("sliceMode", 3),
+    ("sliceModeData", 1),
+    ("spsId", 0),
+    ("ppsId", 0),
+    ("intraRefreshPeriod", 0),
+    ("intraRefreshCnt", 0),
+    ("ltrNumFrames", 0),
+    ("ltrTrustMode", 0),
+    // What a browser plays, at the level that the picture needs.
+    ("profileIdc", 100),
+    ("level", 0),
+    ("frameFieldMode", 1),
+    ("monoChromeEncoding", 0),
+    ("chromaFormatIDC", 1),
+    ("separateColourPlaneFlag", 0),
+    // BT.709, limited range.
+    ("videoSignalTypePresentFlag", 1),
+    ("videoFormat", 5),
+    ("videoFullRangeFlag", 0),
+    ("colourDescriptionPresentFlag", 1),
+    ("colourPrimaries", 1),
+    ("transferCharacteristics", 1),
+    ("colourMatrix", 1),
+    ("overscanInfoPresentFlag", 0),
+    ("chromaSampleLocationFlag", 0),
+    ("timingInfoPresentFlag", 0),
+    ("bitstreamRestrictionFlag", 1),
+    ("encodeWidth", 320),
+    ("encodeHeight", 180),
+    ("gopLength", 60),
+    ("idrPeriod", 60),
+    ("frameRateDen", 1),
+];
+
 fn asked(report: &Report, expected: &[(&str, u64)]) {
     for (what, value) in expected {
         assert_eq!(report.count(&format!("asked.{what}")), *value, "{what} in {:?}", report.all("asked."));
@@ -21,25 +75,7 @@ fn for_low_delay_with_each_preset_and_tuning() {
             let ended = Run::new(&[&options[..], &["--preset", option, "--tuning", tuning]].concat()).finish();
             let report = &ended.assert_well().report;
             asked(report, &[("preset", number), ("tuningInfo", value)]);
-            // No look-ahead, no reordering, no waiting, nothing that go2rtc cuts wrongly.
-            asked(
-                report,
-                &[
-                    ("lookaheadDepth", 0),
-                    ("enableLookahead", 0),
-                    ("zeroReorderDelay", 1),
-                    ("frameIntervalP", 1),
-                    ("enableEncodeAsync", 0),
-                    ("enablePTD", 1),
-                    ("repeatSPSPPS", 1),
-                    ("disableSPSPPS", 0),
-                    ("outputAUD", 0),
-                    ("enableFillerDataInsertion", 0),
-                    ("sliceMode", 3),
-                    ("sliceModeData", 1),
-                    ("rateControlMode", CBR),
-                ],
-            );
+            asked(report, &LIVE);
             // The old call without a tuning, which newer drivers refuse, is never made.
             assert_eq!(report.count("call.NvEncGetEncodePresetConfig"), 0);
             assert_eq!(report.count("call.NvEncGetEncodePresetConfigEx"), 1);

@@ -73,6 +73,10 @@ impl<T> Fields<'_, T> {
         self.read(offset)
     }
 
+    pub(crate) fn byte(&self, offset: usize) -> u8 {
+        self.read(offset)
+    }
+
     pub(crate) fn half(&self, offset: usize) -> u16 {
         self.read(offset)
     }

@@ -126,6 +126,7 @@ encoder_call! {
             return Err(broken(INVALID_PARAM, "tuning-info-missing"));
         }
         preset::fill(&config, tuning);
+        preset::estrange(&config);
         Ok(())
     }
 }

@@ -236,7 +236,7 @@ encoder_call! {
             return Err(broken(INVALID_CALL, "initialized-twice"));
         }
         let config = Config::read(&params)?;
-        asked::note(&params);
+        asked::note(&params, &config);
         session.progress = Some(Progress::new(&config));
         session.config = Some(config);
         Ok(())

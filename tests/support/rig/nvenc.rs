@@ -304,10 +304,21 @@ impl Settings {
     pub fn live(encoder: &Encoder, size: (u32, u32)) -> Settings {
         let (status, mut config) = encoder.preset_config(NV_ENC_CONFIG_VER);
         assert_eq!(status, 0);
+        // Nothing of the preset is kept, which may hold anything.
+        config.words.fill(0);
         macro_rules! h264 {
             ($($field:tt)*) => { offset_of!(NV_ENC_CONFIG, encodeCodecConfig.h264Config.$($field)*) };
         }
         config
+            .put(offset_of!(NV_ENC_CONFIG, version), NV_ENC_CONFIG_VER)
+            .put_guid(offset_of!(NV_ENC_CONFIG, profileGUID), NV_ENC_H264_PROFILE_HIGH_GUID)
+            .put(offset_of!(NV_ENC_CONFIG, frameIntervalP), 1)
+            .put(offset_of!(NV_ENC_CONFIG, frameFieldMode), 1)
+            .put(offset_of!(NV_ENC_CONFIG, rcParams.version), NV_ENC_RC_PARAMS_VER)
+            .put(offset_of!(NV_ENC_CONFIG, rcParams.rateControlMode), 2)
+            .put(h264!(chromaFormatIDC), 1)
+            .put(h264!(sliceMode), 3)
+            .put(h264!(sliceModeData), 1)
             .put(offset_of!(NV_ENC_CONFIG, gopLength), 5)
             .put(offset_of!(NV_ENC_CONFIG, rcParams.averageBitRate), 4_000_000)
             .put(h264!(idrPeriod), 5)
