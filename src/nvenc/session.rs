@@ -10,6 +10,7 @@ use crate::h264::AccessUnit;
 use crate::settings::{Bitrate, FrameRate, Preset, Size, Tuning};
 use nvidia_video_codec_sdk::sys::nvEncodeAPI as sys;
 
+use std::cell::Cell;
 use std::ffi::c_void;
 use std::time::Duration;
 
@@ -60,6 +61,7 @@ pub struct Session {
     size: Size,
     pitch: u32,
     pictures: u32,
+    lost: Cell<bool>,
     // Freed after the session is destroyed, in `drop`.
     input: Option<PitchedBuffer>,
     // Last: what is above needs it.
@@ -90,6 +92,7 @@ impl Session {
             size,
             pitch: 0,
             pictures: 0,
+            lost: Cell::new(false),
             input: None,
             _context: context.clone(),
         };
@@ -327,10 +330,25 @@ impl Session {
         self.check("NvEncInitializeEncoder", Status(status))
     }
 
+    /// Tells the driver that no picture follows, as NVIDIA's programming guide wants it before a session is destroyed. A
+    /// GPU that is gone is not asked any more.
+    fn end_stream(&self) {
+        if self.pictures == 0 || self.lost.get() {
+            return;
+        }
+        let mut params = Param::<sys::NV_ENC_PIC_PARAMS>::zeroed();
+        set!(params.as_mut_ptr(), version, sys::NV_ENC_PIC_PARAMS_VER);
+        set!(params.as_mut_ptr(), encodePicFlags, sys::NV_ENC_PIC_FLAGS::NV_ENC_PIC_FLAG_EOS as u32);
+        // SAFETY: the session is open and set up, since it has coded; without a picture only the flag is read. Every
+        // picture was fetched, so there is nothing that the driver could still put out, and its answer does not matter.
+        let _ = unsafe { (self.api.encode_picture)(self.encoder, params.as_mut_ptr()) };
+    }
+
     fn check(&self, function: &str, status: Status) -> Result<(), Error> {
         if status == Status::SUCCESS {
             return Ok(());
         }
+        self.lost.set(self.lost.get() || status.is_loss());
         let said = if self.encoder.is_null() { String::new() } else { self.api.last_error(self.encoder) };
         Err(status.error(function, &said))
     }
@@ -342,6 +360,7 @@ impl Drop for Session {
             return;
         }
         // Errors are not told: after a loss everything here fails, and an earlier error has said so.
+        self.end_stream();
         // SAFETY: each was made in this session, is released only here, before the session and before the memory that
         // is registered with it.
         unsafe {

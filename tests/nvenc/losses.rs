@@ -80,6 +80,17 @@ fn one_loss_costs_an_idr_and_no_picture_wherever_it_is_seen() {
 }
 
 #[test]
+fn a_session_that_fails_at_the_end_of_the_stream_ends_as_well() {
+    // The call behind the last picture is the one that ends the stream.
+    at_once(&["encode:5@9", "encode:8@9", "encode:18@9x99"], |order| {
+        let ended = run(order, &["--frames", "9"]).finish();
+        ended.assert_well();
+        assert_one_stream(&ended, 9, &[0], order);
+        assert_eq!((ended.stderr.as_str(), ended.report.count("fault.NvEncEncodePicture")), ("", 1), "{order}");
+    });
+}
+
+#[test]
 fn a_busy_encoder_is_asked_again_and_nothing_is_lost() {
     let ended = run("encode:18@4x20", &["--frames", "9"]).finish();
     ended.assert_well();

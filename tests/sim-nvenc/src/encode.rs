@@ -29,6 +29,8 @@ pub(crate) struct Progress {
     since_intra: u32,
     idr_pic_id: u32,
     idr_is_next: bool,
+    /// Nothing was coded behind the last end of the stream that the caller told of.
+    ended: bool,
     /// What every access unit ends with.
     weight: Vec<u8>,
     /// The picture being coded, and the one before it. `None` where no pixels are moved.
@@ -57,6 +59,7 @@ impl Progress {
             since_intra: 0,
             idr_pic_id: 1,
             idr_is_next: true,
+            ended: true,
             weight: weight(setting::number(setting::PICTURE_BYTES, 0) as usize),
             planes: planes(config),
         }
@@ -65,6 +68,21 @@ impl Progress {
     /// The same place in the stream with pictures of another size.
     pub(crate) fn resized(&self, config: &Config) -> Progress {
         Progress { planes: planes(config), weight: self.weight.clone(), ..*self }
+    }
+
+    /// The caller says that no picture follows.
+    pub(crate) fn end(&mut self) {
+        self.ended = true;
+        self.next_is_idr();
+    }
+
+    /// As good as ended, with no bearing on the next picture.
+    pub(crate) fn excuse(&mut self) {
+        self.ended = true;
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.ended
     }
 
     pub(crate) fn next_is_idr(&mut self) {
@@ -94,6 +112,7 @@ impl Progress {
 
     fn advance(&mut self, kind: PictureType) {
         self.pictures = self.pictures.wrapping_add(1);
+        self.ended = false;
         if kind == PictureType::Idr {
             (self.since_idr, self.since_intra, self.idr_is_next) = (0, 0, false);
         } else if kind == PictureType::I {
@@ -173,7 +192,7 @@ encoder_call! {
                 return Err(broken(INVALID_PARAM, "end-of-stream-with-an-input"));
             }
             if let Some(progress) = &mut session.progress {
-                progress.next_is_idr();
+                progress.end();
             }
             return Ok(());
         }

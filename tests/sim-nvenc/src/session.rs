@@ -157,6 +157,10 @@ pub(crate) fn fault(encoder: usize, function: &str, status: u32) {
             }
         }
     }
+    // A refused caller need not try to end the stream again, if that is what this call was for.
+    if let (Some(progress), "NvEncEncodePicture") = (&mut session.progress, function) {
+        progress.excuse();
+    }
     let needs_device = matches!(
         function,
         "NvEncEncodePicture" | "NvEncLockBitstream" | "NvEncMapInputResource" | "NvEncRegisterResource"
@@ -294,6 +298,9 @@ encoder_call! {
             ];
             for (kind, number) in left.into_iter().filter(|(_, number)| *number > 0) {
                 LEDGER.count(&format!("leak.{kind}"), number as u64);
+            }
+            if session.lost.is_none() && session.progress.as_ref().is_some_and(|progress| !progress.is_ended()) {
+                LEDGER.violation(&CALL, "stream-not-ended");
             }
         }
         LEDGER.write("session", &sessions.live());

@@ -243,6 +243,8 @@ fn whatever_is_not_released_is_in_the_report() {
     let destroy = ("SCENE_DESTROY", "1");
     let ended = process::run("leaks", "destroy", &[destroy]);
     assert_eq!(ended.assert_passed().report.all("leak."), leaked);
+    let rule = "violation.NvEncDestroyEncoder.stream-not-ended";
+    assert_eq!(ended.report.all("violation.NvEncDestroyEncoder"), BTreeMap::from([(rule, 1)]));
     assert_eq!(ended.report.all("live."), BTreeMap::new());
     // A process that never reaches its end has left a line when its session ended.
     let ended = process::run("leaks", "vanish", &[destroy, ("SCENE_VANISH", "1")]);

@@ -123,6 +123,8 @@ impl Live {
 
     /// Releases everything in the order the vendor wants.
     pub fn end(self) {
+        // The end of the stream, which a lost device refuses.
+        let _ = self.encoder.encode(&Encoder::picture(self.size, 0, 0, 8));
         assert_eq!(self.encoder.unregister(self.registered), 0);
         assert_eq!(self.encoder.destroy_bitstream(self.buffer), 0);
         assert_eq!(self.encoder.destroy(), 0);
