@@ -99,6 +99,30 @@ fn on_errors_before_and_behind_the_first_byte() {
 }
 
 #[test]
+fn where_a_driver_takes_something_back_with_an_error() {
+    let releases = [
+        ("unregister:20", "NvEncUnregisterResource"),
+        ("nvenc:NvEncDestroyBitstreamBuffer:9", "NvEncDestroyBitstreamBuffer"),
+        ("destroy:5", "NvEncDestroyEncoder"),
+        ("cuda:cuGraphicsUnregisterResource:999", "cuGraphicsUnregisterResource"),
+        ("cuda:cuMemFree_v2:700", "cuMemFree_v2"),
+        ("cuda:cuDevicePrimaryCtxRelease_v2:4", "cuDevicePrimaryCtxRelease_v2"),
+    ];
+    let all = releases.map(|(order, _)| order).join(",");
+    for (order, functions) in releases
+        .iter()
+        .map(|&(order, function)| (order, vec![function]))
+        .chain([(all.as_str(), releases.map(|(_, function)| function).to_vec())])
+    {
+        let ended = run(&["--stdout", "--no-pace", "--frames", "5"]).env(&[("MB_SIM_FAULT", order)]).finish();
+        assert_eq!((ended.assert_well().stderr.as_str(), pictures(&ended.stream)), ("", 5), "{order}");
+        for function in functions {
+            assert!(ended.report.count(&format!("fault.{function}")) > 0, "{function} was not called");
+        }
+    }
+}
+
+#[test]
 fn of_a_fifos_reader_gives_its_session_back_while_the_worker_waits() {
     let sessions = tempfile::tempdir().expect("a folder");
     let limit =

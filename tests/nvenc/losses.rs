@@ -59,6 +59,18 @@ fn one_loss_costs_an_idr_and_no_picture_wherever_it_is_seen() {
         ("encode:10@4", "NvEncEncodePicture failed with NV_ENC_ERR_OUT_OF_MEMORY (10)"),
         ("encode:8@4", "NvEncEncodePicture failed with NV_ENC_ERR_INVALID_PARAM (8)"),
         ("encode:777@4", "does not know (777)"),
+        // The picture is there, and what held it is not given back.
+        ("unlock:5@4", "NvEncUnlockBitstream failed with NV_ENC_ERR_DEVICE_NOT_EXIST (5)"),
+        ("unlock:9@4", "NvEncUnlockBitstream failed with NV_ENC_ERR_INVALID_CALL (9)"),
+        ("unmap:20@4", "NvEncUnmapInputResource failed with NV_ENC_ERR_GENERIC (20)"),
+        ("unmap:25@4", "NvEncUnmapInputResource failed with NV_ENC_ERR_RESOURCE_NOT_MAPPED (25)"),
+        ("cuda:cuGraphicsUnmapResources:999@4", "cuGraphicsUnmapResources failed with CUDA_ERROR_UNKNOWN (999)"),
+        // Each plane of a picture is one call.
+        (
+            "cuda:cuGraphicsSubResourceGetMappedArray:999@8",
+            "cuGraphicsSubResourceGetMappedArray failed with CUDA_ERROR_UNKNOWN (999)",
+        ),
+        ("cuda:cuGraphicsSubResourceGetMappedArray:719@9", "CUDA_ERROR_LAUNCH_FAILED (719)"),
         ("cuda:cuGraphicsMapResources:999@4", "cuGraphicsMapResources failed with CUDA_ERROR_UNKNOWN (999)"),
         ("cuda:cuGraphicsMapResources:719@4", "CUDA_ERROR_LAUNCH_FAILED (719)"),
         // The simulated encoder fetches both planes by the same call, so a picture makes four of them.
@@ -87,6 +99,21 @@ fn a_session_that_fails_at_the_end_of_the_stream_ends_as_well() {
         ended.assert_well();
         assert_one_stream(&ended, 9, &[0], order);
         assert_eq!((ended.stderr.as_str(), ended.report.count("fault.NvEncEncodePicture")), ("", 1), "{order}");
+    });
+}
+
+#[test]
+fn a_lost_gpu_that_takes_nothing_back_is_left_all_the_same() {
+    let releases = "unlock:5,unmap:5,unregister:5,nvenc:NvEncDestroyBitstreamBuffer:5,destroy:5,\
+                    cuda:cuGraphicsUnmapResources:999,cuda:cuGraphicsUnregisterResource:999,cuda:cuMemFree_v2:999,\
+                    cuda:cuDevicePrimaryCtxRelease_v2:999";
+    at_once(&["nvenc", "auto"], |encoder| {
+        let ended = run(releases, &["--frames", "9", "--encoder", encoder]).finish();
+        // The first session does not get beyond its first picture, and no other one either.
+        assert!(!ended.stderr.contains("panicked"), "{encoder}: {}", ended.stderr);
+        ended.report.assert_clean();
+        let well = *encoder == "auto";
+        assert_eq!((ended.code, pictures(&ended.stream)), if well { (0, 9) } else { (1, 0) }, "{}", ended.stderr);
     });
 }
 

@@ -113,10 +113,14 @@ macro_rules! driver_call {
         #[allow(non_snake_case, private_interfaces)]
         pub unsafe extern "C" fn $name($($arg: $type),*) -> u32 {
             static CALL: sim_ledger::Call = sim_ledger::Call::new(stringify!($name));
-            if let Some(status) = $crate::caller::LEDGER.enter(&CALL) {
+            let fault = $crate::caller::LEDGER.enter(&CALL);
+            let body = || -> $crate::status::Answer { $body };
+            if let Some(status) = fault {
+                if CALL.releases() {
+                    let _ = body();
+                }
                 return status;
             }
-            let body = || -> $crate::status::Answer { $body };
             $crate::caller::answer(&CALL, body())
         }
     };

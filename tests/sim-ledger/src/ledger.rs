@@ -24,6 +24,12 @@ impl Call {
         Call { name, count: AtomicU64::new(0), faults: OnceLock::new() }
     }
 
+    /// Whether the function gives something back. A fault ordered there leaves nothing behind, since nobody can give a
+    /// thing back twice.
+    pub fn releases(&self) -> bool {
+        ["Unlock", "Unmap", "Unregister", "Destroy", "Free", "Release"].iter().any(|word| self.name.contains(word))
+    }
+
     /// The function's name.
     pub fn name(&self) -> &'static str {
         self.name

@@ -14,8 +14,9 @@
 /// `encode:5@37x3`: in each of three lives. A CUDA call counts from the load of the library, and
 /// again from its last fault: `cuda:cuGraphicsMapResources:999@12`.
 ///
-/// After an ordered 3, 4, 5 or 20 at `encode`, `lock`, `map` or `register` the session is lost: each
-/// later call that needs the device gives that status again, only releasing works.
+/// After an ordered 3, 4, 5 or 20 at `encode`, `lock`, `unlock`, `map`, `unmap` or `register` the session is lost: each
+/// later call that needs the device gives that status again, only releasing works. A call that gives something back has
+/// given it back even where it fails as ordered.
 pub const FAULT: &str = "MB_SIM_FAULT";
 
 /// Name of the function (as in the report, e.g. `cuInit` or `NvEncOpenEncodeSessionEx`) that aborts.

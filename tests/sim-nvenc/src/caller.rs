@@ -227,11 +227,15 @@ macro_rules! encoder_call {
         #[allow(non_snake_case)]
         pub(crate) unsafe extern "C" fn $name($encoder: usize, $($arg: $type),*) -> u32 {
             static CALL: sim_ledger::Call = sim_ledger::Call::new(stringify!($name));
-            if let Some(status) = $crate::caller::LEDGER.enter_in(&CALL, $encoder as u64) {
+            let fault = $crate::caller::LEDGER.enter_in(&CALL, $encoder as u64);
+            let body = || -> $crate::status::Answer { $body };
+            if let Some(status) = fault {
+                if CALL.releases() {
+                    let _ = body();
+                }
                 $crate::session::fault($encoder, CALL.name(), status);
                 return status;
             }
-            let body = || -> $crate::status::Answer { $body };
             $crate::caller::answer(&CALL, $encoder, body())
         }
     };

@@ -163,7 +163,12 @@ pub(crate) fn fault(encoder: usize, function: &str, status: u32) {
     }
     let needs_device = matches!(
         function,
-        "NvEncEncodePicture" | "NvEncLockBitstream" | "NvEncMapInputResource" | "NvEncRegisterResource"
+        "NvEncEncodePicture"
+            | "NvEncLockBitstream"
+            | "NvEncUnlockBitstream"
+            | "NvEncMapInputResource"
+            | "NvEncUnmapInputResource"
+            | "NvEncRegisterResource"
     );
     if needs_device && matches!(status, INVALID_ENCODERDEVICE | INVALID_DEVICE | DEVICE_NOT_EXIST | GENERIC) {
         session.lost = Some(status);
