@@ -1,7 +1,7 @@
 //! libnvidia-encode: loading it, its version, its table of functions.
 
 use super::params::{Param, get, set};
-use super::status::Status;
+use super::status::{Status, stub_error};
 use crate::dl;
 use crate::error::Error;
 use nvidia_video_codec_sdk::sys::nvEncodeAPI as sys;
@@ -114,6 +114,9 @@ impl Api {
         let mut found = 0;
         // SAFETY: the function writes one number.
         check("NvEncodeAPIGetMaxSupportedVersion", unsafe { get_version(&mut found) })?;
+        if found == 0 {
+            return Err(stub_error("NvEncodeAPIGetMaxSupportedVersion names no version"));
+        }
         if found < NEEDED {
             return Err(Error::machine(
                 format!("the NVIDIA driver is too old: it speaks NVENC {}, {} is needed", show(found), show(NEEDED)),

@@ -3,6 +3,18 @@
 use crate::error::Error;
 use std::fmt;
 
+/// What the SDK has for linkers. Its functions do nothing, so their status and what they fill in is garbage, or zero.
+const STUB: (&str, &str) = (
+    "the libnvidia-encode.so.1 that was found is a stub for building, not a driver",
+    "take the folder with the stubs out of LD_LIBRARY_PATH",
+);
+
+/// The error for such a library; `seen` is what it did.
+pub(super) fn stub_error(seen: &str) -> Error {
+    let (meaning, remedy) = STUB;
+    Error::machine(meaning, remedy).caused_by(seen.to_owned())
+}
+
 /// `NVENCSTATUS` as the number that it is in C.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Status(pub u32);
@@ -79,6 +91,8 @@ impl Status {
                 "NVENC does not take the picture from CUDA",
                 "check nvidia-smi and dmesg, and use --encoder openh264 meanwhile",
             ),
+            // No driver has statuses of its own here.
+            (27.., "NvEncodeAPIGetMaxSupportedVersion" | "NvEncodeAPICreateInstance") => STUB,
             _ => ("NVENC failed", "check nvidia-smi and dmesg, and use --encoder openh264 meanwhile"),
         }
     }

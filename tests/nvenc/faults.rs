@@ -64,6 +64,7 @@ const DRIVER: &str = "driver 530.41.03 or newer";
 const CONTAINER: &str = "NVIDIA_DRIVER_CAPABILITIES=compute,video,graphics,utility";
 const NO_CHIP: &str = "this GPU has no NVENC encoder, or it is out of reach";
 const NO_SESSION: &str = "no NVENC session is free";
+const STUB: &str = "the libnvidia-encode.so.1 that was found is a stub for building, not a driver";
 const LOST: &str = "the GPU was lost";
 const REFUSED: &str = "this GPU or driver refuses the settings";
 const UNKNOWN: &str = "NVENC failed";
@@ -104,7 +105,16 @@ const ROWS: &[Row] = &[
         DRIVER,
     ),
     // A stub library of the SDK answers with what was on the stack.
-    row(ordered!("max-version:3978510378"), "NvEncodeAPIGetMaxSupportedVersion failed with", UNKNOWN, "nvidia-smi"),
+    row(
+        ordered!("max-version:3978510378"),
+        "NvEncodeAPIGetMaxSupportedVersion failed with an NVENC status that this version does not know (3978510378)",
+        STUB,
+        "LD_LIBRARY_PATH",
+    ),
+    row(ordered!("instance:32767"), "NvEncodeAPICreateInstance failed with", STUB, "the stubs out of"),
+    row(&[("MB_SIM_NVENC_VERSION", "0.0")], "MaxSupportedVersion names no version", STUB, "LD_LIBRARY_PATH"),
+    // What is known of is no stub's.
+    row(ordered!("max-version:20"), "NvEncodeAPIGetMaxSupportedVersion failed with", "without saying why", "dmesg"),
     // The GPUs.
     row(&[("CUDA_VISIBLE_DEVICES", "")], "CUDA_ERROR_NO_DEVICE (100)", "CUDA shows no GPU", "--gpus all"),
     row(
