@@ -84,9 +84,11 @@ impl Status {
                 "the NVIDIA driver failed without saying why",
                 "check dmesg for NVRM messages, and that the driver's libraries and kernel module are of one version",
             ),
-            (8 | 12, _) => {
-                ("this GPU or driver refuses the settings", "try a smaller picture, --preset p1, or --encoder openh264")
-            }
+            // What is above the chip's highest level is refused with these, too.
+            (8 | 12, _) => (
+                "this GPU or driver refuses the settings",
+                "try a lower --bitrate or --fps, a smaller picture, --preset p1, or --encoder openh264",
+            ),
             (16 | 23..=25, _) => (
                 "NVENC does not take the picture from CUDA",
                 "check nvidia-smi and dmesg, and use --encoder openh264 meanwhile",

@@ -220,7 +220,12 @@ const ROWS: &[Row] = &[
     row(ordered!("guids:20"), "NvEncGetEncodeGUIDs failed with NV_ENC_ERR_GENERIC", "without saying why", "dmesg"),
     row(ordered!("caps:8"), "NvEncGetEncodeCaps failed with NV_ENC_ERR_INVALID_PARAM (8)", REFUSED, "openh264"),
     row(ordered!("preset:12"), "NvEncGetEncodePresetConfigEx failed with", REFUSED, "--preset p1"),
-    row(ordered!("initialize:8"), "NvEncInitializeEncoder failed with NV_ENC_ERR_INVALID_PARAM", REFUSED, "smaller"),
+    row(
+        ordered!("initialize:8"),
+        "NvEncInitializeEncoder failed with NV_ENC_ERR_INVALID_PARAM",
+        REFUSED,
+        "lower --bitrate or --fps, a smaller picture",
+    ),
     row(ordered!("initialize:10"), "NV_ENC_ERR_OUT_OF_MEMORY (10)", "the GPU is out of memory", "close other"),
     row(ordered!("bitstream:10"), "NvEncCreateBitstreamBuffer failed with", "the GPU is out of memory", "smaller"),
     row(ordered!("register:23"), "NV_ENC_ERR_RESOURCE_REGISTER_FAILED (23)", NOT_TAKEN, "dmesg"),
