@@ -157,3 +157,36 @@ fn for_an_idr_as_often_as_the_gop_says() {
         assert_eq!((pictures(&ended.stream), ended.pictures(size(64, 64)).len()), (50, 50));
     }
 }
+
+#[test]
+fn for_pictures_that_are_registered_once_and_mapped_and_unmapped_one_by_one() {
+    let pictures = 23;
+    let options = ["--stdout", "--no-pace", "--frames", "23", "--width", "320", "--height", "180"];
+    let ended = Run::new(&options).finish();
+    let report = &ended.assert_well().report;
+    for (call, count) in [
+        // Y, and Cb with Cr; then the encoder's input, and its output.
+        ("cuGraphicsGLRegisterImage", 2),
+        ("cuMemAllocPitch_v2", 1),
+        ("NvEncRegisterResource", 1),
+        ("NvEncCreateBitstreamBuffer", 1),
+        ("NvEncOpenEncodeSessionEx", 1),
+        ("NvEncInitializeEncoder", 1),
+        ("cuGraphicsMapResources", pictures),
+        ("cuGraphicsUnmapResources", pictures),
+        ("cuGraphicsSubResourceGetMappedArray", 2 * pictures),
+        ("NvEncMapInputResource", pictures),
+        ("NvEncUnmapInputResource", pictures),
+        ("NvEncLockBitstream", pictures),
+        ("NvEncUnlockBitstream", pictures),
+        // And the end of the stream.
+        ("NvEncEncodePicture", pictures + 1),
+        ("cuGraphicsUnregisterResource", 2),
+        ("NvEncUnregisterResource", 1),
+        ("NvEncDestroyBitstreamBuffer", 1),
+        ("NvEncDestroyEncoder", 1),
+        ("cuMemFree_v2", 1),
+    ] {
+        assert_eq!(report.count(&format!("call.{call}")), count, "{call} in {:?}", report.all("call."));
+    }
+}
