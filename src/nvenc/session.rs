@@ -433,7 +433,7 @@ fn write_config(encode: *mut sys::NV_ENC_CONFIG, config: &Config, capabilities: 
     if capabilities.constant_bitrate {
         set!(encode, rcParams.rateControlMode, sys::NV_ENC_PARAMS_RC_MODE::NV_ENC_PARAMS_RC_CBR);
     } else {
-        tracing::info!("this GPU holds no bitrate constant: {} is the mean, and the most", config.bitrate);
+        tracing::warn!("this GPU holds no bitrate constant: {} is the mean, and the most", config.bitrate);
         set!(encode, rcParams.rateControlMode, sys::NV_ENC_PARAMS_RC_MODE::NV_ENC_PARAMS_RC_VBR);
     }
     set!(encode, rcParams.averageBitRate, bitrate);
@@ -444,7 +444,7 @@ fn write_config(encode: *mut sys::NV_ENC_CONFIG, config: &Config, capabilities: 
         set!(encode, rcParams.vbvBufferSize, per_picture);
         set!(encode, rcParams.vbvInitialDelay, per_picture);
     } else {
-        tracing::info!("this GPU sets its own rate buffer: pictures may be larger than their share of the bitrate");
+        tracing::warn!("this GPU sets its own rate buffer: pictures may be larger than their share of the bitrate");
         // The chip's own.
         set!(encode, rcParams.vbvBufferSize, 0);
         set!(encode, rcParams.vbvInitialDelay, 0);
