@@ -1,6 +1,7 @@
 //! CUDA: the context of the GPU that draws, memory on it, and GL textures as it sees them.
 
 mod buffer;
+mod calls;
 mod driver;
 mod gl_image;
 

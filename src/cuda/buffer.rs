@@ -12,7 +12,7 @@ pub struct PitchedBuffer {
     width: usize,
     rows: usize,
     // Keeps the context alive until the memory is freed.
-    _context: CudaContext,
+    context: CudaContext,
 }
 
 impl PitchedBuffer {
@@ -25,9 +25,9 @@ impl PitchedBuffer {
         // Not stream-ordered memory: NVENC must not be given that.
         // SAFETY: `context` is current on this thread, both results are written by the call, and 16 is a legal element
         // size.
-        let status = unsafe { sys::cuMemAllocPitch_v2(&mut address, &mut pitch, width, rows, 16) };
+        let status = unsafe { (context.calls().cuMemAllocPitch_v2)(&mut address, &mut pitch, width, rows, 16) };
         check("cuMemAllocPitch", status)?;
-        Ok(Self { address, pitch, width, rows, _context: context.clone() })
+        Ok(Self { address, pitch, width, rows, context: context.clone() })
     }
 
     /// Bytes from one row to the next.
@@ -63,7 +63,7 @@ impl PitchedBuffer {
         };
         // SAFETY: the destination lies inside this buffer as asserted; the driver checks the array's bounds, and the
         // caller holds it mapped.
-        check("cuMemcpy2D", unsafe { sys::cuMemcpy2D_v2(&copy) })
+        check("cuMemcpy2D", unsafe { (self.context.calls().cuMemcpy2D_v2)(&copy) })
     }
 }
 
@@ -94,7 +94,7 @@ impl PitchedBuffer {
         };
         // SAFETY: the source is this whole buffer, and `bytes` has room for its rows. A copy to pageable memory has
         // arrived when the call returns.
-        check("cuMemcpy2D", unsafe { sys::cuMemcpy2D_v2(&copy) })?;
+        check("cuMemcpy2D", unsafe { (self.context.calls().cuMemcpy2D_v2)(&copy) })?;
         Ok(bytes)
     }
 }
@@ -102,6 +102,6 @@ impl PitchedBuffer {
 impl Drop for PitchedBuffer {
     fn drop(&mut self) {
         // SAFETY: allocated in `new`, freed only here. After the device is lost this fails, and nothing is left to free.
-        let _ = unsafe { sys::cuMemFree_v2(self.address) };
+        let _ = unsafe { (self.context.calls().cuMemFree_v2)(self.address) };
     }
 }

@@ -1,13 +1,14 @@
 //! libcuda: loading it, and the context of the GPU that a GL context draws on.
 
+use super::calls::Calls;
 use crate::dl;
 use crate::error::Error;
 use crate::gl::Gl;
-use cudarc::driver::{DriverError, result, sys};
-use std::ffi::{c_int, c_uint};
+use cudarc::driver::sys;
+use std::ffi::{CStr, c_char, c_int, c_uint};
 use std::fmt;
-use std::marker::PhantomData;
-use std::sync::{Arc, OnceLock};
+use std::rc::Rc;
+use std::sync::OnceLock;
 
 /// CUDA 12.1, which came with driver 530.41.03: the floor of the NVENC API that this crate speaks.
 const OLDEST_VERSION: c_int = 12_010;
@@ -22,16 +23,11 @@ const GL_DEVICE_LIST_ALL: c_uint = 1;
 const NO_DEVICE: c_uint = 100;
 const INVALID_GRAPHICS_CONTEXT: c_uint = 219;
 
-type GlGetDevices = unsafe extern "C" fn(*mut c_uint, *mut sys::CUdevice, c_uint, c_uint) -> c_uint;
-pub(super) type GlRegisterImage = unsafe extern "C" fn(*mut sys::CUgraphicsResource, c_uint, c_uint, c_uint) -> c_uint;
-type DriverGetVersion = unsafe extern "C" fn(*mut c_int) -> c_uint;
-
 /// libcuda, loaded and initialised.
 #[derive(Debug)]
 pub struct Driver {
     version: c_int,
-    gl_get_devices: GlGetDevices,
-    pub(super) gl_register_image: GlRegisterImage,
+    calls: Calls,
 }
 
 impl Driver {
@@ -51,58 +47,21 @@ impl Driver {
     fn load_now() -> Result<Self, Error> {
         let library = dl::open("libcuda.so.1")
             .map_err(|why| Error::machine("there is no NVIDIA driver", INSTALL_DRIVER).caused_by(why))?;
-        // What cudarc lacks, and what it calls here: it would panic over a missing symbol.
-        let [version, gl_get_devices, gl_register_image, ..] = dl::symbols(
-            library,
-            [
-                "cuDriverGetVersion",
-                "cuGLGetDevices_v2",
-                "cuGraphicsGLRegisterImage",
-                "cuInit",
-                "cuDeviceGet",
-                "cuDeviceGetAttribute",
-                "cuDeviceGetCount",
-                "cuDeviceGetName",
-                "cuDevicePrimaryCtxRetain",
-                "cuDevicePrimaryCtxRelease_v2",
-                "cuCtxGetCurrent",
-                "cuCtxSetCurrent",
-                "cuMemAllocPitch_v2",
-                "cuMemFree_v2",
-                "cuMemcpy2D_v2",
-                "cuStreamSynchronize",
-                "cuGraphicsMapResources",
-                "cuGraphicsUnmapResources",
-                "cuGraphicsSubResourceGetMappedArray",
-                "cuGraphicsUnregisterResource",
-            ],
-        )
-        .map_err(|missing| {
+        let calls = Calls::find(library).map_err(|missing| {
             Error::machine(format!("the NVIDIA driver's libcuda.so.1 lacks {missing}"), INSTALL_DRIVER)
         })?;
-        // SAFETY: the addresses were found under these names, and the types are those of cuda.h and cudaGL.h, with
-        // each status as the number that it is in C.
-        let (get_version, gl_get_devices, gl_register_image) = unsafe {
-            (
-                std::mem::transmute::<std::ptr::NonNull<std::ffi::c_void>, DriverGetVersion>(version),
-                std::mem::transmute::<std::ptr::NonNull<std::ffi::c_void>, GlGetDevices>(gl_get_devices),
-                std::mem::transmute::<std::ptr::NonNull<std::ffi::c_void>, GlRegisterImage>(gl_register_image),
-            )
-        };
         let mut version = 0;
         // SAFETY: cuDriverGetVersion may be called before cuInit and writes one int.
-        let status = unsafe { get_version(&mut version) };
-        if status != 0 {
-            return Err(failed("cuDriverGetVersion", status));
-        }
+        check("cuDriverGetVersion", unsafe { (calls.cuDriverGetVersion)(&mut version) })?;
         if version < OLDEST_VERSION {
             return Err(Error::machine(
                 format!("the NVIDIA driver is too old: it speaks CUDA {}, 12.1 is needed", show_version(version)),
                 INSTALL_DRIVER,
             ));
         }
-        result::init().map_err(|error| cuda_failed("cuInit", error))?;
-        Ok(Self { version, gl_get_devices, gl_register_image })
+        // SAFETY: it may be called by any thread, any number of times; 0 is its only flag.
+        check("cuInit", unsafe { (calls.cuInit)(0) })?;
+        Ok(Self { version, calls })
     }
 
     /// The CUDA version that the driver speaks, as `12.1`.
@@ -115,9 +74,30 @@ impl Driver {
     /// # Errors
     /// The driver's.
     pub fn devices(&self) -> Result<Vec<String>, Error> {
-        let count = result::device::get_count().map_err(|error| cuda_failed("cuDeviceGetCount", error))?;
-        let name = |ordinal| result::device::get_name(result::device::get(ordinal)?);
-        (0..count).map(|ordinal| name(ordinal).map_err(|error| cuda_failed("cuDeviceGetName", error))).collect()
+        (0..self.count()?).map(|ordinal| self.name(self.device(ordinal)?)).collect()
+    }
+
+    fn count(&self) -> Result<c_int, Error> {
+        let mut count = 0;
+        // SAFETY: the driver is initialised, and writes one number.
+        check("cuDeviceGetCount", unsafe { (self.calls.cuDeviceGetCount)(&mut count) })?;
+        Ok(count)
+    }
+
+    fn device(&self, ordinal: c_int) -> Result<sys::CUdevice, Error> {
+        let mut device = 0;
+        // SAFETY: the driver is initialised, and writes one number; an ordinal that is none is refused.
+        check("cuDeviceGet", unsafe { (self.calls.cuDeviceGet)(&mut device, ordinal) })?;
+        Ok(device)
+    }
+
+    fn name(&self, device: sys::CUdevice) -> Result<String, Error> {
+        // The last byte stays zero, whatever the driver does.
+        let mut name: [c_char; 257] = [0; 257];
+        // SAFETY: the driver is initialised, and writes at most the 256 characters that it is told there is room for.
+        check("cuDeviceGetName", unsafe { (self.calls.cuDeviceGetName)(name.as_mut_ptr(), 256, device) })?;
+        // SAFETY: the array ends with a zero.
+        Ok(unsafe { CStr::from_ptr(name.as_ptr()) }.to_string_lossy().into_owned())
     }
 
     /// Which GPU, as CUDA counts them, draws what `gl` draws: the driver's own answer, since EGL and CUDA need not
@@ -131,7 +111,12 @@ impl Driver {
         // SAFETY: `gl` exists, so its context is current on this thread. The driver writes at most the number of
         // devices that it is told there is room for.
         let status = unsafe {
-            (self.gl_get_devices)(&mut count, devices.as_mut_ptr(), devices.len() as c_uint, GL_DEVICE_LIST_ALL)
+            (self.calls.cuGLGetDevices_v2)(
+                &mut count,
+                devices.as_mut_ptr(),
+                devices.len() as c_uint,
+                GL_DEVICE_LIST_ALL,
+            )
         };
         let hidden = |why: String| {
             Error::machine(
@@ -157,9 +142,8 @@ impl Driver {
             }
             _ => return Err(failed("cuGLGetDevices", status)),
         }
-        let all = result::device::get_count().map_err(|error| cuda_failed("cuDeviceGetCount", error))?;
-        (0..all)
-            .find(|&ordinal| result::device::get(ordinal).is_ok_and(|device| device == devices[0]))
+        (0..self.count()?)
+            .find(|&ordinal| self.device(ordinal).is_ok_and(|device| device == devices[0]))
             .map(|ordinal| ordinal as u32)
             .ok_or_else(|| hidden("cuGLGetDevices names a device that cuDeviceGet does not".to_owned()))
     }
@@ -171,11 +155,14 @@ fn show_version(version: c_int) -> String {
 
 /// The CUDA context of the GPU that draws, current on the thread that made it and bound to that thread.
 #[derive(Clone)]
-pub struct CudaContext {
-    inner: Arc<cudarc::driver::CudaContext>,
+pub struct CudaContext(Rc<Primary>);
+
+/// The primary context of a device, retained and current.
+struct Primary {
     driver: &'static Driver,
-    /// Not `Send`: the context is current on one thread.
-    _thread: PhantomData<*const ()>,
+    ordinal: u32,
+    device: sys::CUdevice,
+    context: sys::CUcontext,
 }
 
 impl CudaContext {
@@ -186,9 +173,16 @@ impl CudaContext {
     pub fn open(gl: &Gl) -> Result<Self, Error> {
         let driver = Driver::load()?;
         let ordinal = driver.ordinal_of(gl)?;
-        let inner = cudarc::driver::CudaContext::new(ordinal as usize)
-            .map_err(|error| cuda_failed("cuDevicePrimaryCtxRetain", error))?;
-        Ok(Self { inner, driver, _thread: PhantomData })
+        let device = driver.device(ordinal as c_int)?;
+        let mut context = std::ptr::null_mut();
+        // SAFETY: the driver knows the device, and writes one handle.
+        let status = unsafe { (driver.calls.cuDevicePrimaryCtxRetain)(&mut context, device) };
+        check("cuDevicePrimaryCtxRetain", status)?;
+        let primary = Primary { driver, ordinal, device, context };
+        // Whatever is current already: it may be a context that has been destroyed.
+        // SAFETY: the context was retained above.
+        check("cuCtxSetCurrent", unsafe { (driver.calls.cuCtxSetCurrent)(primary.context) })?;
+        Ok(Self(Rc::new(primary)))
     }
 
     /// Waits until the GPU has done all work of the default stream: for measuring.
@@ -197,26 +191,37 @@ impl CudaContext {
     /// The driver's, of any work before.
     pub fn finish(&self) -> Result<(), Error> {
         // SAFETY: the context is current on this thread; the null stream is the default one.
-        check("cuStreamSynchronize", unsafe { sys::cuStreamSynchronize(std::ptr::null_mut()) })
+        check("cuStreamSynchronize", unsafe { (self.calls().cuStreamSynchronize)(std::ptr::null_mut()) })
     }
 
     /// Which GPU it is, as CUDA counts them.
     pub fn ordinal(&self) -> u32 {
-        self.inner.ordinal() as u32
+        self.0.ordinal
     }
 
     /// The GPU's name.
     pub fn name(&self) -> String {
-        self.inner.name().unwrap_or_else(|_| "a GPU without a name".to_owned())
+        self.0.driver.name(self.0.device).unwrap_or_else(|_| "a GPU without a name".to_owned())
     }
 
     /// The driver's handle, for NVENC.
     pub(crate) fn raw(&self) -> sys::CUcontext {
-        self.inner.cu_ctx()
+        self.0.context
     }
 
-    pub(super) fn driver(&self) -> &'static Driver {
-        self.driver
+    pub(super) fn calls(&self) -> &'static Calls {
+        &self.0.driver.calls
+    }
+}
+
+impl Drop for Primary {
+    fn drop(&mut self) {
+        let calls = &self.driver.calls;
+        // The last to let go of it destroys it, and the driver leaves a destroyed context current.
+        // SAFETY: null takes away what is current on this thread, and everything made in the context is gone.
+        let _ = unsafe { (calls.cuCtxSetCurrent)(std::ptr::null_mut()) };
+        // SAFETY: retained in `open`, released only here. After the device is lost this fails, and nobody is left to tell.
+        let _ = unsafe { (calls.cuDevicePrimaryCtxRelease_v2)(self.device) };
     }
 }
 
@@ -259,8 +264,8 @@ fn described(function: &str, status: c_uint) -> String {
     format!("{function} failed with CUDA_ERROR_{name} ({status})")
 }
 
-/// The error for a status of one of our own calls.
-pub(super) fn failed(function: &str, status: c_uint) -> Error {
+/// The error for a status other than 0.
+fn failed(function: &str, status: c_uint) -> Error {
     let (meaning, remedy) = match status {
         2 => ("the GPU is out of memory", "close other programs that use it, or choose a smaller picture"),
         34 => (
@@ -296,12 +301,7 @@ pub(super) fn failed(function: &str, status: c_uint) -> Error {
     if matches!(status, 4 | 46 | 700 | 719 | 999) { error.device_was_lost() } else { error }
 }
 
-/// The error for a failed call through cudarc.
-pub(super) fn cuda_failed(function: &str, error: DriverError) -> Error {
-    failed(function, error.0 as c_uint)
-}
-
-/// Turns cudarc's status of `function` into a result.
-pub(super) fn check(function: &str, status: sys::CUresult) -> Result<(), Error> {
-    status.result().map_err(|error| cuda_failed(function, error))
+/// Turns the status of `function` into a result.
+pub(super) fn check(function: &str, status: c_uint) -> Result<(), Error> {
+    if status == 0 { Ok(()) } else { Err(failed(function, status)) }
 }

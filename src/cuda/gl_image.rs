@@ -1,10 +1,11 @@
 //! GL textures as CUDA sees them. The only file that knows both.
 
 use super::buffer::PitchedBuffer;
-use super::driver::{CudaContext, check, failed};
+use super::driver::{CudaContext, check};
 use crate::error::Error;
 use crate::gl::Plane;
 use cudarc::driver::sys;
+use std::ffi::c_uint;
 
 /// `GL_TEXTURE_2D`.
 const TEXTURE_2D: u32 = 0x0DE1;
@@ -35,10 +36,9 @@ impl<const N: usize> GlImages<N> {
         let mut this = Self { resources: [std::ptr::null_mut(); N], registered: 0, context: context.clone() };
         for (plane, resource) in planes.iter().zip(&mut this.resources) {
             // SAFETY: the plane's GL context and the CUDA context are current on this thread, and the texture exists.
-            let status = unsafe { (context.driver().gl_register_image)(resource, plane.name(), TEXTURE_2D, READ_ONLY) };
-            if status != 0 {
-                return Err(failed("cuGraphicsGLRegisterImage", status));
-            }
+            let status =
+                unsafe { (context.calls().cuGraphicsGLRegisterImage)(resource, plane.name(), TEXTURE_2D, READ_ONLY) };
+            check("cuGraphicsGLRegisterImage", status)?;
             this.registered += 1;
         }
         Ok(this)
@@ -49,10 +49,10 @@ impl<const N: usize> GlImages<N> {
     /// # Errors
     /// The driver's.
     pub fn map<'a>(&'a mut self, planes: &'a [Plane; N]) -> Result<Mapped<'a, N>, Error> {
+        let map = self.context.calls().cuGraphicsMapResources;
         // SAFETY: the resources are registered and not mapped, which only `Mapped` is; the null stream is the default
         // one.
-        let status =
-            unsafe { sys::cuGraphicsMapResources(N as u32, self.resources.as_mut_ptr(), std::ptr::null_mut()) };
+        let status = unsafe { map(N as u32, self.resources.as_mut_ptr(), std::ptr::null_mut()) };
         check("cuGraphicsMapResources", status)?;
         Ok(Mapped { images: self, planes })
     }
@@ -64,11 +64,12 @@ impl<const N: usize> Mapped<'_, N> {
     /// # Errors
     /// The driver's.
     pub fn copy_to(&self, buffer: &PitchedBuffer) -> Result<(), Error> {
+        let mapped_array = self.images.context.calls().cuGraphicsSubResourceGetMappedArray;
         let mut first = 0;
         for (plane, &resource) in self.planes.iter().zip(&self.images.resources) {
             let mut array = std::ptr::null_mut();
             // SAFETY: the resource is mapped; a texture of one level and one layer has this sub-resource.
-            let status = unsafe { sys::cuGraphicsSubResourceGetMappedArray(&mut array, resource, 0, 0) };
+            let status = unsafe { mapped_array(&mut array, resource, 0, 0) };
             check("cuGraphicsSubResourceGetMappedArray", status)?;
             buffer.copy_from(array, plane.row_bytes(), plane.rows(), first)?;
             first += plane.rows();
@@ -86,10 +87,11 @@ impl<const N: usize> Mapped<'_, N> {
         check("cuGraphicsUnmapResources", status)
     }
 
-    fn release(&self) -> sys::CUresult {
+    fn release(&self) -> c_uint {
+        let unmap = self.images.context.calls().cuGraphicsUnmapResources;
         let mut resources = self.images.resources;
         // SAFETY: the resources are mapped, and by `unmap` consuming `self` or by `drop` this runs once.
-        unsafe { sys::cuGraphicsUnmapResources(N as u32, resources.as_mut_ptr(), std::ptr::null_mut()) }
+        unsafe { unmap(N as u32, resources.as_mut_ptr(), std::ptr::null_mut()) }
     }
 }
 
@@ -104,8 +106,7 @@ impl<const N: usize> Drop for GlImages<N> {
     fn drop(&mut self) {
         for &resource in &self.resources[..self.registered] {
             // SAFETY: registered in `register`, not mapped (`Mapped` borrows `self`), unregistered only here.
-            let _ = unsafe { sys::cuGraphicsUnregisterResource(resource) };
+            let _ = unsafe { (self.context.calls().cuGraphicsUnregisterResource)(resource) };
         }
-        let _ = &self.context;
     }
 }

@@ -68,6 +68,7 @@ const STUB: &str = "the libnvidia-encode.so.1 that was found is a stub for build
 const LOST: &str = "the GPU was lost";
 const REFUSED: &str = "this GPU or driver refuses the settings";
 const UNKNOWN: &str = "NVENC failed";
+const BAD_CUDA: &str = "the NVIDIA driver failed";
 const NOT_TAKEN: &str = "NVENC does not take the picture from CUDA";
 
 macro_rules! ordered {
@@ -164,6 +165,14 @@ const ROWS: &[Row] = &[
         "GL and CUDA do not work together",
         "__GL_THREADED_OPTIMIZATIONS",
     ),
+    // What newer drivers answer, and cudarc does not know.
+    row(ordered!("cuda:cuDriverGetVersion:7777"), "cuDriverGetVersion failed with CUDA status 7777", BAD_CUDA, "dmesg"),
+    row(ordered!("cuda:cuInit:721"), "cuInit failed with CUDA status 721", BAD_CUDA, "nvidia-smi"),
+    row(ordered!("cuda:cuDeviceGetCount:7777"), "cuDeviceGetCount failed with CUDA status 7777", BAD_CUDA, "dmesg"),
+    row(ordered!("cuda:cuDevicePrimaryCtxRetain:721"), "Retain failed with CUDA status 721", BAD_CUDA, "dmesg"),
+    row(ordered!("cuda:cuCtxSetCurrent:7777x1"), "cuCtxSetCurrent failed with CUDA status 7777", BAD_CUDA, "dmesg"),
+    row(ordered!("cuda:cuMemAllocPitch_v2:721"), "cuMemAllocPitch failed with CUDA status 721", BAD_CUDA, "openh264"),
+    row(ordered!("cuda:cuGraphicsGLRegisterImage:7777"), "Image failed with CUDA status 7777", BAD_CUDA, "dmesg"),
     // The session.
     row(ordered!("open:1"), "NvEncOpenEncodeSessionEx failed with NV_ENC_ERR_NO_ENCODE_DEVICE (1)", NO_CHIP, "H200"),
     row(ordered!("open:2"), "NV_ENC_ERR_UNSUPPORTED_DEVICE (2)", NO_CHIP, "--gpus all"),

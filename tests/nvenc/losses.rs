@@ -76,6 +76,10 @@ fn one_loss_costs_an_idr_and_no_picture_wherever_it_is_seen() {
         // The simulated encoder fetches both planes by the same call, so a picture makes four of them.
         ("cuda:cuMemcpy2D_v2:700@16", "cuMemcpy2D failed with CUDA_ERROR_ILLEGAL_ADDRESS (700)"),
         ("cuda:cuMemcpy2D_v2:4@17", "CUDA_ERROR_DEINITIALIZED (4)"),
+        // Newer than cudarc.
+        ("cuda:cuGraphicsMapResources:721@4", "cuGraphicsMapResources failed with CUDA status 721"),
+        ("cuda:cuGraphicsSubResourceGetMappedArray:7777@8", "MappedArray failed with CUDA status 7777"),
+        ("cuda:cuMemcpy2D_v2:721@16", "cuMemcpy2D failed with CUDA status 721"),
     ];
     for (order, seen) in orders {
         at_once(&["nvenc", "auto"], |encoder| {

@@ -34,6 +34,11 @@ pub(crate) fn current(driver: &Driver) -> Result<Handle, Refusal> {
     }
 }
 
+/// For a call that needs no context: one that was destroyed must not be current even then.
+pub(crate) fn none_or_live(driver: &Driver) -> Answer {
+    if top() == 0 { Ok(()) } else { current(driver).map(drop) }
+}
+
 fn known(driver: &Driver, context: Handle) -> Answer {
     match driver.contexts.contains_key(&context) {
         true => Ok(()),

@@ -6,7 +6,7 @@
 
 use crate::array::Array;
 use crate::caller::{LEDGER, Out};
-use crate::context::Context;
+use crate::context::{self, Context};
 use crate::copy::LateCopy;
 use crate::event::Event;
 use crate::graphics::GraphicsResource;
@@ -119,6 +119,7 @@ driver_call! {
         if !(1..=3).contains(&list) {
             return Err(broken(INVALID_VALUE, "unknown-device-list"));
         }
+        context::none_or_live(&driver)?;
         gl::current()?;
         let drawing = device::drawing().ok_or(failed(crate::status::INVALID_GRAPHICS_CONTEXT))?;
         let Some(ordinal) = driver.devices.iter().position(|device| *device == drawing) else {
