@@ -137,7 +137,10 @@ impl Driver {
                     "make NVIDIA's EGL known: 10_nvidia.json in /usr/share/glvnd/egl_vendor.d, and in a container \
                      NVIDIA_DRIVER_CAPABILITIES=compute,video,graphics,utility",
                 )
-                .caused_by(described("cuGLGetDevices", status))
+                .caused_by(match gl.passed_over() {
+                    Some(why) => format!("a GPU that EGL shows cannot be used: {why}"),
+                    None => described("cuGLGetDevices", status),
+                })
                 .examined_by_doctor());
             }
             _ => return Err(failed("cuGLGetDevices", status)),

@@ -33,6 +33,7 @@ struct Context {
     display: egl::Display,
     context: egl::Context,
     hardware: Hardware,
+    passed_over: Option<String>,
     _claim: Claim,
 }
 
@@ -79,17 +80,54 @@ impl fmt::Display for Hardware {
 }
 
 impl Gl {
-    /// Opens a context on the GPU that CUDA calls `device`. With `None` it takes the first NVIDIA GPU, else what
+    /// Opens a context on the GPU that CUDA calls `device`. With `None` it takes the first NVIDIA GPU that works, else what
     /// Mesa offers, which is software rendering where there is no GPU. The context is current on this thread when it
     /// returns.
     ///
     /// # Errors
     /// No libEGL or none that works, no such GPU, or a driver without OpenGL 3.3 core.
     pub fn open(device: Option<u32>) -> Result<Self, Error> {
+        let egl = load()?;
+        let extensions = client_extensions(&egl)?;
+        let gpus = gpus(&egl, &extensions);
+        if let Some(ordinal) = device {
+            let gpu = gpus.iter().find(|gpu| gpu.cuda_ordinal == Some(ordinal));
+            let gpu = gpu.ok_or_else(|| no_such_gpu(ordinal, gpus.len()))?;
+            return Self::open_display(PLATFORM_DEVICE, gpu.handle, None);
+        }
+        let mut passed_over = None;
+        for gpu in &gpus {
+            match Self::open_display(PLATFORM_DEVICE, gpu.handle, None) {
+                Ok(gl) => return Ok(gl),
+                Err(error) => {
+                    tracing::debug!("a GPU that EGL shows cannot be used: {}", error.cause());
+                    passed_over.get_or_insert(error);
+                }
+            }
+        }
+        if has(&extensions, "EGL_MESA_platform_surfaceless") {
+            let why = passed_over.map(|error| error.cause());
+            return Self::open_display(PLATFORM_SURFACELESS, egl::DEFAULT_DISPLAY, why);
+        }
+        Err(passed_over.unwrap_or_else(|| {
+            Error::machine(
+                "EGL has no driver that draws without a window system (EGL_MESA_platform_surfaceless)",
+                INSTALL_EGL,
+            )
+            .examined_by_doctor()
+        }))
+    }
+
+    /// `native` is a device that EGL has listed, or the default, which the surfaceless platform requires.
+    fn open_display(platform: egl::Enum, native: *mut c_void, passed_over: Option<String>) -> Result<Self, Error> {
         let claim = Claim::take()?;
         let egl = load()?;
-        let display = open_display(&egl, device)?;
-        let context = Context::open(egl, display, claim)?;
+        // SAFETY: all callers keep to the above; the attribute list ends with EGL_NONE.
+        let display = unsafe { egl.get_platform_display(platform, native, &[egl::ATTRIB_NONE]) }.map_err(|error| {
+            Error::machine("EGL opens no display without a window system", INSTALL_EGL).caused_by(error)
+        })?;
+        let mut context = Context::open(egl, display, claim)?;
+        context.passed_over = passed_over;
         Ok(Self(Rc::new(context)))
     }
 
@@ -104,12 +142,7 @@ impl Gl {
         gpus.sort_by_key(|gpu| gpu.cuda_ordinal != Some(ordinal));
         let seen = gpus.len();
         for gpu in gpus {
-            let opened = Claim::take().and_then(|claim| {
-                let egl = load()?;
-                let display = platform_display(&egl, PLATFORM_DEVICE, gpu.handle)?;
-                Context::open(egl, display, claim)
-            });
-            match opened.map(|context| Self(Rc::new(context))) {
+            match Self::open_display(PLATFORM_DEVICE, gpu.handle, None) {
                 Ok(gl) if is_it(&gl) => return Ok(gl),
                 Ok(_) => {}
                 Err(error) => tracing::debug!("a GPU that EGL shows cannot be used: {}", error.cause()),
@@ -133,6 +166,11 @@ impl Gl {
     /// What draws.
     pub fn hardware(&self) -> &Hardware {
         &self.0.hardware
+    }
+
+    /// Why the first GPU that EGL shows does not draw, where software draws in the place of one.
+    pub(crate) fn passed_over(&self) -> Option<&str> {
+        self.0.passed_over.as_deref()
     }
 }
 
@@ -185,36 +223,6 @@ fn no_such_gpu(ordinal: u32, seen: usize) -> Error {
         "see which GPUs there are with nvidia-smi -L, or leave --device out to draw in software",
     )
     .examined_by_doctor()
-}
-
-fn open_display(egl: &Egl, device: Option<u32>) -> Result<egl::Display, Error> {
-    let extensions = client_extensions(egl)?;
-    let gpus = gpus(egl, &extensions);
-    let gpu = match device {
-        Some(ordinal) => {
-            let gpu = gpus.iter().find(|gpu| gpu.cuda_ordinal == Some(ordinal));
-            Some(gpu.ok_or_else(|| no_such_gpu(ordinal, gpus.len()))?)
-        }
-        None => gpus.first(),
-    };
-    match gpu {
-        Some(gpu) => platform_display(egl, PLATFORM_DEVICE, gpu.handle),
-        None if has(&extensions, "EGL_MESA_platform_surfaceless") => {
-            platform_display(egl, PLATFORM_SURFACELESS, egl::DEFAULT_DISPLAY)
-        }
-        None => Err(Error::machine(
-            "EGL has no driver that draws without a window system (EGL_MESA_platform_surfaceless)",
-            INSTALL_EGL,
-        )
-        .examined_by_doctor()),
-    }
-}
-
-/// `native` is a device that this EGL has listed, or the default, which the surfaceless platform requires.
-fn platform_display(egl: &Egl, platform: egl::Enum, native: *mut c_void) -> Result<egl::Display, Error> {
-    // SAFETY: both callers keep to the above; the attribute list ends with EGL_NONE.
-    unsafe { egl.get_platform_display(platform, native, &[egl::ATTRIB_NONE]) }
-        .map_err(|error| Error::machine("EGL opens no display without a window system", INSTALL_EGL).caused_by(error))
 }
 
 /// What libEGL says of itself and of the devices that it shows, before anything is opened.
@@ -379,7 +387,7 @@ impl Context {
             }
         };
         let egl = opening.egl.take().expect("taken only here");
-        Ok(Self { glow, egl, display, context, hardware, _claim: claim })
+        Ok(Self { glow, egl, display, context, hardware, passed_over: None, _claim: claim })
     }
 }
 

@@ -124,6 +124,45 @@ fn gpus_that_are_all_hidden_from_cuda_are_told_of() {
 }
 
 #[test]
+fn a_gpu_that_does_not_initialise_is_passed_over() {
+    let broken = "EGL found no working driver";
+    for encoder in ["auto", "openh264"] {
+        let ended = run(&[("MB_SIM_EGL_DEVICES", "broken:0")], &["--encoder", encoder]);
+        assert_eq!(ended.code, 0, "{encoder}: {}", ended.stderr);
+        ended.report.assert_nothing_left();
+        assert_eq!(ended.pictures(size(320, 180)).len(), 3, "{encoder}");
+        assert!(ended.stderr.contains(broken), "{encoder}: {}", ended.stderr);
+        if encoder == "auto" {
+            let why = ended.stderr.lines().find(|line| line.contains("coding with OpenH264")).unwrap_or_default();
+            assert!(why.contains("not drawn by an NVIDIA GPU") && why.contains(broken), "{}", ended.stderr);
+        }
+    }
+    let ended = run(&[("MB_SIM_EGL_DEVICES", "broken:0")], &["--encoder", "nvenc"]);
+    assert_eq!((ended.code, ended.stream.len()), (1, 0), "{}", ended.stderr);
+    let (_, error) = ended.stderr.split_once(" ERROR ").unwrap_or_else(|| panic!("{}", ended.stderr));
+    for words in ["not drawn by an NVIDIA GPU", "a GPU that EGL shows cannot be used", broken, "10_nvidia.json"] {
+        assert!(error.contains(words), "{words:?} is not in {error}");
+    }
+    // Where another one works, that is taken.
+    for encoder in ["nvenc", "auto"] {
+        let variables = [("MB_SIM_DEVICES", "2"), ("MB_SIM_EGL_DEVICES", "broken:0,1")];
+        let ended = run(&variables, &["--encoder", encoder]);
+        ended.assert_well();
+        assert_eq!(coded_by(&ended), Some((1, 1)), "{encoder}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_gpu_that_does_not_initialise_again_after_a_loss_leaves_the_stream_to_openh264() {
+    let variables = [("MB_SIM_EGL_DEVICES", "once:0"), ("MB_SIM_FAULT", "encode:5@1")];
+    let ended = run(&variables, &["--encoder", "auto"]);
+    ended.assert_well();
+    assert_eq!(coded_by(&ended), Some((0, 0)), "{}", ended.stderr);
+    assert!(ended.stderr.contains("going on with OpenH264"), "{}", ended.stderr);
+    assert_eq!(ended.pictures(size(320, 180)).len(), 3, "{}", ended.stderr);
+}
+
+#[test]
 fn a_gpu_of_mesas_is_never_taken_for_one_of_cudas() {
     // Mesa's own EGL, with a driver that shows a GPU: what draws is llvmpipe, and the driver says so.
     let options = [&SMALL[..], &["--device", "0"]].concat();

@@ -10,7 +10,7 @@
 use sim_ledger::setting;
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 const TRUE: u32 = 1;
 const FALSE: u32 = 0;
@@ -45,6 +45,8 @@ static MESA: OnceLock<Mesa> = OnceLock::new();
 enum Device {
     /// The machine's number of a GPU.
     Gpu(i32),
+    /// The machine's number of a GPU whose displays do not initialise, but for so many of the first.
+    Broken { number: i32, after: u32 },
     /// A GPU that the process may not use: some drivers crash when they are asked for its number.
     Hidden,
     /// What Mesa lists for its software renderer.
@@ -58,10 +60,18 @@ fn devices() -> &'static [Device] {
         let device = |entry: &str| match entry.trim() {
             "hidden" => Device::Hidden,
             "software" => Device::Software,
-            number => match number.parse() {
-                Ok(number) => Device::Gpu(number),
-                Err(_) => panic!("{}: cannot read {number:?}", setting::EGL_DEVICES),
-            },
+            entry => {
+                let (number, after) = match entry.split_once(':') {
+                    Some(("broken", number)) => (number, Some(0)),
+                    Some(("once", number)) => (number, Some(1)),
+                    _ => (entry, None),
+                };
+                match (number.parse(), after) {
+                    (Ok(number), None) => Device::Gpu(number),
+                    (Ok(number), Some(after)) => Device::Broken { number, after },
+                    _ => panic!("{}: cannot read {entry:?}", setting::EGL_DEVICES),
+                }
+            }
         };
         list.split(',').filter(|entry| !entry.trim().is_empty()).map(device).collect()
     })
@@ -124,6 +134,14 @@ unsafe extern "C" fn platform_display(platform: u32, native: *mut c_void, attrib
     let open = mesa().get_platform_display;
     let drawing = match (platform, device(native)) {
         (PLATFORM_DEVICE, Some(Device::Gpu(number))) => number,
+        (PLATFORM_DEVICE, Some(Device::Broken { number, after })) => {
+            static OPENED: AtomicU32 = AtomicU32::new(0);
+            if OPENED.fetch_add(1, Ordering::Relaxed) >= after {
+                // A display that Mesa does not know: its own eglInitialize refuses it.
+                return native;
+            }
+            number
+        }
         (PLATFORM_DEVICE, _) => return std::ptr::null_mut(),
         _ => -1,
     };
@@ -164,7 +182,9 @@ unsafe extern "C" fn query_devices(capacity: i32, handles: *mut *mut c_void, cou
 
 unsafe extern "C" fn query_string(handle: *mut c_void, name: i32) -> *const c_char {
     match device(handle) {
-        Some(Device::Gpu(_)) if name == EXTENSIONS => c"EGL_NV_device_cuda EGL_EXT_device_drm".as_ptr(),
+        Some(Device::Gpu(_) | Device::Broken { .. }) if name == EXTENSIONS => {
+            c"EGL_NV_device_cuda EGL_EXT_device_drm".as_ptr()
+        }
         Some(Device::Software) if name == EXTENSIONS => c"EGL_MESA_device_software".as_ptr(),
         // EGL_BAD_DEVICE_EXT, to the caller.
         _ => std::ptr::null(),
@@ -173,7 +193,7 @@ unsafe extern "C" fn query_string(handle: *mut c_void, name: i32) -> *const c_ch
 
 unsafe extern "C" fn query_attribute(handle: *mut c_void, attribute: i32, value: *mut isize) -> u32 {
     match device(handle) {
-        Some(Device::Gpu(number)) if attribute == CUDA_DEVICE => {
+        Some(Device::Gpu(number) | Device::Broken { number, .. }) if attribute == CUDA_DEVICE => {
             // SAFETY: libEGL gives room for one value.
             unsafe { value.write(number as isize) };
             TRUE

@@ -50,8 +50,9 @@ pub const DEVICES: &str = "MB_SIM_DEVICES";
 pub const GL_DEVICE: &str = "MB_SIM_GL_DEVICE";
 
 /// The devices that the simulated EGL vendor lists, in its order, as `1,software,0`: the machine's number of a GPU,
-/// `software` for Mesa's renderer, `hidden` for a GPU that the process may not use. Then the one whose display was
-/// opened last draws, and [`GL_DEVICE`] is not read.
+/// `software` for Mesa's renderer, `hidden` for a GPU that the process may not use, `broken:2` for a GPU whose displays
+/// do not initialise, `once:2` for one where only the first does. Then the one whose display was opened last draws, and
+/// [`GL_DEVICE`] is not read.
 pub const EGL_DEVICES: &str = "MB_SIM_EGL_DEVICES";
 
 /// The newest API the encoder driver speaks, `12.1` unless told. Below 12.1 it refuses every struct.
