@@ -19,9 +19,8 @@ pub(super) const INSTALL_DRIVER: &str = "install NVIDIA driver 530.41.03 or newe
 /// `CU_GL_DEVICE_LIST_ALL`, cudaGL.h.
 const GL_DEVICE_LIST_ALL: c_uint = 1;
 
-/// `CUDA_ERROR_NO_DEVICE` and `CUDA_ERROR_INVALID_GRAPHICS_CONTEXT`, cuda.h.
+/// `CUDA_ERROR_NO_DEVICE`, cuda.h.
 const NO_DEVICE: c_uint = 100;
-const INVALID_GRAPHICS_CONTEXT: c_uint = 219;
 
 /// libcuda, loaded and initialised.
 #[derive(Debug)]
@@ -130,8 +129,8 @@ impl Driver {
         match status {
             0 if count > 0 => {}
             0 => return Err(hidden("cuGLGetDevices names no device".to_owned())),
-            NO_DEVICE => return Err(hidden(described("cuGLGetDevices", status))),
-            INVALID_GRAPHICS_CONTEXT => {
+            // Drivers say this with different numbers, and with some that a lost GPU has too.
+            _ if !gl.hardware().vendor.contains("NVIDIA") => {
                 return Err(Error::machine(
                     format!("the picture is not drawn by an NVIDIA GPU but by {}", gl.hardware()),
                     "make NVIDIA's EGL known: 10_nvidia.json in /usr/share/glvnd/egl_vendor.d, and in a container \
@@ -143,6 +142,7 @@ impl Driver {
                 })
                 .examined_by_doctor());
             }
+            NO_DEVICE => return Err(hidden(described("cuGLGetDevices", status))),
             _ => return Err(failed("cuGLGetDevices", status)),
         }
         (0..self.count()?)
@@ -253,6 +253,7 @@ fn described(function: &str, status: c_uint) -> String {
         209 => "NO_BINARY_FOR_GPU",
         211 => "NOT_MAPPED",
         219 => "INVALID_GRAPHICS_CONTEXT",
+        304 => "OPERATING_SYSTEM",
         400 => "INVALID_HANDLE",
         700 => "ILLEGAL_ADDRESS",
         719 => "LAUNCH_FAILED",

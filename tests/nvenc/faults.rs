@@ -17,12 +17,14 @@ enum Machine {
     CudaAlone,
     NvencAlone,
     Without(&'static str),
+    /// Where what draws calls itself NVIDIA's.
+    Nvidia,
 }
 
 impl Machine {
     fn drivers(self) -> PathBuf {
         match self {
-            Self::Whole => sim::drivers().to_owned(),
+            Self::Whole | Self::Nvidia => sim::drivers().to_owned(),
             // A folder in which none of them is.
             Self::NoLibraries => PathBuf::from("/nonexistent"),
             Self::CudaAlone => sim::cuda_alone(),
@@ -55,6 +57,11 @@ const fn on(machine: Machine, seen: &'static str, means: &'static str, remedy: &
     Row { machine, env: &[], options: &[], seen, means, remedy }
 }
 
+const fn drawn_by_nvidia(mut row: Row) -> Row {
+    row.machine = Machine::Nvidia;
+    row
+}
+
 const fn with(mut row: Row, options: &'static [&'static str]) -> Row {
     row.options = options;
     row
@@ -68,6 +75,7 @@ const STUB: &str = "the libnvidia-encode.so.1 that was found is a stub for build
 const LOST: &str = "the GPU was lost";
 const REFUSED: &str = "this GPU or driver refuses the settings";
 const UNKNOWN: &str = "NVENC failed";
+const NOT_NVIDIA: &str = "the picture is not drawn by an NVIDIA GPU but by llvmpipe";
 const BAD_CUDA: &str = "the NVIDIA driver failed";
 const NOT_TAKEN: &str = "NVENC does not take the picture from CUDA";
 
@@ -118,18 +126,18 @@ const ROWS: &[Row] = &[
     row(ordered!("max-version:20"), "NvEncodeAPIGetMaxSupportedVersion failed with", "without saying why", "dmesg"),
     // The GPUs.
     row(&[("CUDA_VISIBLE_DEVICES", "")], "CUDA_ERROR_NO_DEVICE (100)", "CUDA shows no GPU", "--gpus all"),
-    row(
+    drawn_by_nvidia(row(
         &[("MB_SIM_DEVICES", "2"), ("CUDA_VISIBLE_DEVICES", "1")],
         "cuGLGetDevices",
         "the GPU that draws is hidden from CUDA",
         "CUDA_VISIBLE_DEVICES",
-    ),
-    row(
-        &[("MB_SIM_GL_DEVICE", "none")],
-        "CUDA_ERROR_INVALID_GRAPHICS_CONTEXT (219)",
-        "the picture is not drawn by an NVIDIA GPU but by llvmpipe",
-        "10_nvidia.json",
-    ),
+    )),
+    row(&[("MB_SIM_GL_DEVICE", "none")], "CUDA_ERROR_INVALID_GRAPHICS_CONTEXT (219)", NOT_NVIDIA, "10_nvidia.json"),
+    // What drivers answer of a context that is not theirs.
+    row(ordered!("cuda:cuGLGetDevices_v2:100"), "CUDA_ERROR_NO_DEVICE (100)", NOT_NVIDIA, "10_nvidia.json"),
+    row(ordered!("cuda:cuGLGetDevices_v2:304"), "CUDA_ERROR_OPERATING_SYSTEM (304)", NOT_NVIDIA, "10_nvidia.json"),
+    row(ordered!("cuda:cuGLGetDevices_v2:999"), "CUDA_ERROR_UNKNOWN (999)", NOT_NVIDIA, "graphics"),
+    row(ordered!("cuda:cuGLGetDevices_v2:7777"), "CUDA status 7777", NOT_NVIDIA, "10_nvidia.json"),
     row(ordered!("cuda:cuInit:999"), "cuInit failed with CUDA_ERROR_UNKNOWN (999)", "GPU was lost", "modprobe"),
     row(
         ordered!("cuda:cuInit:803"),
@@ -140,7 +148,18 @@ const ROWS: &[Row] = &[
     row(ordered!("cuda:cuInit:802"), "CUDA_ERROR_SYSTEM_NOT_READY (802)", "not ready", "nvidia-fabricmanager"),
     row(ordered!("cuda:cuInit:34"), "CUDA_ERROR_STUB_LIBRARY (34)", "stub", "LD_LIBRARY_PATH"),
     row(ordered!("cuda:cuDriverGetVersion:801"), "cuDriverGetVersion failed", "driver failed", "nvidia-smi"),
-    row(ordered!("cuda:cuGLGetDevices_v2:999"), "cuGLGetDevices failed with CUDA_ERROR_UNKNOWN", "lost", "modprobe"),
+    drawn_by_nvidia(row(
+        ordered!("cuda:cuGLGetDevices_v2:999"),
+        "cuGLGetDevices failed with CUDA_ERROR_UNKNOWN",
+        "lost",
+        "modprobe",
+    )),
+    drawn_by_nvidia(row(
+        ordered!("cuda:cuGLGetDevices_v2:219"),
+        "cuGLGetDevices failed with CUDA_ERROR_INVALID_GRAPHICS_CONTEXT (219)",
+        "GL and CUDA do not work together",
+        "__GL_THREADED_OPTIMIZATIONS",
+    )),
     row(
         ordered!("cuda:cuDevicePrimaryCtxRetain:46"),
         "CUDA_ERROR_DEVICE_UNAVAILABLE (46)",
@@ -245,6 +264,9 @@ const OPTIONS: [&str; 7] = ["--no-pace", "--frames", "3", "--height", "320", "--
 fn run(row: &Row, encoder: &str) -> Ended {
     let mut run = Run::with_drivers(&row.machine.drivers(), &["--stdout", "--encoder", encoder]);
     run.command.args(OPTIONS);
+    if let Machine::Nvidia = row.machine {
+        run.command.env("__EGL_VENDOR_LIBRARY_FILENAMES", sim::egl_vendor()).env("MB_SIM_EGL_DEVICES", "0");
+    }
     run.command.args(if row.options.is_empty() { &["--width", "320"] } else { row.options });
     run.env(row.env).finish()
 }

@@ -1,8 +1,8 @@
 //! A test-only EGL vendor library: simulated GPUs as EGL devices, for which Mesa's software renderer draws.
 //!
 //! libEGL (of libglvnd) loads it as it loads the real vendors', by a JSON file. It hands its caller Mesa's own functions
-//! and puts itself in front of four of them: the list of devices, what one says of itself by string and by number, and
-//! the display that is opened on one. `MB_SIM_EGL_DEVICES` says which devices there are, in which order.
+//! and puts itself in front of five of them: the list of devices, what one says of itself by string and by number, the
+//! display that is opened on one, and the name of the vendor that GL gives then. `MB_SIM_EGL_DEVICES` says which devices there are, in which order.
 //!
 //! It never draws, and it does not know CUDA. Which GPU the display was opened on last is what the simulated
 //! `cuGLGetDevices_v2` asks it.
@@ -16,6 +16,8 @@ const TRUE: u32 = 1;
 const FALSE: u32 = 0;
 const EXTENSIONS: i32 = 0x3055;
 const CUDA_DEVICE: i32 = 0x323A;
+/// `GL_VENDOR`.
+const VENDOR: u32 = 0x1F00;
 const PLATFORM_DEVICE: u32 = 0x313F;
 const PLATFORM_SURFACELESS: u32 = 0x31DD;
 
@@ -160,9 +162,21 @@ unsafe extern "C" fn proc_address(name: *const c_char) -> *mut c_void {
         b"eglQueryDevicesEXT" => query_devices as *mut c_void,
         b"eglQueryDeviceStringEXT" => query_string as *mut c_void,
         b"eglQueryDeviceAttribEXT" => query_attribute as *mut c_void,
+        b"glGetString" => get_string as *mut c_void,
         // SAFETY: as above.
         _ => unsafe { (mesa().get_proc_address)(name) },
     }
+}
+
+/// What draws calls itself NVIDIA's where a simulated GPU does.
+unsafe extern "C" fn get_string(name: u32) -> *const u8 {
+    if name == VENDOR && DRAWING.load(Ordering::Relaxed) >= 0 {
+        return c"NVIDIA Corporation (simulated)".as_ptr().cast();
+    }
+    // SAFETY: Mesa is asked for the function of this name.
+    let address = unsafe { (mesa().get_proc_address)(c"glGetString".as_ptr()) };
+    // SAFETY: Mesa has the function, of the type that OpenGL gives to this name; the name is the caller's.
+    unsafe { std::mem::transmute::<*mut c_void, unsafe extern "C" fn(u32) -> *const u8>(address)(name) }
 }
 
 unsafe extern "C" fn query_devices(capacity: i32, handles: *mut *mut c_void, count: *mut i32) -> u32 {
