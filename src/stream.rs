@@ -115,16 +115,18 @@ pub fn rehearse(settings: &Settings, mut make_renderer: impl MakeRenderer) -> Re
     artist.draw(&due)?;
     let mut unit = AccessUnit::default();
     let encoder = match encoder {
-        Encoder::Gpu(mut encoder) => match encoder.encode(&artist.target, due.pts, true, &mut unit) {
-            Ok(()) => None,
-            // As a stream would, which has something to go on with.
-            Err(error) if settings.encoder == EncoderChoice::Auto => {
-                tracing::debug!("NVENC codes no picture: {}", error.cause());
-                drop(encoder);
-                Some(Encoder::openh264(settings, Profile::High)?)
+        Encoder::Gpu(mut encoder) => {
+            match encoder.encode(&artist.target, due.pts, true, &mut unit).and_then(|()| check_layout(&unit)) {
+                Ok(()) => None,
+                // As a stream would, which has something to go on with.
+                Err(error) if settings.encoder == EncoderChoice::Auto => {
+                    tracing::debug!("NVENC codes no picture: {}", error.cause());
+                    drop(encoder);
+                    Some(Encoder::openh264(settings, Profile::High)?)
+                }
+                Err(error) => return Err(error),
             }
-            Err(error) => return Err(error),
-        },
+        }
         host => Some(host),
     };
     if let Some(Encoder::Host(mut encoder)) = encoder {
@@ -340,6 +342,16 @@ impl<'a> Schedule<'a> {
     }
 }
 
+/// Refuses what go2rtc or a browser would take for something else.
+fn check_layout(unit: &AccessUnit) -> Result<(), Error> {
+    let Some(fault) = unit.layout_fault() else { return Ok(()) };
+    Err(Error::machine(
+        format!("the encoder put out an access unit that breaks streams: {fault}"),
+        "if it was NVENC, use --encoder openh264 meanwhile",
+    )
+    .examined_by_doctor())
+}
+
 /// Takes access units to the sink.
 struct Courier<'a> {
     start: Instant,
@@ -363,13 +375,6 @@ impl<'a> Courier<'a> {
     }
 
     fn deliver(&mut self, unit: &mut AccessUnit, encode_time: Duration) -> Result<Option<End>, Error> {
-        if let Some(fault) = unit.layout_fault() {
-            return Err(Error::machine(
-                format!("the encoder put out an access unit that breaks streams: {fault}"),
-                "if it was NVENC, use --encoder openh264 meanwhile",
-            )
-            .examined_by_doctor());
-        }
         unit.pad_to(std::mem::replace(&mut self.min_bytes, h264::MIN_BYTES));
         if let Some(steadier) = &mut self.steadier {
             let now = self.start.elapsed();
@@ -405,7 +410,7 @@ fn code_on_gpu(
         let begun = Instant::now();
         let coded = encoder.encode(&artist.target, due.pts, schedule.control.take_idr_request(), &mut unit);
         // Whatever an encoder fails with that was opened, another life may be without.
-        coded.map_err(Error::device_was_lost)?;
+        coded.and_then(|()| check_layout(&unit)).map_err(Error::device_was_lost)?;
         let encode_time = begun.elapsed();
         schedule.drawn(&due);
         if let Some(end) = courier.deliver(&mut unit, encode_time)? {
@@ -443,6 +448,7 @@ fn code_on_host(
         while let Ok(job) = drawn.recv() {
             let begun = Instant::now();
             trace_span!(target: STAGE, "encode").in_scope(|| encoder.encode(&job.picture, job.force_idr, &mut unit))?;
+            check_layout(&unit)?;
             if let Some(end) = courier.deliver(&mut unit, begun.elapsed())? {
                 return Ok(end);
             }

@@ -122,6 +122,37 @@ fn a_lost_gpu_that_takes_nothing_back_is_left_all_the_same() {
 }
 
 #[test]
+fn a_picture_that_would_break_the_stream_is_not_written_and_the_encoder_is_opened_again() {
+    const BROKEN: &str = "an access unit that breaks streams: it has more than one slice";
+    let run = |options: &[&str], order| Run::new(&[&OPTIONS[..], options].concat()).env(&[("MB_SIM_SLICES", order)]);
+    at_once(&["nvenc", "auto"], |encoder| {
+        let ended = run(&["--frames", "9", "--encoder", encoder], "2@4").finish();
+        assert_one_stream(ended.assert_well(), 9, &[0, 4, 8], encoder);
+        assert_eq!(attempts(&ended), WAITS[..2], "{encoder}");
+        assert_eq!(ended.stderr.matches(BROKEN).count(), 2, "{encoder}: {}", ended.stderr);
+    });
+    // An encoder that never does better is given up.
+    at_once(&[("2@0", 0), ("2@4", 4)], |&(order, lives)| {
+        let ended = run(&["--frames", "30"], order).finish();
+        assert_eq!(ended.code, 1, "{order}: {}", ended.stderr);
+        ended.report.assert_clean();
+        let (_, last) = ended.stderr.split_once(" ERROR ").unwrap_or_else(|| panic!("{order}: {}", ended.stderr));
+        assert!(last.contains("does not come back in 3 attempts") && last.contains(BROKEN), "{order}: {last}");
+        let ended = run(&["--frames", "30", "--encoder", "auto"], order).finish();
+        let idrs = if lives == 0 { vec![0] } else { vec![0, 4, 8, 12, 16] };
+        assert_one_stream(ended.assert_well(), 30, &idrs, order);
+        assert!(ended.stderr.contains("going on with OpenH264"), "{order}: {}", ended.stderr);
+    });
+    // A worker sees it before it makes a FIFO.
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("demo.h264");
+    let mut run = Run::new(&["--width", "320", "--height", "180", "--fifo"]);
+    run.command.arg(&path);
+    let ended = run.env(&[("MB_SIM_SLICES", "2@0")]).finish();
+    assert!(ended.code == 1 && ended.stderr.contains(BROKEN) && !path.exists(), "{}", ended.stderr);
+}
+
+#[test]
 fn a_busy_encoder_is_asked_again_and_nothing_is_lost() {
     let ended = run("encode:18@4x20", &["--frames", "9"]).finish();
     ended.assert_well();

@@ -33,6 +33,9 @@ pub const ENCODE: &str = "MB_SIM_ENCODE";
 /// that `null` leaves out would have had.
 pub const PICTURE_BYTES: &str = "MB_SIM_PICTURE_BYTES";
 
+/// `2@4`: each session's picture 4 (the first is 0) has two slices, whatever was asked for.
+pub const SLICES: &str = "MB_SIM_SLICES";
+
 /// What `cuMemAllocPitch_v2` rounds a row up to, `512` unless told; `512+4` adds 4 bytes after that.
 pub const PITCH_ALIGN: &str = "MB_SIM_PITCH_ALIGN";
 

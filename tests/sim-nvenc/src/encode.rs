@@ -3,7 +3,7 @@
 //! Every picture is coded at once; a session never asks for more input. Rates are not controlled.
 
 use crate::caller::{Fields, LEDGER, Struct};
-use crate::config::{Config, INFINITE_GOP};
+use crate::config::{Config, INFINITE_GOP, Slices};
 use crate::h264::slice::{self, Coded, Content, Header, PictureType};
 use crate::h264::{nal, parameter_sets};
 use crate::input::{NV12, covers};
@@ -49,6 +49,22 @@ fn weight(bytes: usize) -> Vec<u8> {
         nal::append(&mut weight, 0, nal::UNSPECIFIED, &vec![0xFF; bytes]);
     }
     weight
+}
+
+/// The configuration, with other slices where this picture was ordered to have them.
+fn with_ordered_slices(config: &Config, picture: u32) -> Config {
+    let mut config = config.clone();
+    if let Some(order) = setting::text(setting::SLICES) {
+        let parse = || -> Option<(usize, u32)> {
+            let (slices, at) = order.split_once('@')?;
+            Some((slices.parse().ok()?, at.parse().ok()?))
+        };
+        let (slices, at) = parse().unwrap_or_else(|| panic!("{}={order}: expected 2@4", setting::SLICES));
+        if at == picture {
+            config.slices = Slices::Number(slices);
+        }
+    }
+    config
 }
 
 impl Progress {
@@ -206,7 +222,8 @@ fn encode(session: &mut Session, params: &Fields<'_, NV_ENC_PIC_PARAMS>, flags: 
             params.word(at!(NV_ENC_PIC_PARAMS, $field))
         };
     }
-    let config = session.config()?.clone();
+    let pictures = session.progress.as_ref().map_or(0, |progress| progress.pictures);
+    let config = with_ordered_slices(session.config()?, pictures);
     let mapped = params.pointer(at!(NV_ENC_PIC_PARAMS, inputBuffer));
     let input = session.inputs.values().find(|input| mapped != 0 && input.mapped == Some(mapped));
     let input = input.ok_or(broken(RESOURCE_NOT_MAPPED, "input-not-mapped"))?;
