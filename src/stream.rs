@@ -231,8 +231,13 @@ pub(crate) fn open_gl(settings: &Settings) -> Result<Gl, Error> {
     if settings.device.is_none() && settings.encoder == EncoderChoice::Openh264 {
         return Gl::open(None);
     }
-    let Ok(driver) = cuda::Driver::load() else { return Gl::open(settings.device) };
-    let open_gpu = |ordinal| Gl::open_gpu(ordinal, |gl| driver.ordinal_of(gl).is_ok_and(|it| it == ordinal));
+    let driver = match cuda::Driver::load() {
+        Ok(driver) => driver,
+        // Which GPU was asked for does not matter before there is a driver for NVENC.
+        Err(why) if settings.device.is_some() && settings.encoder == EncoderChoice::Nvenc => return Err(why),
+        Err(_) => return Gl::open(settings.device),
+    };
+    let open_gpu = |ordinal| Gl::open_gpu(ordinal, |gl| Ok(driver.ordinal_of(gl)? == ordinal));
     match settings.device {
         Some(ordinal) => open_gpu(ordinal),
         // What keeps it from being NVENC's is found, and told, by who opens the encoder.

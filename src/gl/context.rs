@@ -135,20 +135,25 @@ impl Gl {
     /// first; it need not know of `CUDA_VISIBLE_DEVICES`.
     ///
     /// # Errors
-    /// No GPU is the one, or libEGL cannot be loaded.
-    pub fn open_gpu(ordinal: u32, is_it: impl Fn(&Self) -> bool) -> Result<Self, Error> {
+    /// No GPU is the one, or libEGL cannot be loaded. What came of the last one that could not be used, or of which
+    /// `is_it` could not tell, is the cause.
+    pub fn open_gpu(ordinal: u32, is_it: impl Fn(&Self) -> Result<bool, Error>) -> Result<Self, Error> {
         let egl = load()?;
         let mut gpus = gpus(&egl, &client_extensions(&egl)?);
         gpus.sort_by_key(|gpu| gpu.cuda_ordinal != Some(ordinal));
-        let seen = gpus.len();
+        let mut error = no_such_gpu(ordinal, gpus.len());
         for gpu in gpus {
-            match Self::open_display(PLATFORM_DEVICE, gpu.handle, None) {
-                Ok(gl) if is_it(&gl) => return Ok(gl),
-                Ok(_) => {}
-                Err(error) => tracing::debug!("a GPU that EGL shows cannot be used: {}", error.cause()),
+            let opened = Self::open_display(PLATFORM_DEVICE, gpu.handle, None);
+            match opened.and_then(|gl| Ok(is_it(&gl)?.then_some(gl))) {
+                Ok(Some(gl)) => return Ok(gl),
+                Ok(None) => {}
+                Err(why) => {
+                    tracing::debug!("a GPU that EGL shows cannot be used: {}", why.cause());
+                    error = error.caused_by(format!("one cannot be used: {}", why.cause()));
+                }
             }
         }
-        Err(no_such_gpu(ordinal, seen))
+        Err(error)
     }
 
     /// The GL functions, for renderers that draw with their own calls. The context is current on this thread.

@@ -83,7 +83,11 @@ fn the_one_asked_for_is_an_error_where_it_is_not_there_and_nothing_draws_in_its_
             let ended = run(&variables, &["--encoder", encoder, "--device", device]);
             let what = format!("EGL {egl}, visible {visible:?}, --device {device}, {encoder}: {}", ended.stderr);
             assert_eq!((ended.code, ended.stream.len()), (1, 0), "{what}");
-            assert!(ended.stderr.contains(&format!("there is no GPU {device}")), "{what}");
+            let no_gpu = match (visible, encoder) {
+                (Some(""), "nvenc") => "CUDA shows no GPU: cuInit failed with CUDA_ERROR_NO_DEVICE (100)".to_owned(),
+                _ => format!("there is no GPU {device}"),
+            };
+            assert!(ended.stderr.contains(&no_gpu), "{what}");
             assert!(ended.stderr.contains("nvidia-smi -L"), "{what}");
             for kind in ["live.", "leak.", "violation."] {
                 assert_eq!(ended.report.all(kind).len(), 0, "{kind}: {what}");
@@ -176,6 +180,33 @@ fn a_gpu_of_mesas_is_never_taken_for_one_of_cudas() {
     for encoder in ["nvenc", "auto", "openh264"] {
         let ended = Run::with_drivers(folder.path(), &[&options[..], &["--encoder", encoder]].concat()).finish();
         assert_eq!((ended.code, ended.stream.len()), (1, 0), "{encoder}: {}", ended.stderr);
-        assert!(ended.stderr.contains("there is no GPU 0: EGL shows no NVIDIA GPU"), "{encoder}: {}", ended.stderr);
+        let missing = match encoder {
+            "nvenc" => "there is no NVIDIA driver: libcuda.so.1",
+            _ => "there is no GPU 0: EGL shows no NVIDIA GPU",
+        };
+        assert!(ended.stderr.contains(missing), "{encoder}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn what_keeps_the_one_asked_for_from_drawing_is_told() {
+    // EGL's devices; an ordered fault; what stands behind "there is no GPU 0".
+    let rows = [
+        ("broken:0", "", "EGL shows 1 NVIDIA GPU(s): one cannot be used: EGL found no working driver"),
+        ("1,broken:0", "", "EGL shows 2 NVIDIA GPU(s): one cannot be used: EGL found no working driver"),
+        ("0", "cuda:cuGLGetDevices_v2:999", "the GPU was lost or its driver is in a bad state: cuGLGetDevices failed"),
+        ("0", "cuda:cuGLGetDevices_v2:7777", "cuGLGetDevices failed with CUDA status 7777"),
+    ];
+    for (egl, fault, why) in rows {
+        for encoder in ["nvenc", "auto", "openh264"] {
+            let variables = [("MB_SIM_DEVICES", "2"), ("MB_SIM_EGL_DEVICES", egl), ("MB_SIM_FAULT", fault)];
+            let ended = run(&variables, &["--encoder", encoder, "--device", "0"]);
+            assert_eq!((ended.code, ended.stream.len()), (1, 0), "{egl}, {fault}, {encoder}: {}", ended.stderr);
+            let (_, error) = ended.stderr.split_once(" ERROR ").unwrap_or_else(|| panic!("{}", ended.stderr));
+            for words in ["there is no GPU 0: EGL shows", why] {
+                assert!(error.contains(words), "{egl}, {fault}, {encoder}: {words:?} is not in {error}");
+            }
+            ended.report.assert_nothing_left();
+        }
     }
 }
