@@ -5,6 +5,7 @@ mod command_line;
 mod doctor;
 mod go2rtc_config;
 mod logging;
+mod mpegts;
 mod signals;
 mod supervise;
 mod tied;
@@ -40,6 +41,7 @@ pub fn run() -> ExitCode {
             Err(error) => Err(error),
         },
         Some(Command::Go2rtcConfig(config)) => go2rtc_config::run(config),
+        Some(Command::Mpegts(args)) => mpegts::run(args),
         Some(Command::Supervise(args)) => supervise::run(args),
         Some(Command::Status(args)) => supervise::run_status(args),
         Some(Command::Tied(command)) => tied::run(command),

@@ -12,6 +12,10 @@
 //!
 //! There are no B pictures, so decoding order is output order and DTS equals PTS throughout this crate.
 
+mod cutter;
+
+pub use cutter::Cutter;
+
 use crate::settings::Size;
 use std::time::Duration;
 
@@ -134,6 +138,11 @@ impl AccessUnit {
     /// When the picture is to be shown, as time since the start of the stream.
     pub fn pts(&self) -> Duration {
         self.pts
+    }
+
+    /// Sets when the picture is to be shown.
+    pub fn show_at(&mut self, pts: Duration) {
+        self.pts = pts;
     }
 
     /// Starts the next picture, shown at `pts`. What the access unit held is gone; its memory is kept.

@@ -12,7 +12,7 @@
 //! | words: pure, no I/O | [`error`], [`settings`], [`color`], [`h264`], [`mpegts`], [`pacer`], [`stats`] |
 //! | drivers: all `unsafe` | [`control`], [`gl`], [`cuda`], [`nvenc`] |
 //! | stages | [`render`], [`encoder`], [`sink`] |
-//! | assembly | [`mod@stream`], [`doctor`] |
+//! | assembly | [`mod@stream`], [`mod@wrap`], [`doctor`] |
 
 pub mod color;
 pub mod control;
@@ -33,6 +33,7 @@ pub mod sink;
 pub mod stats;
 mod stdio;
 pub mod stream;
+pub mod wrap;
 
 pub use control::Control;
 pub use error::Error;

@@ -2,6 +2,7 @@
 
 use super::doctor::DoctorArgs;
 use super::go2rtc_config::ConfigArgs;
+use super::mpegts::MpegTsArgs;
 use super::supervise::{StatusArgs, SuperviseArgs};
 use super::tied::TiedArgs;
 use super::usage_error;
@@ -245,6 +246,7 @@ pub struct Args {
 pub enum Command {
     Doctor(DoctorArgs),
     Go2rtcConfig(Box<ConfigArgs>),
+    Mpegts(MpegTsArgs),
     Supervise(Box<SuperviseArgs>),
     Status(StatusArgs),
     #[command(hide = true)]
@@ -295,11 +297,20 @@ enum TuningArg {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum MpegTsArg {
+pub enum MpegTsArg {
     /// An ffmpeg child
     Ffmpeg,
     /// This process: keeps each picture's own time, needs no ffmpeg
     Native,
+}
+
+impl From<MpegTsArg> for MpegTs {
+    fn from(how: MpegTsArg) -> Self {
+        match how {
+            MpegTsArg::Ffmpeg => Self::Ffmpeg,
+            MpegTsArg::Native => Self::Native,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -377,10 +388,7 @@ impl Args {
                 TuningArg::Ll => Tuning::LowLatency,
                 TuningArg::Ull => Tuning::UltraLowLatency,
             },
-            mpegts: self.mpegts.map(|how| match how {
-                MpegTsArg::Ffmpeg => MpegTs::Ffmpeg,
-                MpegTsArg::Native => MpegTs::Native,
-            }),
+            mpegts: self.mpegts.map(MpegTs::from),
             device: self.device,
         }
     }

@@ -6,10 +6,11 @@ use crate::control::Control;
 use crate::error::Error;
 use crate::h264::AccessUnit;
 use crate::mpegts::Muxer;
-use crate::settings::{self, Settings};
+use crate::settings::{self, FrameRate, Settings};
 use rustix::fd::BorrowedFd;
 use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// Wraps access units in MPEG-TS.
 #[derive(Debug)]
@@ -26,11 +27,23 @@ impl Wrapper {
     /// # Errors
     /// ffmpeg is not installed.
     pub fn open(settings: &Settings) -> Result<Option<Self>, Error> {
-        Ok(match settings.mpegts {
-            Some(settings::MpegTs::Ffmpeg) => Some(Self::Ffmpeg(Ffmpeg::start(settings.frame_rate)?)),
-            Some(settings::MpegTs::Native) => Some(Self::Native(Muxer::new(settings.frame_rate.interval()))),
-            None => None,
+        settings.mpegts.map(|how| Self::new(how, settings.frame_rate)).transpose()
+    }
+
+    /// A wrapper of one kind for pictures at one rate.
+    ///
+    /// # Errors
+    /// ffmpeg is not installed.
+    pub fn new(how: settings::MpegTs, frame_rate: FrameRate) -> Result<Self, Error> {
+        Ok(match how {
+            settings::MpegTs::Ffmpeg => Self::Ffmpeg(Ffmpeg::start(frame_rate)?),
+            settings::MpegTs::Native => Self::native(frame_rate.interval()),
         })
+    }
+
+    /// A wrapper in this process. From a picture's time to when it is shown it takes `lead`.
+    pub fn native(lead: Duration) -> Self {
+        Self::Native(Muxer::new(lead))
     }
 
     /// The transport stream packets of one picture, all of them. Breaks where `reader` left or a stop was requested

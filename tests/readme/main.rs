@@ -17,6 +17,7 @@ mod page;
 mod place;
 
 use mb_encode::h264::{NalUnit, NalUnitType, nal_units};
+use mb_encode::settings::Size;
 use page::{Part, parts};
 use place::{Group, Place, REPOSITORY, run, size_in};
 use rig::{Rig, until};
@@ -44,6 +45,8 @@ fn alone() -> MutexGuard<'static, ()> {
 enum How {
     /// The program, or the script that wraps it.
     Program,
+    /// Another program, with `mb-encode mpegts` behind it.
+    Piped,
     /// `scripts/start` with a go2rtc of this machine.
     Start,
     /// While `scripts/start` runs.
@@ -81,6 +84,7 @@ fn how(command: &str) -> Option<How> {
         ["apt", "install", ..]
         | ["nvidia-smi" | "modprobe" | "chmod" | "free" | "ls" | "pgrep" | "ss" | "ulimit", ..] => Some(How::Remedy),
         ["ffmpeg", "-version"] => Some(How::Program),
+        ["ffmpeg", ..] if has("mpegts") => Some(How::Piped),
         ["scripts/test" | "scripts/bench" | "scripts/docker-test"] => Some(How::Check),
         _ => None,
     }
@@ -142,6 +146,20 @@ fn the_program_does_what_is_written() {
             let made = made.map(|file| std::fs::read(file).expect("the file is there"));
             assert!(!made.unwrap_or(stdout).is_empty() || !stderr.is_empty(), "{line} says and makes nothing");
         }
+    }
+}
+
+#[test]
+fn another_programs_stream_is_wrapped() {
+    for line in commands(How::Piped) {
+        eprintln!("{line}");
+        let place = Place::new();
+        place.run(&line, DEADLINE);
+        let (_, file) = line.rsplit_once('>').expect("it goes to a file");
+        let size = Size::new(640, 360).expect("even");
+        let mut decoder = Decoder::start(Source::MpegTs(&place.path(file)), size, Form::Yuv420p, None);
+        assert_eq!(decoder.by_ref().count(), 300, "{line}: ten seconds");
+        decoder.finish();
     }
 }
 
@@ -437,6 +455,7 @@ fn every_option_variable_and_path_exists() {
         "mb-encode --help",
         "mb-encode go2rtc-config --help",
         "mb-encode doctor --help",
+        "mb-encode mpegts --help",
         "scripts/start --help",
         "scripts/demo --help",
         "scripts/gpu-check --help",

@@ -1,0 +1,291 @@
+//! Cuts a byte stream that somebody else writes into access units.
+
+use super::{AccessUnit, NalUnit, NalUnitType, START_CODE_LONG, START_CODE_SHORT, nal_units};
+
+/// Takes an Annex B byte stream in pieces of any size, and gives its access units (H.264 section 7.4.1.2.3).
+///
+/// What it gives is laid out as a transport stream needs it: delimiters and filler are left out, parameter sets stand
+/// first. SEI stays in its access unit. An IDR picture that comes without parameter sets gets the last ones, so that
+/// decoding can start there, and so does a picture with SEI in front: go2rtc 1.9.14 takes an SEI that stands first out
+/// of a packet that its viewers share, and crashes where two of them do so at once. Nothing is given before the first
+/// parameter sets, for nobody could decode it.
+///
+/// A new picture is known by `first_mb_in_slice`, which is 0 in its first slice: arbitrary slice order, which only the
+/// Baseline and Extended profiles have and nobody writes, is not taken.
+#[derive(Debug, Default)]
+pub struct Cutter {
+    /// From the first NAL unit of the access unit at hand on.
+    bytes: Vec<u8>,
+    /// No start code that was not looked at begins before here.
+    searched: usize,
+    /// Whether the access unit at hand has a slice.
+    has_picture: bool,
+    /// Whether the first NAL unit of the access unit at hand was found.
+    begun: bool,
+    torn: bool,
+    has_b_pictures: bool,
+    /// SPS and PPS so far, behind start codes.
+    parameter_sets: Vec<u8>,
+}
+
+/// What a NAL unit is to the access unit that it is in.
+enum Place {
+    /// Nothing of this kind stands behind the slices of a picture, so that it begins the next access unit there.
+    Front,
+    /// The first slice of a picture.
+    FirstSlice,
+    /// Another one of the same picture.
+    OtherSlice,
+    /// Belongs to what is in front of it.
+    Behind,
+}
+
+impl Cutter {
+    /// Takes the next piece of the stream.
+    pub fn push(&mut self, piece: &[u8]) {
+        self.bytes.extend_from_slice(piece);
+    }
+
+    /// Gives the access unit at hand where the next one has begun. Its time is the caller's to set.
+    pub fn next(&mut self, unit: &mut AccessUnit) -> bool {
+        while let Some(end) = self.find_end() {
+            if self.give(end, unit) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Gives the access unit at hand as it is: the stream has ended, or pauses.
+    pub fn rest(&mut self, unit: &mut AccessUnit) -> bool {
+        self.has_picture && self.give(self.bytes.len(), unit)
+    }
+
+    /// Whether the access unit at hand may be whole: it has a picture, and does not end where no NAL unit does.
+    pub fn may_be_whole(&self) -> bool {
+        // A NAL unit never ends in a zero byte, and a slice is longer than its header.
+        self.has_picture && self.searched < self.bytes.len() && self.bytes.last() != Some(&0)
+    }
+
+    /// Bytes that wait for the end of their access unit.
+    pub fn held(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether an access unit that was taken by [`Cutter::rest`] went on behind that, since the last call. What came
+    /// later is left out.
+    pub fn take_torn(&mut self) -> bool {
+        std::mem::take(&mut self.torn)
+    }
+
+    /// Whether there were B pictures, whose decoding order is not the order in which they are shown.
+    pub fn has_b_pictures(&self) -> bool {
+        self.has_b_pictures
+    }
+
+    /// Whether `piece`, the next one, begins an access unit with its first byte, as far as one can see.
+    pub fn begins_unit(piece: &[u8]) -> bool {
+        let code = match piece {
+            [0, 0, 0, 1, ..] => 4,
+            [0, 0, 1, ..] => 3,
+            _ => return piece.iter().all(|&byte| byte == 0),
+        };
+        !matches!(place_of(&piece[code..]), Some(Place::OtherSlice | Place::Behind))
+    }
+
+    /// Looks at one NAL unit after the other. Gives where the access unit at hand ends.
+    fn find_end(&mut self) -> Option<usize> {
+        loop {
+            let Some(found) = memchr::memmem::find(&self.bytes[self.searched..], &START_CODE_SHORT) else {
+                // The first two bytes of one may be there.
+                self.searched = self.searched.max(self.bytes.len().saturating_sub(START_CODE_SHORT.len() - 1));
+                return None;
+            };
+            let code = self.searched + found;
+            let header = code + START_CODE_SHORT.len();
+            self.searched = code;
+            let place = place_of(&self.bytes[header..])?;
+            if self.has_picture && matches!(place, Place::Front | Place::FirstSlice) {
+                return Some(code);
+            }
+            if !self.begun {
+                self.begun = true;
+                self.torn |= self.bytes[..code].iter().any(|&byte| byte != 0);
+                self.bytes.drain(..code);
+                self.searched = 0;
+                continue;
+            }
+            match place {
+                Place::FirstSlice => {
+                    self.has_picture = true;
+                    self.has_b_pictures |= is_b_slice(self.bytes[header + 1]);
+                }
+                Place::OtherSlice => self.torn |= !self.has_picture,
+                Place::Front | Place::Behind => {}
+            }
+            self.searched = header;
+        }
+    }
+
+    /// Lays out what ends at `end`. Gives whether it can be decoded.
+    fn give(&mut self, end: usize, unit: &mut AccessUnit) -> bool {
+        let mut own_sets = Vec::new();
+        let mut others = Vec::new();
+        let (mut has_sps, mut has_sei, mut slices) = (false, false, 0);
+        unit.is_idr = false;
+        for nal in nal_units(&self.bytes[..end]) {
+            match (nal.nal_unit_type(), place_of(nal.bytes())) {
+                (NalUnitType::AccessUnitDelimiter | NalUnitType::Filler, _) => {}
+                (kind @ (NalUnitType::Sps | NalUnitType::Pps), _) => {
+                    has_sps |= kind == NalUnitType::Sps;
+                    append(&mut own_sets, &START_CODE_LONG, nal);
+                }
+                // What is left of a picture that was passed on already.
+                (_, Some(Place::OtherSlice | Place::Behind)) if slices == 0 => {}
+                (kind, place) => {
+                    let is_slice = matches!(place, Some(Place::FirstSlice | Place::OtherSlice));
+                    unit.is_idr |= kind == NalUnitType::IdrSlice;
+                    has_sei |= kind == NalUnitType::Sei;
+                    let code = if is_slice && slices == 0 { &START_CODE_LONG[..] } else { &START_CODE_SHORT };
+                    slices += usize::from(is_slice);
+                    append(&mut others, code, nal);
+                }
+            }
+        }
+        if has_sps {
+            self.parameter_sets.clone_from(&own_sets);
+        } else if !own_sets.is_empty() && memchr::memmem::find(&self.parameter_sets, &own_sets).is_none() {
+            self.parameter_sets.extend_from_slice(&own_sets);
+        }
+        unit.bytes.clear();
+        let with_all = unit.is_idr || has_sei && own_sets.is_empty();
+        unit.bytes.extend_from_slice(if with_all { &self.parameter_sets } else { &own_sets });
+        unit.bytes.extend_from_slice(&others);
+        self.bytes.drain(..end);
+        self.searched = 0;
+        self.has_picture = false;
+        self.begun = false;
+        !self.parameter_sets.is_empty()
+    }
+}
+
+fn append(bytes: &mut Vec<u8>, code: &[u8], nal: NalUnit<'_>) {
+    bytes.extend_from_slice(code);
+    bytes.extend_from_slice(nal.bytes());
+}
+
+/// What the NAL unit at the start of `bytes` is, if so much of it is there (H.264 table 7-1).
+fn place_of(bytes: &[u8]) -> Option<Place> {
+    Some(match bytes.first()? & 0x1f {
+        // `first_mb_in_slice` in an Exp-Golomb code (section 9.1), of which 0 alone is a single one.
+        1 | 2 | 5 if bytes.get(1)? & 0x80 != 0 => Place::FirstSlice,
+        1 | 2 | 5 => Place::OtherSlice,
+        6..=9 | 14..=18 => Place::Front,
+        _ => Place::Behind,
+    })
+}
+
+/// Whether the first slice of a picture is a B slice: behind the one bit of `first_mb_in_slice`, `slice_type` is 1 or 6
+/// in the same code.
+fn is_b_slice(start: u8) -> bool {
+    start >> 4 == 0b1_010 || start >> 2 == 0b1_00111
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AUD: &[u8] = &[0, 0, 0, 1, 9, 0xf0];
+    const SPS: &[u8] = &[0, 0, 0, 1, 0x67, 1];
+    const PPS: &[u8] = &[0, 0, 0, 1, 0x68, 2];
+    const SEI: &[u8] = &[0, 0, 1, 6, 5, 0x80];
+    const FILLER: &[u8] = &[0, 0, 1, 12, 0xff, 0x80];
+    const IDR: &[u8] = &[0, 0, 1, 0x65, 0x88, 3];
+    const P: &[u8] = &[0, 0, 1, 0x61, 0xe0, 4];
+    const P_MORE: &[u8] = &[0, 0, 1, 0x61, 0x40, 5];
+
+    /// Each access unit as its bytes.
+    fn cut(pieces: &[&[u8]]) -> Vec<Vec<u8>> {
+        let (mut cutter, mut unit, mut units) = (Cutter::default(), AccessUnit::default(), Vec::new());
+        for piece in pieces {
+            cutter.push(piece);
+            while cutter.next(&mut unit) {
+                units.push(unit.bytes().to_vec());
+            }
+        }
+        while cutter.rest(&mut unit) {
+            units.push(unit.bytes().to_vec());
+        }
+        assert!(!cutter.take_torn());
+        units
+    }
+
+    fn long(short: &[u8]) -> Vec<u8> {
+        [&[0], short].concat()
+    }
+
+    #[test]
+    fn access_units_are_the_same_in_pieces_of_any_size() {
+        let stream = [AUD, SEI, SPS, PPS, IDR, AUD, SEI, P, P_MORE, FILLER, P, SPS, PPS, IDR, IDR].concat();
+        let whole = [
+            [SPS, PPS, SEI, &long(IDR)].concat(),
+            // Parameter sets that are missing are put in.
+            [SPS, PPS, SEI, &long(P), P_MORE].concat(),
+            long(P),
+            [SPS, PPS, &long(IDR)].concat(),
+            [SPS, PPS, &long(IDR)].concat(),
+        ];
+        for bytes in 1..=stream.len() {
+            assert_eq!(cut(&stream.chunks(bytes).collect::<Vec<_>>()), whole, "pieces of {bytes} bytes");
+        }
+    }
+
+    #[test]
+    fn what_nobody_can_decode_is_left_out() {
+        assert_eq!(cut(&[P, P, SPS, PPS, IDR]), [[SPS, PPS, &long(IDR)].concat()]);
+        assert_eq!(cut(&[P, SEI]), [[0u8; 0]; 0]);
+    }
+
+    #[test]
+    fn a_picture_can_be_had_before_the_next_begins() {
+        let (mut cutter, mut unit) = (Cutter::default(), AccessUnit::default());
+        cutter.push(&[SPS, PPS].concat());
+        assert!(!cutter.next(&mut unit) && !cutter.may_be_whole() && !cutter.rest(&mut unit));
+        cutter.push(IDR);
+        assert!(!cutter.next(&mut unit) && cutter.may_be_whole());
+        cutter.push(&[0]);
+        assert!(!cutter.next(&mut unit) && !cutter.may_be_whole(), "a start code begins");
+        cutter.push(&[7]);
+        assert!(cutter.rest(&mut unit) && unit.is_idr());
+        assert_eq!(unit.bytes(), [SPS, PPS, &long(IDR), &[0, 7]].concat());
+        assert_eq!(cutter.held(), 0);
+
+        // It went on: that is told, and what is left of it joins no other picture.
+        for more in [&[7, 7][..], P_MORE] {
+            cutter.push(more);
+            cutter.push(P);
+            assert!(!cutter.next(&mut unit) && cutter.rest(&mut unit));
+            assert_eq!(unit.bytes(), long(P));
+            assert!(cutter.take_torn() && !cutter.take_torn());
+        }
+    }
+
+    #[test]
+    fn a_piece_shows_whether_it_begins_a_picture() {
+        for (piece, begins) in
+            [(AUD, true), (SPS, true), (P, true), (&[0, 0][..], true), (P_MORE, false), (FILLER, false), (&[7], false)]
+        {
+            assert_eq!(Cutter::begins_unit(piece), begins, "{piece:?}");
+        }
+    }
+
+    #[test]
+    fn b_pictures_are_seen() {
+        for (start, is_b) in [(0x88, false), (0xe0, false), (0xa0, true), (0x9c, true), (0x9b, false)] {
+            let mut cutter = Cutter::default();
+            cutter.push(&[0, 0, 1, 0x01, start, 1]);
+            cutter.next(&mut AccessUnit::default());
+            assert_eq!(cutter.has_b_pictures(), is_b, "{start:#x}");
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! Wraps H.264 that another program writes in MPEG-TS.
+//!
+//! A byte stream does not say where a picture ends; only the start of the next one does, which is a picture too late.
+//! But a program that codes in real time writes a picture and then nothing until the next, so a pause in the stream says
+//! it as well. A pause in the middle of a picture is told from it by what comes next, and `Patience` learns.
+
+use crate::control::Control;
+use crate::error::Error;
+use crate::h264::{AccessUnit, Cutter};
+use crate::settings::{FrameRate, MpegTs};
+use crate::sink::{self, Delivery, Sink, Wrapper, Writer};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::io::Errno;
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+/// Programs that write whenever a buffer is full do so in multiples of this. Such a piece ends no picture, but for one
+/// in 4096, which comes a picture late.
+const BUFFERS: usize = 4096;
+/// One piece of the stream: as much as a pipe holds.
+const PIECE: usize = 64 * 1024;
+/// More than any picture. Something else than H.264 might never come to an end.
+const MOST_HELD: usize = 32 << 20;
+/// Where the clock is ahead of the pictures by more than this, pictures are missing.
+const GAP: Duration = Duration::from_millis(250);
+/// The least from one picture to the next where pictures are stamped when they arrive.
+const LEAST_STEP: Duration = Duration::from_millis(1);
+/// How long before it is shown a picture may begin to arrive, where nothing says how far apart they are.
+const LEAD: Duration = Duration::from_millis(40);
+
+/// Wraps what `input` gives until its end, and writes it to standard output. With a `frame_rate` the pictures are put on
+/// its grid by their number; without, each one is stamped when it begins to arrive, which only [`MpegTs::Native`] can.
+///
+/// # Errors
+/// `input` is no H.264, or cannot be read; standard output or ffmpeg fail. A reader that left is no error.
+pub fn wrap(
+    input: impl AsFd + IsTerminal,
+    how: MpegTs,
+    frame_rate: Option<FrameRate>,
+    control: &Control,
+) -> Result<(), Error> {
+    if input.is_terminal() {
+        return Err(Error::input(
+            "standard input is a terminal, which gives no H.264",
+            "pipe it: ffmpeg -re -i film.mkv -c:v libx264 -bf 0 -f h264 - | mb-encode mpegts",
+        ));
+    }
+    let writer = Writer::stdout()?;
+    let wrapper = match (how, frame_rate) {
+        (MpegTs::Ffmpeg, None) => {
+            return Err(Error::input(
+                "ffmpeg counts pictures, and needs to know how many there are in a second",
+                "say so: mb-encode mpegts --fps 30\nor stamp each picture when it arrives: mb-encode mpegts --how native",
+            ));
+        }
+        (how, Some(frame_rate)) => Wrapper::new(how, frame_rate)?,
+        (MpegTs::Native, None) => Wrapper::native(LEAD),
+    };
+    let sink = sink::MpegTs::sink(writer, Some(wrapper));
+    Run::new(input.as_fd(), &*sink, control, frame_rate).finish()
+}
+
+struct Run<'a> {
+    input: BorrowedFd<'a>,
+    sink: &'a dyn Sink,
+    control: &'a Control,
+    clock: Clock,
+    cutter: Cutter,
+    patience: Patience,
+    unit: AccessUnit,
+    start: Instant,
+    /// When the access unit at hand began to arrive, since the start.
+    begun: Duration,
+    /// How long the next piece was waited for. Time that the reader takes is none of the source's.
+    waited: Duration,
+    /// Whether the source may have paused behind that piece.
+    may_pause: bool,
+    pictures: u64,
+    told_of_b_pictures: bool,
+}
+
+/// What a wait ended with.
+enum Event {
+    Input,
+    Pause,
+    End,
+}
+
+impl<'a> Run<'a> {
+    fn new(input: BorrowedFd<'a>, sink: &'a dyn Sink, control: &'a Control, frame_rate: Option<FrameRate>) -> Self {
+        Self {
+            input,
+            sink,
+            control,
+            clock: Clock::new(frame_rate),
+            cutter: Cutter::default(),
+            patience: Patience::default(),
+            unit: AccessUnit::default(),
+            start: Instant::now(),
+            begun: Duration::ZERO,
+            waited: Duration::ZERO,
+            may_pause: false,
+            pictures: 0,
+            told_of_b_pictures: false,
+        }
+    }
+
+    fn finish(mut self) -> Result<(), Error> {
+        let mut piece = vec![0; PIECE];
+        let mut empty = true;
+        loop {
+            let from = Instant::now();
+            let event = self.wait();
+            self.waited += from.elapsed();
+            match event {
+                Event::End => return Ok(()),
+                Event::Pause if self.deliver_rest()? => continue,
+                Event::Pause => return Ok(()),
+                Event::Input => {}
+            }
+            let read = match rustix::io::read(self.input, &mut piece) {
+                Ok(read) => read,
+                Err(Errno::INTR | Errno::AGAIN) => continue,
+                Err(errno) => {
+                    return Err(Error::machine("cannot read standard input", "pipe H.264 into it").caused_by(errno));
+                }
+            };
+            if read == 0 {
+                self.deliver_rest()?;
+                // A program that wrote nothing has said why.
+                return if self.pictures > 0 || empty { Ok(()) } else { Err(no_h264("there was no picture in it")) };
+            }
+            let piece = &piece[..read];
+            if std::mem::take(&mut empty) && !Cutter::begins_unit(piece) {
+                return Err(no_h264(&format!("it starts with {:02x?}", &piece[..read.min(4)])));
+            }
+            if !self.take(piece)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes the next piece. Gives whether there is somebody to go on for.
+    fn take(&mut self, piece: &[u8]) -> Result<bool, Error> {
+        let now = self.start.elapsed();
+        // Behind the last piece a picture might have ended, or was taken to have.
+        if self.may_pause && (self.cutter.held() == 0 || self.cutter.may_be_whole()) {
+            self.patience.saw(self.waited, Cutter::begins_unit(piece));
+        }
+        if self.cutter.held() == 0 {
+            self.begun = now;
+        }
+        self.waited = Duration::ZERO;
+        self.may_pause = piece.len() % BUFFERS != 0;
+        self.cutter.push(piece);
+        while self.cutter.next(&mut self.unit) {
+            if !self.deliver()? {
+                return Ok(false);
+            }
+            self.begun = now;
+        }
+        if self.cutter.take_torn() {
+            tracing::warn!(
+                "the source paused within a picture, which was passed on without its end; from now on a picture ends \
+                 with a pause of {} ms",
+                self.patience.now().as_millis()
+            );
+        }
+        if self.cutter.has_b_pictures() && !std::mem::replace(&mut self.told_of_b_pictures, true) {
+            tracing::warn!(
+                "there are B pictures in the stream, which browsers do not play over WebRTC; leave them out: \
+                 ffmpeg … -bf 0"
+            );
+        }
+        if self.cutter.held() > MOST_HELD {
+            return Err(no_h264("no picture in it ends within 32 MB"));
+        }
+        Ok(true)
+    }
+
+    fn deliver_rest(&mut self) -> Result<bool, Error> {
+        if self.cutter.rest(&mut self.unit) { self.deliver() } else { Ok(true) }
+    }
+
+    /// Gives whether there is somebody to go on for.
+    fn deliver(&mut self) -> Result<bool, Error> {
+        self.pictures += 1;
+        self.unit.show_at(self.clock.time_of(self.begun));
+        Ok(self.sink.write(&self.unit, self.control)? == Delivery::Written)
+    }
+
+    /// Waits for input, for the end of a picture by a pause, for a stop, or until the reader leaves.
+    fn wait(&self) -> Event {
+        let timeout = (self.may_pause && self.cutter.may_be_whole()).then(|| {
+            let pause = self.patience.now();
+            Timespec { tv_sec: pause.as_secs() as i64, tv_nsec: pause.subsec_nanos().into() }
+        });
+        let mut fds = Vec::with_capacity(3);
+        fds.push(PollFd::from_borrowed_fd(self.input, PollFlags::IN));
+        fds.push(PollFd::from_borrowed_fd(self.control.wake_fd(), PollFlags::IN));
+        fds.extend(self.sink.reader().map(|reader| PollFd::from_borrowed_fd(reader, PollFlags::empty())));
+        loop {
+            match poll(&mut fds, timeout.as_ref()) {
+                Ok(0) => return Event::Pause,
+                Ok(_) if self.control.stop_requested() => return Event::End,
+                Ok(_) if fds.get(2).is_some_and(|fd| fd.revents().intersects(PollFlags::ERR | PollFlags::HUP)) => {
+                    return Event::End;
+                }
+                Ok(_) => return Event::Input,
+                // The other thread takes the signals.
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+fn no_h264(why: &str) -> Error {
+    Error::input(
+        format!("standard input is not an H.264 byte stream: {why}"),
+        "have it written so: ffmpeg … -f h264 -, gst-launch-1.0 … ! video/x-h264,stream-format=byte-stream ! fdsink",
+    )
+}
+
+/// How long the stream has to pause for a picture to have ended.
+#[derive(Debug, Default)]
+struct Patience {
+    /// The longest pause within a picture so far.
+    longest: Duration,
+    /// Pauses between pictures so far.
+    between: u32,
+}
+
+impl Patience {
+    /// Longer than a program is kept from running on a busy machine between two writes of one picture, and far below
+    /// the time from one picture to the next.
+    const USUAL: Duration = Duration::from_millis(3);
+    /// At first, when nothing is known about the source: to lose a picture is worse than a late first one.
+    const AT_FIRST: Duration = Duration::from_millis(20);
+    /// So many pauses between pictures and none within make it known.
+    const KNOWN: u32 = 8;
+    /// From the longest pause seen to the longest one expected.
+    const MARGIN: u32 = 4;
+
+    fn now(&self) -> Duration {
+        let least = if self.between < Self::KNOWN { Self::AT_FIRST } else { Self::USUAL };
+        least.max(self.longest * Self::MARGIN)
+    }
+
+    /// Takes a pause that is over, which was `between` two pictures or within one.
+    fn saw(&mut self, pause: Duration, between: bool) {
+        if between {
+            self.between = self.between.saturating_add(1);
+        } else {
+            self.longest = self.longest.max(pause);
+        }
+    }
+}
+
+/// Says when pictures are to be shown.
+#[derive(Debug)]
+enum Clock {
+    /// On a grid, by their number.
+    Grid { frame_rate: FrameRate, next: u64, start: Option<Duration> },
+    /// When they arrive.
+    Arrival { last: Option<Duration>, start: Duration },
+}
+
+impl Clock {
+    fn new(frame_rate: Option<FrameRate>) -> Self {
+        match frame_rate {
+            Some(frame_rate) => Self::Grid { frame_rate, next: 0, start: None },
+            None => Self::Arrival { last: None, start: Duration::ZERO },
+        }
+    }
+
+    /// The time of the next picture, which began to arrive at `arrived`.
+    fn time_of(&mut self, arrived: Duration) -> Duration {
+        match self {
+            Self::Grid { frame_rate, next, start } => {
+                let since = arrived.saturating_sub(*start.get_or_insert(arrived));
+                if since > frame_rate.time_of(*next) + GAP {
+                    *next = frame_rate.frames_in(since);
+                }
+                *next += 1;
+                frame_rate.time_of(*next - 1)
+            }
+            Self::Arrival { last, start } => {
+                let time = match *last {
+                    Some(last) => arrived.saturating_sub(*start).max(last + LEAST_STEP),
+                    None => {
+                        *start = arrived;
+                        Duration::ZERO
+                    }
+                };
+                *last = Some(time);
+                time
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn pictures_are_counted_and_a_gap_stays_one() {
+        let mut clock = Clock::new(Some(FrameRate::new(25, 1).unwrap()));
+        let arrivals = [1000, 1041, 1079, 1121, 2120, 2160, 2160, 2160];
+        let times = arrivals.map(|at| clock.time_of(at * MS));
+        assert_eq!(times, [0, 40, 80, 120, 1120, 1160, 1200, 1240].map(|at| at * MS));
+    }
+
+    #[test]
+    fn without_a_rate_pictures_have_the_times_of_their_arrival() {
+        let mut clock = Clock::new(None);
+        let times = [1000, 1041, 1041, 1041, 1082].map(|at| clock.time_of(at * MS));
+        assert_eq!(times, [0, 41, 42, 43, 82].map(|at| at * MS));
+    }
+
+    #[test]
+    fn pauses_within_a_picture_make_patient() {
+        let mut patience = Patience::default();
+        assert_eq!(patience.now(), Patience::AT_FIRST);
+        for _ in 0..Patience::KNOWN {
+            patience.saw(30 * MS, true);
+        }
+        assert_eq!(patience.now(), Patience::USUAL);
+        patience.saw(7 * MS, false);
+        assert_eq!(patience.now(), 28 * MS);
+    }
+}
