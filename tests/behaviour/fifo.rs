@@ -100,6 +100,15 @@ pub fn connect(path: &Path) -> Viewer<File> {
     Viewer::new(Reader::new(fd.into()))
 }
 
+/// Starts a `cat` of the FIFO at `path`, and waits until it is a reader: the path leads to a fresh FIFO then.
+pub fn stand_in_line(path: &Path) -> Process {
+    let inode = || std::fs::metadata(path).map(|file| file.ino());
+    let before = inode().unwrap();
+    let cat = Process::start(Command::new("cat").arg(path).stdout(Stdio::piped()));
+    settled(|| inode().is_ok_and(|now| now != before), || "the reader was not accepted".to_owned());
+    cat
+}
+
 pub fn event(line: &str) -> Value {
     serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
 }
@@ -367,7 +376,7 @@ fn a_second_reader_waits_and_then_gets_its_own_stream() {
     let worker = Worker::start(&[]);
     let mut first = worker.connect();
     let mut first_stream = first.units(3);
-    let mut cat = Process::start(Command::new("cat").arg(&worker.path).stdout(Stdio::piped()));
+    let mut cat = stand_in_line(&worker.path);
     let mut second = Viewer::new(cat.stdout());
     // The first one loses nothing to it.
     first_stream.extend(first.units(30));
@@ -385,14 +394,7 @@ fn readers_that_wait_together_get_a_stream_each_one_after_the_other() {
     let worker = Worker::start(&[]);
     let mut first = worker.connect();
     first.units(1);
-    // One behind the other, and in the end both stand in line: the path leads to a fresh FIFO after each.
-    let inode = || std::fs::metadata(&worker.path).map(|file| std::os::unix::fs::MetadataExt::ino(&file));
-    let mut cats = [(); 2].map(|()| {
-        let before = inode().unwrap();
-        let cat = Process::start(Command::new("cat").arg(&worker.path).stdout(Stdio::piped()));
-        settled(|| inode().is_ok_and(|now| now != before), || "the reader was not accepted".to_owned());
-        cat
-    });
+    let mut cats = [(); 2].map(|()| stand_in_line(&worker.path));
     let waiting = cats.each_mut().map(|cat| Viewer::new(cat.stdout()));
     let mut not_before = milliseconds_now();
     drop(first);

@@ -208,7 +208,7 @@ fn a_signal_while_a_reader_is_served_ends_its_stream_behind_a_whole_access_unit(
         let mut viewer = crate::fifo::connect(&path);
         let mut stream = viewer.units(5);
         // Somebody else stands in line, and must not stand there for ever.
-        let mut cat = Process::start(Command::new("cat").arg(&path).stdout(Stdio::piped()));
+        let mut cat = crate::fifo::stand_in_line(&path);
         let mut next = cat.stdout();
         let begun = Instant::now();
         process.signal(signal);
