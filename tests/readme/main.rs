@@ -395,6 +395,8 @@ fn a_stream_by_hand_plays() {
     let mut group = Group::start(&mut command);
     let address = format!("rtsp://127.0.0.1:{}/demo", ports[1]);
     until(DEADLINE, "go2rtc answers", || std::net::TcpStream::connect(("127.0.0.1", ports[1])).ok());
+    // The worker is started beside go2rtc, which finds nothing to read before the worker has made it.
+    until(DEADLINE, "the FIFO is there", || place.path("temp/streams/demo.h264").exists().then_some(()));
     let mut decoder = Decoder::start(Source::Rtsp(&address), size_in(&scripts[0]), Form::Yuv420p, None);
     assert_in_order(&decoder.take_marks(3));
     assert!(group.process().is_running());
