@@ -11,7 +11,7 @@ use mb_encode::{Control, Error};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
 use rustix::process::{Pid, PidfdFlags, Signal, getppid, kill_process, pidfd_open, set_parent_process_death_signal};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -163,5 +163,11 @@ fn run(role: Role, stdout: Stdio, control: &Control, child: &Child) -> anyhow::R
             let _ = kill_process(pid, Signal::KILL);
         }
     }
-    process.wait().context("cannot wait for the process")
+    let status = process.wait().context("cannot wait for the process")?;
+    let asked_to_end = [Signal::INT, Signal::TERM].map(|signal| Some(signal.as_raw()));
+    if asked_to_end.contains(&status.signal()) && !control.stop_requested() {
+        // Ctrl-C reaches a child that has not left the group yet, and may end it before this process has taken notice.
+        control.wait(None, Some(Duration::from_secs(1)));
+    }
+    Ok(status)
 }
