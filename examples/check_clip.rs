@@ -9,8 +9,8 @@
 //! ```
 
 use anyhow::{Context as _, ensure};
-use mb_encode::h264::{START_CODE_LONG, nal_units};
-use mb_encode::render::strip::Strip;
+use mb_encode::parts::Strip;
+use mb_encode::parts::{START_CODE_LONG, nal_units};
 use mb_encode::settings::Size;
 use openh264::decoder::{DecodedYUV, Decoder};
 use openh264::formats::YUVSource;

@@ -8,10 +8,10 @@
 //! ```
 
 use anyhow::{Context as _, Error};
-use mb_encode::encoder::{Encoder, HostPicture, Profile, Readback};
 use mb_encode::gl::{Gl, Target};
-use mb_encode::h264::AccessUnit;
-use mb_encode::render::TestCard;
+use mb_encode::parts::AccessUnit;
+use mb_encode::parts::TestCard;
+use mb_encode::parts::{Encoder, HostPicture, Profile, Readback};
 use mb_encode::settings::Size;
 use mb_encode::{Frame, Renderer, Settings};
 use std::fs::File;

@@ -16,11 +16,11 @@
 //! it so.
 
 use clap::Parser;
-use mb_encode::cuda::CudaContext;
 use mb_encode::gl::Gl;
-use mb_encode::render::TestCard;
+use mb_encode::parts::CudaContext;
+use mb_encode::parts::STAGE;
+use mb_encode::parts::TestCard;
 use mb_encode::settings::{Bitrate, EncoderChoice, FrameRate, Size};
-use mb_encode::stats::STAGE;
 use mb_encode::{Control, Error, Frame, Output, Renderer, Settings, stream};
 use rustix::time::{ClockId, clock_gettime};
 use std::cell::{Cell, RefCell};
@@ -171,12 +171,12 @@ struct Run {
 fn run(settings: &Settings, folder: &Path) -> anyhow::Result<Run> {
     let path = folder.join("stream.h264");
     rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0)?;
-    let output =
-        Output::Fifo { path: path.clone(), mode: "0600".parse().map_err(anyhow::Error::msg)?, pipe_size: None };
     let reader = std::thread::spawn({
         let path = path.clone();
         move || std::io::copy(&mut File::open(path)?, &mut std::io::sink())
     });
+    let pipe = File::options().write(true).open(&path)?;
+    let output = Output::Pipe { fd: pipe.into(), name: "the FIFO".to_owned() };
     let renderer = OnceLock::new();
     let cpu = Arc::new(Mutex::new(Vec::with_capacity(settings.pictures.unwrap_or(0) as usize)));
     let make = |gl: &Gl, settings: &Settings| {
@@ -186,6 +186,7 @@ fn run(settings: &Settings, folder: &Path) -> anyhow::Result<Run> {
         Ok(Box::new(Watched { card, cpu: Arc::clone(&cpu) }) as Box<dyn Renderer>)
     };
     stream::run(settings, &output, make, &Control::new()?, None)?;
+    drop(output);
     reader.join().map_err(|_| anyhow::anyhow!("the reader of the FIFO panicked"))??;
     std::fs::remove_file(path)?;
     let cpu = std::mem::take(&mut *cpu.lock().unwrap_or_else(PoisonError::into_inner));

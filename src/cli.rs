@@ -1,22 +1,20 @@
 //! What happens between `main` and the library, in order.
 
-mod args;
-mod command_line;
-mod doctor;
-mod go2rtc_config;
+mod command;
+mod commands;
 mod logging;
-mod mpegts;
-mod signals;
-mod supervise;
-mod tied;
-mod worker;
+pub mod options;
 
-use args::{Args, Command, Scene};
+use crate::error::Fault;
+use crate::gl::Gl;
+use crate::os::{process as tied, signals};
+use crate::service::go2rtc::config as go2rtc_config;
+use crate::service::{supervisor as supervise, worker};
+use crate::source::{Bar, Renderer, ShaderScene, TestCard};
+use crate::{Control, Error, Output, Settings, stream};
 use clap::CommandFactory;
-use mb_encode::error::Fault;
-use mb_encode::gl::Gl;
-use mb_encode::render::{Bar, Renderer, ShaderScene, TestCard};
-use mb_encode::{Control, Error, Output, Settings, stream};
+use commands::{doctor, mpegts};
+use options::{Args, Command, Destination, Scene};
 use signals::Child;
 use std::path::Path;
 use std::process::ExitCode;
@@ -30,10 +28,11 @@ const FAILED: u8 = 1;
 /// much time between the two.
 const TO_BE_READ: Duration = Duration::from_millis(50);
 /// Wrong use or input.
-const WRONG_USE: u8 = 2;
+pub const WRONG_USE: u8 = 2;
 
+/// Runs the program.
 pub fn run() -> ExitCode {
-    let args = command_line::read();
+    let args = command::read();
     logging::start(&args);
     let done = match &args.command {
         Some(Command::Doctor(args)) => match doctor::run(args) {
@@ -45,8 +44,8 @@ pub fn run() -> ExitCode {
         Some(Command::Supervise(args)) => supervise::run(args),
         Some(Command::Status(args)) => supervise::run_status(args),
         Some(Command::Tied(command)) => tied::run(command),
-        Some(Command::Completions { shell }) => args::print_completions(*shell),
-        Some(Command::Man) => args::print_man_page(),
+        Some(Command::Completions { shell }) => options::print_completions(*shell),
+        Some(Command::Man) => options::print_man_page(),
         None => stream(&args),
     };
     match done {
@@ -72,7 +71,7 @@ fn stream(args: &Args) -> anyhow::Result<()> {
     let output = args.output().unwrap_or_else(|error| error.exit());
     let shader = args.shader_source()?;
     let make_renderer = |gl: &Gl, settings: &Settings| make_renderer(args, shader.as_ref(), gl, settings);
-    if let (Output::File(out), Some(shader)) = (&output, args.shader_path()) {
+    if let (Destination::File(out), Some(shader)) = (&output, args.shader_path()) {
         keep_shader(out, shader)?;
     }
     let role = Role::of_this_process();
@@ -87,16 +86,18 @@ fn stream(args: &Args) -> anyhow::Result<()> {
     signals::start(&control, &child)?;
     let stats_every = args.stats_interval();
     match (&output, role) {
-        (Output::Fifo { path, mode, pipe_size }, Role::Program) => {
-            worker::serve(path, *mode, *pipe_size, &control, &child)
-        }
-        (Output::Fifo { .. }, Role::Reader(reader)) => {
+        (Destination::Fifo(fifo), Role::Program) => worker::serve(fifo, &control, &child),
+        (Destination::Fifo(_), Role::Reader(reader)) => {
             let connected = Instant::now();
             let totals = stream::run(&settings, &Output::Stdout, make_renderer, &control, stats_every)?;
             stream::log_disconnected(reader, &totals, connected.elapsed());
             Ok(())
         }
-        _ => {
+        (destination, _) => {
+            let output = match destination {
+                Destination::File(path) => Output::File(path.clone()),
+                _ => Output::Stdout,
+            };
             stream::run(&settings, &output, make_renderer, &control, stats_every)?;
             Ok(())
         }
@@ -130,6 +131,6 @@ fn make_renderer(
 }
 
 /// An error in how the options go together, shown as clap shows its own.
-fn usage_error(message: String) -> clap::Error {
+pub fn usage_error(message: String) -> clap::Error {
     Args::command().error(clap::error::ErrorKind::ArgumentConflict, message)
 }

@@ -3,13 +3,12 @@
 mod buffer;
 mod calls;
 mod driver;
-mod gl_image;
 
 pub use buffer::PitchedBuffer;
+pub(crate) use driver::check;
 pub use driver::{CudaContext, Driver};
-pub use gl_image::GlImages;
 
 /// Whether an NVIDIA driver is installed, working or not.
 pub fn is_installed() -> bool {
-    crate::dl::open("libcuda.so.1").is_ok()
+    crate::os::dl::open("libcuda.so.1").is_ok()
 }

@@ -6,9 +6,9 @@ mod picture;
 
 pub use picture::{HostPicture, Readback};
 
+use crate::codec::AccessUnit;
 use crate::error::Error;
 use crate::gl::{Gl, Target};
-use crate::h264::AccessUnit;
 use crate::settings::{EncoderChoice, Settings};
 use std::time::{Duration, Instant};
 

@@ -1,9 +1,7 @@
-//! The program: arguments, logging and signals around the library.
-
-mod cli;
+//! The program. Everything that it does is in the library, behind the feature `cli`.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::run()
+    mb_encode::main()
 }

@@ -11,4 +11,3 @@ mod status;
 
 pub use api::Api;
 pub use session::{Capabilities, Config, Session};
-pub use status::Status;

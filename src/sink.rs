@@ -1,19 +1,13 @@
 //! Where access units go, and whether anybody takes them.
 
-mod ffmpeg;
-mod fifo;
-mod mpegts;
 mod writer;
 
-pub use fifo::Fifo;
-pub use mpegts::{MpegTs, Wrapper};
-pub use writer::Writer;
+pub use writer::{LAST_WRITE, Writer};
 
+use crate::codec::AccessUnit;
 use crate::control::Control;
 use crate::error::Error;
-use crate::h264::AccessUnit;
-use crate::settings::{FifoMode, PipeSize};
-use rustix::fd::BorrowedFd;
+use rustix::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 /// Takes one access unit after the other, whole.
@@ -54,19 +48,17 @@ pub enum Delivery {
 }
 
 /// Where a stream is to go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Output {
     /// The standard output of this process.
     Stdout,
     /// A file, replaced if it exists.
     File(PathBuf),
-    /// A FIFO, made if missing; the stream runs while a reader is connected.
-    Fifo {
-        /// Its path.
-        path: PathBuf,
-        /// Permission bits if it is made.
-        mode: FifoMode,
-        /// Capacity of the pipe; `None` leaves the system's default.
-        pipe_size: Option<PipeSize>,
+    /// The writing end of a pipe or socket that somebody reads.
+    Pipe {
+        /// It must not be written to meanwhile.
+        fd: OwnedFd,
+        /// What it is called in messages.
+        name: String,
     },
 }

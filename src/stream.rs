@@ -9,16 +9,18 @@
 //! The thread that calls [`run`] owns GL, CUDA and NVENC. Coding on the CPU has a thread of its own, so that one
 //! picture is drawn while the one before is coded.
 
+use crate::codec::{self, AccessUnit};
 use crate::control::Control;
 use crate::cuda;
 use crate::encoder::{Encoder, GpuEncoder, HostEncoder, HostPicture, Profile, Readback};
 use crate::error::Error;
+use crate::format::{MpegTs, Wrapper};
 use crate::gl::{Gl, Target};
-use crate::h264::{self, AccessUnit};
+use crate::gpu::open_gl;
 use crate::pacer::{Pacer, Steadier};
-use crate::render::{Frame, Renderer};
 use crate::settings::{EncoderChoice, Settings};
-use crate::sink::{Delivery, Fifo, MpegTs, Output, Readiness, Sink, Wrapper, Writer};
+use crate::sink::{Delivery, Output, Readiness, Sink, Writer};
+use crate::source::{Frame, Renderer};
 use crate::stats::{STAGE, Stats, Totals, Window};
 use rustix::event::PollFlags;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
@@ -68,26 +70,15 @@ pub fn run(
             let writer = Writer::file(path)?;
             Ok(stream(settings, make, pipeline, &*MpegTs::sink(writer, wrapper), control, stats_every)?.1)
         }
-        Output::Fifo { path, mode, pipe_size } => {
-            let mut fifo = Fifo::new(path, *mode, *pipe_size)?;
-            tracing::info!(fifo = %path.display(), "waiting for a reader");
-            let mut all = Totals::default();
-            for reader in 1u64.. {
-                let Some(pipe) = fifo.wait_for_reader(control)? else { break };
-                let writer = Writer::pipe(pipe, path.display().to_string())?;
-                tracing::info!(reader, "reader connected");
-                let connected = Instant::now();
-                let wrapper = Wrapper::open(settings)?;
-                let pipeline = Pipeline::open(settings, make, Coding::AsSet)?;
-                let sink = MpegTs::sink(writer, wrapper);
-                let (end, totals) = stream(settings, make, pipeline, &*sink, control, stats_every)?;
-                all.add(&totals);
-                log_disconnected(reader, &totals, connected.elapsed());
-                if end != End::ReaderGone {
-                    break;
-                }
-            }
-            Ok(all)
+        Output::Pipe { fd, name } => {
+            let fd = fd.try_clone().map_err(|error| {
+                Error::machine(format!("cannot use {name}"), "raise the limit of open files: ulimit -n")
+                    .caused_by(error)
+            })?;
+            let wrapper = Wrapper::open(settings)?;
+            let pipeline = Pipeline::open(settings, make, Coding::AsSet)?;
+            let sink = MpegTs::sink(Writer::pipe(fd, name.clone())?, wrapper);
+            Ok(stream(settings, make, pipeline, &*sink, control, stats_every)?.1)
         }
     }
 }
@@ -223,28 +214,6 @@ impl Pipeline {
     }
 }
 
-/// The context on the GPU that was asked for, else on the first one that CUDA shows, else on whatever draws. Where CUDA
-/// is there, its driver says which GPU a context is on: EGL need not count as CUDA does, nor know of
-/// `CUDA_VISIBLE_DEVICES`.
-pub(crate) fn open_gl(settings: &Settings) -> Result<Gl, Error> {
-    // OpenH264 takes pictures from anywhere, and CUDA takes its time to start, where it does not crash.
-    if settings.device.is_none() && settings.encoder == EncoderChoice::Openh264 {
-        return Gl::open(None);
-    }
-    let driver = match cuda::Driver::load() {
-        Ok(driver) => driver,
-        // Which GPU was asked for does not matter before there is a driver for NVENC.
-        Err(why) if settings.device.is_some() && settings.encoder == EncoderChoice::Nvenc => return Err(why),
-        Err(_) => return Gl::open(settings.device),
-    };
-    let open_gpu = |ordinal| Gl::open_gpu(ordinal, |gl| Ok(driver.ordinal_of(gl)? == ordinal));
-    match settings.device {
-        Some(ordinal) => open_gpu(ordinal),
-        // What keeps it from being NVENC's is found, and told, by who opens the encoder.
-        None => open_gpu(0).or_else(|_| Gl::open(None)),
-    }
-}
-
 impl Artist {
     fn draw(&mut self, due: &Due) -> Result<(), Error> {
         let _stage = trace_span!(target: STAGE, "draw").entered();
@@ -376,11 +345,11 @@ impl<'a> Courier<'a> {
         stats: &'a Mutex<Stats>,
     ) -> Self {
         let steadier = settings.paced.then(|| Steadier::new(settings.frame_rate));
-        Self { start, sink, control, stats, steadier, min_bytes: h264::MIN_BYTES_FIRST }
+        Self { start, sink, control, stats, steadier, min_bytes: codec::MIN_BYTES_FIRST }
     }
 
     fn deliver(&mut self, unit: &mut AccessUnit, encode_time: Duration) -> Result<Option<End>, Error> {
-        unit.pad_to(std::mem::replace(&mut self.min_bytes, h264::MIN_BYTES));
+        unit.pad_to(std::mem::replace(&mut self.min_bytes, codec::MIN_BYTES));
         if let Some(steadier) = &mut self.steadier {
             let now = self.start.elapsed();
             let early = steadier.release(unit.pts(), now).saturating_sub(now);

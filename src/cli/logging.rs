@@ -1,6 +1,6 @@
 //! Logging to standard error, which is the only place that people read.
 
-use super::args::{Args, LogFormat, LogLevel};
+use super::options::{Args, LogFormat, LogLevel};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{self, IsTerminal, Write, stderr};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -19,7 +19,7 @@ pub fn start(args: &Args) {
     };
     // Who asks for statistics gets them at any level but off.
     let stats = if level == LevelFilter::OFF { level } else { level.max(LevelFilter::INFO) };
-    let filter = Targets::new().with_default(level).with_target("mb_encode::stats", stats);
+    let filter = Targets::new().with_default(level).with_target("crate::stats", stats);
     let format =
         tracing_subscriber::fmt::layer().with_target(false).with_writer(|| Unblocked).with_ansi(stderr().is_terminal());
     let layer = match args.log_format {

@@ -41,7 +41,7 @@ impl PitchedBuffer {
 
     /// Copies `rows` rows of `width` bytes from a GL image to this buffer, from row `first` on. The copy runs on the
     /// default stream, which NVENC waits for.
-    pub(super) fn copy_from(&self, array: sys::CUarray, width: usize, rows: usize, first: usize) -> Result<(), Error> {
+    pub(crate) fn copy_from(&self, array: sys::CUarray, width: usize, rows: usize, first: usize) -> Result<(), Error> {
         assert!(width <= self.width && first + rows <= self.rows, "a copy inside the buffer");
         let copy = sys::CUDA_MEMCPY2D_st {
             srcXInBytes: 0,

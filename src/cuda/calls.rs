@@ -6,7 +6,7 @@
 
 #![allow(non_snake_case, reason = "the driver's own names")]
 
-use crate::dl;
+use crate::os::dl;
 use cudarc::driver::sys;
 use libloading::Library;
 use std::ffi::{c_char, c_int, c_uint, c_void};
@@ -20,9 +20,9 @@ macro_rules! calls {
         $(const _: unsafe fn($($known_parameter),*) -> sys::CUresult = sys::$known;)*
 
         #[derive(Debug)]
-        pub(super) struct Calls {
-            $(pub(super) $known: unsafe extern "C" fn($($known_parameter),*) -> c_uint,)*
-            $(pub(super) $unknown: unsafe extern "C" fn($($unknown_parameter),*) -> c_uint,)*
+        pub(crate) struct Calls {
+            $(pub(crate) $known: unsafe extern "C" fn($($known_parameter),*) -> c_uint,)*
+            $(pub(crate) $unknown: unsafe extern "C" fn($($unknown_parameter),*) -> c_uint,)*
         }
 
         impl Calls {
@@ -30,7 +30,7 @@ macro_rules! calls {
             ///
             /// # Errors
             /// The names that `library` lacks.
-            pub(super) fn find(library: &Library) -> Result<Self, String> {
+            pub(crate) fn find(library: &Library) -> Result<Self, String> {
                 let names = [$(stringify!($known),)* $(stringify!($unknown),)*];
                 let [$($known,)* $($unknown,)*] = dl::symbols(library, names)?;
                 // SAFETY: the addresses were found under these names. The parameters are those that cudarc gives to each,

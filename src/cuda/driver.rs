@@ -1,9 +1,9 @@
 //! libcuda: loading it, and the context of the GPU that a GL context draws on.
 
 use super::calls::Calls;
-use crate::dl;
 use crate::error::Error;
 use crate::gl::Gl;
+use crate::os::dl;
 use cudarc::driver::sys;
 use std::ffi::{CStr, c_char, c_int, c_uint};
 use std::fmt;
@@ -212,7 +212,7 @@ impl CudaContext {
         self.0.context
     }
 
-    pub(super) fn calls(&self) -> &'static Calls {
+    pub(crate) fn calls(&self) -> &'static Calls {
         &self.0.driver.calls
     }
 }
@@ -306,6 +306,6 @@ fn failed(function: &str, status: c_uint) -> Error {
 }
 
 /// Turns the status of `function` into a result.
-pub(super) fn check(function: &str, status: c_uint) -> Result<(), Error> {
+pub(crate) fn check(function: &str, status: c_uint) -> Result<(), Error> {
     if status == 0 { Ok(()) } else { Err(failed(function, status)) }
 }

@@ -2,17 +2,17 @@
 
 use super::child::{tell_begin, tell_end};
 use super::{Finding, Group, Part, State, system};
+use crate::codec::AccessUnit;
 use crate::color;
-use crate::cuda::{CudaContext, Driver, GlImages, PitchedBuffer};
+use crate::cuda::{CudaContext, Driver, PitchedBuffer};
 use crate::encoder::{Encoder, HostPicture, Profile};
 use crate::error::Error;
 use crate::gl::{Gl, Nv12, Survey, Surveyed, Target, Texture};
-use crate::h264::AccessUnit;
+use crate::gpu::{GlImages, open_gl};
 use crate::nvenc::{Api, Capabilities, Session};
-use crate::render::strip::Strip;
-use crate::render::{Frame, Renderer, TestCard};
 use crate::settings::{EncoderChoice, Settings, Size};
-use crate::stream::open_gl;
+use crate::source::strip::Strip;
+use crate::source::{Frame, Renderer, TestCard};
 use ::openh264::formats::YUVSource;
 use std::io::Write;
 use std::time::SystemTime;
@@ -161,7 +161,7 @@ fn vendors() -> Result<Seen<()>, Error> {
     let mut broken = Vec::new();
     for vendor in system::egl_vendors() {
         let name = vendor.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        match vendor.library.and_then(|library| crate::dl::open(&library).map(|_| library)) {
+        match vendor.library.and_then(|library| crate::os::dl::open(&library).map(|_| library)) {
             Ok(library) => names.push(format!("{name} ({library})")),
             Err(why) => broken.push(format!("{name} is of no use: {why}")),
         }
@@ -226,7 +226,7 @@ fn driver() -> Result<Seen<Option<&'static Driver>>, Error> {
         Some(version) => format!(", kernel module {version}"),
         None => String::new(),
     };
-    if let (Err(why), None) = (crate::dl::open("libcuda.so.1"), system::sign_of_nvidia_gpu()) {
+    if let (Err(why), None) = (crate::os::dl::open("libcuda.so.1"), system::sign_of_nvidia_gpu()) {
         // Nothing is wrong with a machine that has no such GPU.
         return other(None, State::Skip, format!("no NVIDIA driver, and no NVIDIA GPU is seen: {why}"), "");
     }

@@ -1,10 +1,11 @@
 //! NVENC fed from GL through CUDA: no picture leaves the GPU.
 
 use super::GpuEncoder;
-use crate::cuda::{CudaContext, GlImages, PitchedBuffer};
+use crate::codec::AccessUnit;
+use crate::cuda::{CudaContext, PitchedBuffer};
 use crate::error::Error;
 use crate::gl::{Gl, Nv12, Target};
-use crate::h264::AccessUnit;
+use crate::gpu::GlImages;
 use crate::nvenc::{Config, Session};
 use crate::settings::Settings;
 use crate::stats::STAGE;

@@ -1,9 +1,9 @@
 //! OpenH264 on the CPU: constrained baseline, one slice a picture, one thread.
 
 use super::{HostEncoder, HostPicture, Profile};
+use crate::codec::{self, AccessUnit};
 use crate::color;
 use crate::error::Error;
-use crate::h264::{self, AccessUnit};
 use crate::settings::Settings;
 use ::openh264::encoder::{
     BitRate, ColorPrimaries, Complexity, EncoderConfig, FrameRate, IntraFramePeriod, MatrixCoefficients,
@@ -67,7 +67,7 @@ impl Openh264 {
                 Profile::High => ::openh264::encoder::Profile::High,
             })
             .vui(VuiConfig::bt709());
-        Ok(Self { encoder: crate::openh264::open(config)?, bitstream: Vec::with_capacity(h264::room_for(size)) })
+        Ok(Self { encoder: crate::openh264::open(config)?, bitstream: Vec::with_capacity(codec::room_for(size)) })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The EGL display and context: desktop OpenGL 3.3 core, no window system, no surface.
 
-use crate::dl;
 use crate::error::Error;
+use crate::os::dl;
 use khronos_egl as egl;
 use std::cell::Cell;
 use std::ffi::c_void;

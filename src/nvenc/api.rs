@@ -2,8 +2,8 @@
 
 use super::params::{Param, get, set};
 use super::status::{Status, stub_error};
-use crate::dl;
 use crate::error::Error;
+use crate::os::dl;
 use nvidia_video_codec_sdk::sys::nvEncodeAPI as sys;
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::OnceLock;

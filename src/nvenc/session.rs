@@ -3,10 +3,10 @@
 use super::api::Api;
 use super::params::{Param, get, set};
 use super::status::Status;
+use crate::codec::AccessUnit;
 use crate::color;
 use crate::cuda::{CudaContext, PitchedBuffer};
 use crate::error::Error;
-use crate::h264::AccessUnit;
 use crate::settings::{Bitrate, FrameRate, Preset, Size, Tuning};
 use nvidia_video_codec_sdk::sys::nvEncodeAPI as sys;
 

@@ -5,9 +5,9 @@
 //! and hands over no more than `PIPE_BUF` bytes, which a pipe that polls writable always takes.
 
 use super::{Delivery, Readiness, Sink};
+use crate::codec::AccessUnit;
 use crate::control::Control;
 use crate::error::Error;
-use crate::h264::AccessUnit;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags};
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 /// A pipe that polls writable has a free page at least.
 const PIPE_BUF: usize = 4096;
 /// How long a reader may take for the rest of an access unit once a stop was requested.
-pub(super) const LAST_WRITE: Duration = Duration::from_millis(100);
+pub const LAST_WRITE: Duration = Duration::from_millis(100);
 /// A reader may be this many access units behind before pictures are skipped.
 const UNITS_BEHIND: usize = 2;
 
@@ -45,7 +45,7 @@ impl Writer {
     /// # Errors
     /// It is closed, or a terminal.
     pub fn stdout() -> Result<Self, Error> {
-        if crate::stdio::stdout_was_closed() {
+        if crate::os::stdio::stdout_was_closed() {
             return Err(Error::input(
                 "standard output is closed",
                 "pipe it: mb-encode --stdout | ffplay -f h264 -, or write a file: mb-encode --out clip.h264 --frames 240",
@@ -120,7 +120,7 @@ impl Writer {
     }
 
     /// Writes `bytes` whole: one access unit, as it is or wrapped.
-    pub(super) fn write_all(&self, bytes: &[u8], control: &Control) -> Result<Delivery, Error> {
+    pub(crate) fn write_all(&self, bytes: &[u8], control: &Control) -> Result<Delivery, Error> {
         let mut rest = bytes;
         let mut give_up_at = None;
         while !rest.is_empty() {

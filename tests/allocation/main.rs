@@ -9,7 +9,7 @@
 mod sim;
 
 use mb_encode::gl::Gl;
-use mb_encode::render::TestCard;
+use mb_encode::parts::TestCard;
 use mb_encode::settings::{EncoderChoice, Size};
 use mb_encode::{Control, Error, Frame, Output, Renderer, Settings, stream};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -103,9 +103,11 @@ fn allocations(encoder: EncoderChoice, paced: bool) -> Vec<u64> {
     let folder = tempfile::tempdir().expect("a folder for the FIFO");
     let path = folder.path().join("stream.h264");
     rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).expect("a FIFO");
-    let output = Output::Fifo { path: path.clone(), mode: "0600".parse().expect("a mode"), pipe_size: None };
-    let reader = reader(path);
+    let reader = reader(path.clone());
+    let pipe = std::fs::OpenOptions::new().write(true).open(&path).expect("the FIFO was made");
+    let output = Output::Pipe { fd: pipe.into(), name: "the FIFO".to_owned() };
     let totals = stream::run(&settings, &output, make, &Control::new().expect("a descriptor"), None);
+    drop(output);
     let totals = totals.unwrap_or_else(|error| panic!("{encoder:?}: {error}"));
     assert_eq!(totals.pictures, pictures, "{encoder:?}");
     assert_eq!(reader.join().expect("the reader reads to the end"), totals.bytes, "{encoder:?}");

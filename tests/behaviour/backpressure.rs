@@ -4,7 +4,7 @@ use crate::annex_b::pictures;
 use crate::fifo::{Viewer, Worker, event};
 use crate::support::decode;
 use crate::support::process::{Process, Reader, mb_encode, ready};
-use mb_encode::render::strip::Mark;
+use mb_encode::parts::Mark;
 use rustix::event::PollFlags;
 use rustix::fd::AsFd as _;
 use rustix::fs::OFlags;

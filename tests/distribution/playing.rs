@@ -6,7 +6,7 @@ use crate::support::browser::{Browser, mark_of};
 use crate::support::children;
 use crate::support::decode::{Decoder, Form, Picture, Source, assert_in_order};
 use crate::support::process::mb_encode;
-use mb_encode::render::strip::Mark;
+use mb_encode::parts::Mark;
 use rustix::process::Pid;
 use std::time::{Duration, Instant};
 

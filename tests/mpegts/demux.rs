@@ -1,6 +1,6 @@
 //! Reads a transport stream by go2rtc's rules and fails where go2rtc would.
 
-use mb_encode::h264::{NalUnit, NalUnitType, nal_units};
+use mb_encode::parts::{NalUnit, NalUnitType, nal_units};
 
 /// One PES packet.
 pub struct Picture {

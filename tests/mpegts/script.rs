@@ -5,7 +5,7 @@ use crate::demux::{demux, whole_pictures};
 use crate::play::{frame_numbers_at, frame_numbers_in};
 use crate::support::go2rtc::Go2rtc;
 use crate::support::process::{self, Process, Reader};
-use mb_encode::h264::{NalUnit, NalUnitType, nal_units};
+use mb_encode::parts::{NalUnit, NalUnitType, nal_units};
 use rustix::process::Signal;
 use std::io::{Read as _, Write as _};
 use std::path::Path;

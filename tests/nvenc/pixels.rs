@@ -4,8 +4,8 @@
 
 use crate::run::{Run, size};
 use crate::support::decode::Picture;
-use mb_encode::color;
-use mb_encode::render::testcard::Layout;
+use mb_encode::parts::Layout;
+use mb_encode::parts::ycbcr_from_rgb;
 use mb_encode::settings::Size;
 
 /// Sides that no row length, no macroblock and no rule for pitches fits, beside ones that they all fit.
@@ -129,7 +129,7 @@ fn the_test_cards_patches_have_the_published_codes_to_their_edges() {
         for (number, picture) in ended.assert_well().pictures(size).iter().enumerate() {
             let seen = Planes::of(picture);
             for (region, rgb) in Layout::new(size).patches() {
-                let wanted = color::ycbcr_from_rgb(rgb);
+                let wanted = ycbcr_from_rgb(rgb);
                 // Regions count from the bottom row, pictures from the top one.
                 let top = size.height() - region.y - region.height;
                 for y in top..top + region.height {

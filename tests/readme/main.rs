@@ -16,7 +16,7 @@ mod rig;
 mod page;
 mod place;
 
-use mb_encode::h264::{NalUnit, NalUnitType, nal_units};
+use mb_encode::parts::{NalUnit, NalUnitType, nal_units};
 use mb_encode::settings::Size;
 use page::{Part, parts};
 use place::{Group, Place, REPOSITORY, run, size_in};

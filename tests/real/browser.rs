@@ -3,7 +3,7 @@
 use crate::support::browser::{Browser, mark_of};
 use crate::support::go2rtc::Go2rtc;
 use crate::{alone, exec_source, size};
-use mb_encode::render::strip::Mark;
+use mb_encode::parts::Mark;
 use mb_encode::settings::Size;
 use serde_json::Value;
 

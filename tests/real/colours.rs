@@ -3,7 +3,7 @@
 use crate::size;
 use crate::support::decode::{Decoder, Form, Picture, Source};
 use crate::support::process::mb_encode;
-use mb_encode::render::testcard::Layout;
+use mb_encode::parts::Layout;
 use mb_encode::settings::Size;
 
 /// How far a decoded value may be from the drawn one, of 255.

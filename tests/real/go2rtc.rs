@@ -5,7 +5,7 @@ use crate::support::decode::{Decoder, Form, Source, assert_in_order};
 use crate::support::go2rtc::Go2rtc;
 use crate::support::process::{Process, mb_encode, ready};
 use crate::{alone, cat_source, exec_source, size};
-use mb_encode::render::strip::Mark;
+use mb_encode::parts::Mark;
 use mb_encode::settings::Size;
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd, OwnedFd};

@@ -3,7 +3,7 @@
 use super::process::{DEADLINE, Process, Reader, ready};
 use super::{children, parts};
 use base64::Engine as _;
-use mb_encode::render::strip::{Mark, Strip};
+use mb_encode::parts::{Mark, Strip};
 use mb_encode::settings::Size;
 use rustix::event::PollFlags;
 use rustix::fd::AsFd;

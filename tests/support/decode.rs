@@ -2,7 +2,7 @@
 
 use super::parts;
 use super::process::{Process, Reader};
-use mb_encode::render::strip::{Mark, Strip};
+use mb_encode::parts::{Mark, Strip};
 use mb_encode::settings::Size;
 use std::io::{Read, Write};
 use std::path::Path;

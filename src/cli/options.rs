@@ -1,14 +1,15 @@
 //! The grammar: options, subcommands, help. Values check themselves as they are parsed.
 
-use super::doctor::DoctorArgs;
-use super::go2rtc_config::ConfigArgs;
-use super::mpegts::MpegTsArgs;
-use super::supervise::{StatusArgs, SuperviseArgs};
-use super::tied::TiedArgs;
+use super::commands::doctor::DoctorArgs;
+use super::commands::mpegts::MpegTsArgs;
 use super::usage_error;
+use crate::os::process::TiedArgs;
+use crate::service::door::FifoPlace;
+use crate::service::go2rtc::config::ConfigArgs;
+use crate::service::supervisor::{StatusArgs, SuperviseArgs};
+use crate::settings::{Bitrate, EncoderChoice, FifoMode, FrameRate, Gop, MpegTs, PipeSize, Preset, Size, Tuning};
+use crate::{Error, Settings};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
-use mb_encode::settings::{Bitrate, EncoderChoice, FifoMode, FrameRate, Gop, MpegTs, PipeSize, Preset, Size, Tuning};
-use mb_encode::{Error, Output, Settings};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -360,6 +361,14 @@ fn parse_seconds(text: &str) -> Result<u32, String> {
     seconds.ok_or_else(|| "must be from 1 to 86400 whole seconds".to_owned())
 }
 
+/// The one output that was asked for.
+#[derive(Debug)]
+pub enum Destination {
+    Stdout,
+    File(PathBuf),
+    Fifo(FifoPlace),
+}
+
 impl Args {
     /// The settings of the stream.
     pub fn settings(&self) -> Settings {
@@ -394,13 +403,13 @@ impl Args {
     }
 
     /// The one output that was asked for.
-    pub fn output(&self) -> Result<Output, clap::Error> {
+    pub fn output(&self) -> Result<Destination, clap::Error> {
         match (self.stdout, &self.fifo, &self.out) {
-            (true, None, None) => Ok(Output::Stdout),
+            (true, None, None) => Ok(Destination::Stdout),
             (false, Some(path), None) => {
-                Ok(Output::Fifo { path: path.clone(), mode: self.fifo_mode, pipe_size: self.pipe_size })
+                Ok(Destination::Fifo(FifoPlace { path: path.clone(), mode: self.fifo_mode, pipe_size: self.pipe_size }))
             }
-            (false, None, Some(path)) => Ok(Output::File(path.clone())),
+            (false, None, Some(path)) => Ok(Destination::File(path.clone())),
             (stdout, fifo, out) => {
                 let given: Vec<_> = [(stdout, "--stdout"), (fifo.is_some(), "--fifo"), (out.is_some(), "--out")]
                     .into_iter()

@@ -1,8 +1,8 @@
 //! What `mb-encode status` prints, and the socket that it asks.
 
-use super::member::State;
+use super::child::State;
+use crate::Error;
 use anyhow::Context as _;
-use mb_encode::Error;
 use rustix::fd::{AsFd, AsRawFd as _};
 use serde_json::{Value, json};
 use std::fs::File;

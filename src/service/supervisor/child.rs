@@ -1,7 +1,7 @@
 //! One process that is kept running: a worker, or go2rtc.
 
-use super::super::tied;
 use super::log::Log;
+use crate::os::process as tied;
 use rustix::fd::OwnedFd;
 use rustix::fs::OFlags;
 use rustix::io::Errno;

@@ -8,13 +8,12 @@
 //!   to end by itself it would write the delimiter that is still in it as a picture of its own, which crashes go2rtc;
 //! - where this process is killed, ffmpeg finds both ends of its pipes closed, and ends, whatever the reader does.
 
-use super::Delivery;
-use super::writer::LAST_WRITE;
+use crate::codec::{ACCESS_UNIT_DELIMITER, AccessUnit};
 use crate::control::Control;
 use crate::error::Error;
-use crate::h264::{ACCESS_UNIT_DELIMITER, AccessUnit};
-use crate::mpegts::{Follower, PACKET_BYTES};
+use crate::format::muxer::{Follower, PACKET_BYTES};
 use crate::settings::FrameRate;
+use crate::sink::{Delivery, LAST_WRITE};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};

@@ -1,7 +1,8 @@
 //! `mb-encode doctor`: the self-check, as a table for people or as JSON.
 
-use super::{args, tied};
-use mb_encode::doctor::{self, Group, Report, State};
+use crate::cli::options as args;
+use crate::doctor::{self, Group, Report, State};
+use crate::os::process as tied;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;

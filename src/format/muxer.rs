@@ -15,7 +15,7 @@
 //! Written here and not taken from a crate: `mpeg2ts` 0.6 writes the PCR's reserved bits as zeros, stuffs tables
 //! through the adaptation field, which section 2.4.3.5 keeps for PES packets, and names no oldest Rust.
 
-use crate::h264::{ACCESS_UNIT_DELIMITER, AccessUnit};
+use crate::codec::{ACCESS_UNIT_DELIMITER, AccessUnit};
 use std::time::Duration;
 
 /// Every packet is this long (section 2.4.3.2).

@@ -1,6 +1,6 @@
 //! Reads the command line and the environment together: which of them wins, and which of them is wrong.
 
-use super::args::Args;
+use super::options::Args;
 use super::usage_error;
 use clap::error::{ContextKind, ContextValue, Error};
 use clap::parser::ValueSource;

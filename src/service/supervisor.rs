@@ -4,23 +4,25 @@
 //! It is also the thread that starts the processes: they are tied to it (see [`super::tied`]), so that not even its
 //! being killed leaves one behind.
 
+mod child;
 mod log;
-mod member;
-mod readers;
+mod stale_readers;
 mod status;
 
 pub use status::{StatusArgs, run as run_status};
 
-use super::args::LogLevel;
-use super::go2rtc_config::{Config, Mode, SafePath, Source, StreamsArgs, replace};
-use super::signals::{self, Child};
-use super::tied::THIS_PROGRAM;
 use super::worker::{Role, no_second};
-use super::{WRONG_USE, usage_error};
+use crate::cli::options::LogLevel;
+use crate::cli::{WRONG_USE, usage_error};
+use crate::os::atomic_file::replace;
+use crate::os::process::THIS_PROGRAM;
+use crate::os::signals::{self, Child};
+use crate::service::go2rtc::config::{Config, Mode, Source, StreamsArgs};
+use crate::service::go2rtc::safe::SafePath;
+use crate::{Control, Error};
 use anyhow::Context as _;
+use child::{Member, Recipe, State};
 use log::Log;
-use mb_encode::{Control, Error};
-use member::{Member, Recipe, State};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -283,10 +285,10 @@ impl<'a> Supervisor<'a> {
         for member in &mut self.members {
             let Some(fifo) = member.fifo.clone() else { continue };
             if needs_turning_away(member) {
-                readers::turn_away(&fifo);
+                stale_readers::turn_away(&fifo);
             }
             let waits = member.state == State::Waiting && member.look_until.is_some_and(|until| until > now);
-            let found = go2rtc.filter(|_| waits).and_then(|go2rtc| readers::blocked(go2rtc, &fifo));
+            let found = go2rtc.filter(|_| waits).and_then(|go2rtc| stale_readers::blocked(go2rtc, &fifo));
             // A worker that waits takes a reader within milliseconds, on a busy machine a few more: one that is not
             // taken for so long waits elsewhere.
             match (found, member.blocked) {
@@ -294,7 +296,7 @@ impl<'a> Supervisor<'a> {
                     member.look_until = Some(now + LOOK_ON);
                     if since.elapsed() > LONGEST_OPEN {
                         tracing::warn!("ending a reader of {} that waits on a FIFO which is gone", member.name);
-                        readers::end(reader, &fifo);
+                        stale_readers::end(reader, &fifo);
                     }
                 }
                 _ => member.blocked = found.map(|reader| (reader, now)),
@@ -356,7 +358,7 @@ impl<'a> Supervisor<'a> {
     /// Ends everything: first what reads, or it would ask for the streams anew when they end.
     fn stop(&mut self) {
         tracing::info!("ending");
-        let readers: Vec<_> = self.go2rtc_pid().map(readers::children).into_iter().flatten().collect();
+        let readers: Vec<_> = self.go2rtc_pid().map(stale_readers::children).into_iter().flatten().collect();
         let readers: Vec<_> = readers.into_iter().filter_map(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()).collect();
         let compose = self.server.as_mut().and_then(|server| server.compose.take());
         let limit = if compose.is_some() { LAST_WORK_OF_COMPOSE } else { LAST_WORK };

@@ -13,7 +13,7 @@ use super::{AccessUnit, NalUnit, NalUnitType, START_CODE_LONG, START_CODE_SHORT,
 /// A new picture is known by `first_mb_in_slice`, which is 0 in its first slice: arbitrary slice order, which only the
 /// Baseline and Extended profiles have and nobody writes, is not taken.
 #[derive(Debug, Default)]
-pub struct Cutter {
+pub struct Splitter {
     /// From the first NAL unit of the access unit at hand on.
     bytes: Vec<u8>,
     /// No start code that was not looked at begins before here.
@@ -40,7 +40,7 @@ enum Place {
     Behind,
 }
 
-impl Cutter {
+impl Splitter {
     /// Takes the next piece of the stream.
     pub fn push(&mut self, piece: &[u8]) {
         self.bytes.extend_from_slice(piece);
@@ -72,7 +72,7 @@ impl Cutter {
         self.bytes.len()
     }
 
-    /// Whether an access unit that was taken by [`Cutter::rest`] went on behind that, since the last call. What came
+    /// Whether an access unit that was taken by [`Splitter::rest`] went on behind that, since the last call. What came
     /// later is left out.
     pub fn take_torn(&mut self) -> bool {
         std::mem::take(&mut self.torn)
@@ -206,17 +206,17 @@ mod tests {
 
     /// Each access unit as its bytes.
     fn cut(pieces: &[&[u8]]) -> Vec<Vec<u8>> {
-        let (mut cutter, mut unit, mut units) = (Cutter::default(), AccessUnit::default(), Vec::new());
+        let (mut splitter, mut unit, mut units) = (Splitter::default(), AccessUnit::default(), Vec::new());
         for piece in pieces {
-            cutter.push(piece);
-            while cutter.next(&mut unit) {
+            splitter.push(piece);
+            while splitter.next(&mut unit) {
                 units.push(unit.bytes().to_vec());
             }
         }
-        while cutter.rest(&mut unit) {
+        while splitter.rest(&mut unit) {
             units.push(unit.bytes().to_vec());
         }
-        assert!(!cutter.take_torn());
+        assert!(!splitter.take_torn());
         units
     }
 
@@ -248,25 +248,25 @@ mod tests {
 
     #[test]
     fn a_picture_can_be_had_before_the_next_begins() {
-        let (mut cutter, mut unit) = (Cutter::default(), AccessUnit::default());
-        cutter.push(&[SPS, PPS].concat());
-        assert!(!cutter.next(&mut unit) && !cutter.may_be_whole() && !cutter.rest(&mut unit));
-        cutter.push(IDR);
-        assert!(!cutter.next(&mut unit) && cutter.may_be_whole());
-        cutter.push(&[0]);
-        assert!(!cutter.next(&mut unit) && !cutter.may_be_whole(), "a start code begins");
-        cutter.push(&[7]);
-        assert!(cutter.rest(&mut unit) && unit.is_idr());
+        let (mut splitter, mut unit) = (Splitter::default(), AccessUnit::default());
+        splitter.push(&[SPS, PPS].concat());
+        assert!(!splitter.next(&mut unit) && !splitter.may_be_whole() && !splitter.rest(&mut unit));
+        splitter.push(IDR);
+        assert!(!splitter.next(&mut unit) && splitter.may_be_whole());
+        splitter.push(&[0]);
+        assert!(!splitter.next(&mut unit) && !splitter.may_be_whole(), "a start code begins");
+        splitter.push(&[7]);
+        assert!(splitter.rest(&mut unit) && unit.is_idr());
         assert_eq!(unit.bytes(), [SPS, PPS, &long(IDR), &[0, 7]].concat());
-        assert_eq!(cutter.held(), 0);
+        assert_eq!(splitter.held(), 0);
 
         // It went on: that is told, and what is left of it joins no other picture.
         for more in [&[7, 7][..], P_MORE] {
-            cutter.push(more);
-            cutter.push(P);
-            assert!(!cutter.next(&mut unit) && cutter.rest(&mut unit));
+            splitter.push(more);
+            splitter.push(P);
+            assert!(!splitter.next(&mut unit) && splitter.rest(&mut unit));
             assert_eq!(unit.bytes(), long(P));
-            assert!(cutter.take_torn() && !cutter.take_torn());
+            assert!(splitter.take_torn() && !splitter.take_torn());
         }
     }
 
@@ -275,17 +275,17 @@ mod tests {
         for (piece, begins) in
             [(AUD, true), (SPS, true), (P, true), (&[0, 0][..], true), (P_MORE, false), (FILLER, false), (&[7], false)]
         {
-            assert_eq!(Cutter::begins_unit(piece), begins, "{piece:?}");
+            assert_eq!(Splitter::begins_unit(piece), begins, "{piece:?}");
         }
     }
 
     #[test]
     fn b_pictures_are_seen() {
         for (start, is_b) in [(0x88, false), (0xe0, false), (0xa0, true), (0x9c, true), (0x9b, false)] {
-            let mut cutter = Cutter::default();
-            cutter.push(&[0, 0, 1, 0x01, start, 1]);
-            cutter.next(&mut AccessUnit::default());
-            assert_eq!(cutter.has_b_pictures(), is_b, "{start:#x}");
+            let mut splitter = Splitter::default();
+            splitter.push(&[0, 0, 1, 0x01, start, 1]);
+            splitter.next(&mut AccessUnit::default());
+            assert_eq!(splitter.has_b_pictures(), is_b, "{start:#x}");
         }
     }
 }

@@ -3,16 +3,14 @@
 //! Graphics drivers keep memory, threads and open devices after everything in them was freed; only the end of a
 //! process gives it all back. So this process never loads one. It also outlives a driver that crashes.
 
-use super::signals::Child;
+use crate::os::signals::Child;
+use crate::service::door::{Fifo, FifoPlace};
+use crate::{Control, Error};
 use anyhow::Context as _;
-use mb_encode::settings::{FifoMode, PipeSize};
-use mb_encode::sink::Fifo;
-use mb_encode::{Control, Error};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
 use rustix::process::{Pid, PidfdFlags, Signal, getppid, kill_process, pidfd_open, set_parent_process_death_signal};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -71,18 +69,13 @@ pub fn end_with_worker() {
 }
 
 /// Serves reader after reader until a stop is requested.
-pub fn serve(
-    path: &Path,
-    mode: FifoMode,
-    pipe_size: Option<PipeSize>,
-    control: &Control,
-    child: &Child,
-) -> anyhow::Result<()> {
+pub fn serve(place: &FifoPlace, control: &Control, child: &Child) -> anyhow::Result<()> {
+    let FifoPlace { path, mode, pipe_size } = place;
     rehearse(control, child)?;
     if control.stop_requested() {
         return Ok(());
     }
-    let mut fifo = Fifo::new(path, mode, pipe_size)?;
+    let mut fifo = Fifo::new(path, *mode, *pipe_size)?;
     tracing::info!(fifo = %path.display(), "waiting for a reader");
     let mut wait = Duration::ZERO;
     for reader in 1u64.. {

@@ -22,6 +22,17 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
+/// Where a FIFO is to be, and how it is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FifoPlace {
+    /// Its path.
+    pub path: PathBuf,
+    /// Permission bits if it is made.
+    pub mode: FifoMode,
+    /// Capacity of the pipe; `None` leaves the system's default.
+    pub pipe_size: Option<PipeSize>,
+}
+
 /// A FIFO in a folder, served by this process alone.
 ///
 /// A thread of its own accepts readers as they come, so that each gets a pipe of its own at once; they are served in

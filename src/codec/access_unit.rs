@@ -1,115 +1,19 @@
-//! Access units and NAL units as an Annex B byte stream (H.264 annex B), in the one layout that go2rtc cuts
-//! correctly.
-//!
-//! go2rtc reads a raw stream without parsing slices. It starts a new packet at every **4-byte** start code that is
-//! followed by a NAL unit of type 1 or 7, and looks for the next one from byte 10 of a packet on. [`AccessUnit`]
-//! therefore holds:
-//!
-//! - a 4-byte start code before SPS, PPS and the first slice, a 3-byte one before anything else;
-//! - SPS and PPS in front of every IDR picture, so that a packet starts there;
-//! - no access unit delimiter, and no SEI: nobody here needs one, and one in front of a picture would be mistaken for it;
-//! - at least [`MIN_BYTES`], and in the first one of a stream [`MIN_BYTES_FIRST`], made up by filler data.
-//!
-//! There are no B pictures, so decoding order is output order and DTS equals PTS throughout this crate.
+//! One coded picture.
 
-mod cutter;
-
-pub use cutter::Cutter;
-
+use super::h264::{NalUnit, NalUnitType, START_CODE_LONG, START_CODE_SHORT, nal_units};
 use crate::settings::Size;
 use std::time::Duration;
-
-/// A start code with its `zero_byte`, mandatory before parameter sets and the first NAL unit of an access unit
-/// (H.264 section B.1.2).
-pub const START_CODE_LONG: [u8; 4] = [0, 0, 0, 1];
-/// A start code without `zero_byte`.
-pub const START_CODE_SHORT: [u8; 3] = [0, 0, 1];
-
-/// A whole access unit delimiter that allows slices of every type (H.264 section 7.4.2.4): it starts an access unit in
-/// a transport stream, never in a raw one.
-pub const ACCESS_UNIT_DELIMITER: [u8; 6] = [0, 0, 0, 1, 9, 0xf0];
 
 /// go2rtc searches for the next packet from here on; a shorter access unit would be glued to the one behind it.
 pub const MIN_BYTES: usize = 10;
 /// go2rtc looks at this many bytes before it opens a stream and would wait for more pictures until it has them.
 pub const MIN_BYTES_FIRST: usize = 256;
 
-/// `nal_unit_type`, H.264 table 7-1; the ones this crate tells apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NalUnitType {
-    /// 1: slice of a picture that is not an IDR picture.
-    Slice,
-    /// 5: slice of an IDR picture.
-    IdrSlice,
-    /// 6: supplemental enhancement information.
-    Sei,
-    /// 7: sequence parameter set.
-    Sps,
-    /// 8: picture parameter set.
-    Pps,
-    /// 9: access unit delimiter.
-    AccessUnitDelimiter,
-    /// 12: filler data.
-    Filler,
-    /// Any other value.
-    Other(u8),
-}
-
-/// One NAL unit without its start code. Never empty: the first byte is its header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NalUnit<'a>(&'a [u8]);
-
-impl<'a> NalUnit<'a> {
-    /// The type in the header's low five bits.
-    pub fn nal_unit_type(self) -> NalUnitType {
-        match self.0[0] & 0x1f {
-            1 => NalUnitType::Slice,
-            5 => NalUnitType::IdrSlice,
-            6 => NalUnitType::Sei,
-            7 => NalUnitType::Sps,
-            8 => NalUnitType::Pps,
-            9 => NalUnitType::AccessUnitDelimiter,
-            12 => NalUnitType::Filler,
-            other => NalUnitType::Other(other),
-        }
-    }
-
-    /// Header and payload, with emulation prevention bytes.
-    pub fn bytes(self) -> &'a [u8] {
-        self.0
-    }
-}
-
-/// Splits an Annex B byte stream at its start codes (H.264 section B.1.1). Zero bytes between NAL units belong to
-/// none of them.
-pub fn nal_units(stream: &[u8]) -> impl Iterator<Item = NalUnit<'_>> {
-    let mut rest = after_start_code(stream);
-    std::iter::from_fn(move || {
-        loop {
-            let body = rest?;
-            let end = memchr::memmem::find(body, &START_CODE_SHORT);
-            rest = end.map(|end| &body[end + START_CODE_SHORT.len()..]);
-            // `trailing_zero_8bits` and the next start code's `zero_byte`: a NAL unit never ends in a zero byte.
-            let mut unit = &body[..end.unwrap_or(body.len())];
-            while let [head @ .., 0] = unit {
-                unit = head;
-            }
-            if !unit.is_empty() {
-                return Some(NalUnit(unit));
-            }
-        }
-    })
-}
-
-fn after_start_code(stream: &[u8]) -> Option<&[u8]> {
-    memchr::memmem::find(stream, &START_CODE_SHORT).map(|at| &stream[at + START_CODE_SHORT.len()..])
-}
-
 /// All NAL units of one coded picture. Made once and filled again for each picture.
 #[derive(Debug, Default)]
 pub struct AccessUnit {
-    bytes: Vec<u8>,
-    is_idr: bool,
+    pub(super) bytes: Vec<u8>,
+    pub(super) is_idr: bool,
     pts: Duration,
 }
 

@@ -1,6 +1,6 @@
 //! Files that are there whole or not at all.
 
-use mb_encode::Error;
+use crate::Error;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};

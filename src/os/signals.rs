@@ -1,7 +1,7 @@
 //! Signals become requests. The first SIGTERM or SIGINT asks the stream to stop, a second one ends the process.
 //! A FIFO worker passes SIGUSR1 on to the process that encodes.
 
-use mb_encode::{Control, Error};
+use crate::{Control, Error};
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::iterator::Signals;

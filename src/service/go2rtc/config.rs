@@ -3,21 +3,18 @@
 //! The file is a template, for the sake of its comments. What goes into it comes from [`words`] alone, whose alphabets
 //! hold nothing that YAML reads; the tests parse it back.
 
-mod file;
-mod words;
+use super::safe::{Prefix, SafePath, Word};
+use crate::os::atomic_file::replace;
 
-pub use file::replace;
-pub use words::{Prefix, SafePath, Word};
-
-use super::args::Args;
-use super::usage_error;
+use super::safe::{parse_absolute, parse_program};
+use crate::cli::options::Args;
+use crate::cli::usage_error;
+use crate::service::door::Fifo;
 use clap::{Parser as _, ValueEnum};
-use mb_encode::sink::Fifo;
 use serde_json::json;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use words::{parse_absolute, parse_program};
 
 /// What a viewer needs, and no module that opens files, devices or other hosts as a source.
 const MODULES: [&str; 6] = ["api", "ws", "rtsp", "webrtc", "mp4", "exec"];
@@ -150,7 +147,7 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
     }
     let out = streams.out(temp);
     if out == Path::new("-") {
-        return super::args::print(config.to_yaml().as_bytes());
+        return crate::cli::options::print(config.to_yaml().as_bytes());
     }
     replace(&out, &config.to_yaml())?;
     tracing::info!("wrote {}", out.display());

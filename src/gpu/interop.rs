@@ -1,7 +1,6 @@
 //! GL textures as CUDA sees them. The only file that knows both.
 
-use super::buffer::PitchedBuffer;
-use super::driver::{CudaContext, check};
+use crate::cuda::{CudaContext, PitchedBuffer, check};
 use crate::error::Error;
 use crate::gl::Plane;
 use cudarc::driver::sys;

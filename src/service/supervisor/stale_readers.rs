@@ -60,7 +60,7 @@ pub fn end(pid: Pid, fifo: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mb_encode::sink::Fifo;
+    use crate::service::door::Fifo;
     use std::process::{Child, Command, Stdio};
     use std::time::{Duration, Instant};
 

@@ -1,12 +1,15 @@
 //! A writer with a wrapper in front of it.
 
-use super::ffmpeg::Ffmpeg;
-use super::{Delivery, Readiness, Sink, Writer};
+pub mod ffmpeg;
+pub mod muxer;
+
+use crate::codec::AccessUnit;
 use crate::control::Control;
 use crate::error::Error;
-use crate::h264::AccessUnit;
-use crate::mpegts::Muxer;
 use crate::settings::{self, FrameRate, Settings};
+use crate::sink::{Delivery, Readiness, Sink, Writer};
+use ffmpeg::Ffmpeg;
+use muxer::Muxer;
 use rustix::fd::BorrowedFd;
 use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};

@@ -4,11 +4,12 @@
 //! But a program that codes in real time writes a picture and then nothing until the next, so a pause in the stream says
 //! it as well. A pause in the middle of a picture is told from it by what comes next, and `Patience` learns.
 
+use crate::codec::{AccessUnit, Splitter};
 use crate::control::Control;
 use crate::error::Error;
-use crate::h264::{AccessUnit, Cutter};
+use crate::format::{self, Wrapper};
 use crate::settings::{FrameRate, MpegTs};
-use crate::sink::{self, Delivery, Sink, Wrapper, Writer};
+use crate::sink::{Delivery, Sink, Writer};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
@@ -57,7 +58,7 @@ pub fn wrap(
         (how, Some(frame_rate)) => Wrapper::new(how, frame_rate)?,
         (MpegTs::Native, None) => Wrapper::native(LEAD),
     };
-    let sink = sink::MpegTs::sink(writer, Some(wrapper));
+    let sink = format::MpegTs::sink(writer, Some(wrapper));
     Run::new(input.as_fd(), &*sink, control, frame_rate).finish()
 }
 
@@ -66,7 +67,7 @@ struct Run<'a> {
     sink: &'a dyn Sink,
     control: &'a Control,
     clock: Clock,
-    cutter: Cutter,
+    splitter: Splitter,
     patience: Patience,
     unit: AccessUnit,
     start: Instant,
@@ -94,7 +95,7 @@ impl<'a> Run<'a> {
             sink,
             control,
             clock: Clock::new(frame_rate),
-            cutter: Cutter::default(),
+            splitter: Splitter::default(),
             patience: Patience::default(),
             unit: AccessUnit::default(),
             start: Instant::now(),
@@ -132,7 +133,7 @@ impl<'a> Run<'a> {
                 return if self.pictures > 0 || empty { Ok(()) } else { Err(no_h264("there was no picture in it")) };
             }
             let piece = &piece[..read];
-            if std::mem::take(&mut empty) && !Cutter::begins_unit(piece) {
+            if std::mem::take(&mut empty) && !Splitter::begins_unit(piece) {
                 return Err(no_h264(&format!("it starts with {:02x?}", &piece[..read.min(4)])));
             }
             if !self.take(piece)? {
@@ -145,42 +146,42 @@ impl<'a> Run<'a> {
     fn take(&mut self, piece: &[u8]) -> Result<bool, Error> {
         let now = self.start.elapsed();
         // Behind the last piece a picture might have ended, or was taken to have.
-        if self.may_pause && (self.cutter.held() == 0 || self.cutter.may_be_whole()) {
-            self.patience.saw(self.waited, Cutter::begins_unit(piece));
+        if self.may_pause && (self.splitter.held() == 0 || self.splitter.may_be_whole()) {
+            self.patience.saw(self.waited, Splitter::begins_unit(piece));
         }
-        if self.cutter.held() == 0 {
+        if self.splitter.held() == 0 {
             self.begun = now;
         }
         self.waited = Duration::ZERO;
         self.may_pause = piece.len() % BUFFERS != 0;
-        self.cutter.push(piece);
-        while self.cutter.next(&mut self.unit) {
+        self.splitter.push(piece);
+        while self.splitter.next(&mut self.unit) {
             if !self.deliver()? {
                 return Ok(false);
             }
             self.begun = now;
         }
-        if self.cutter.take_torn() {
+        if self.splitter.take_torn() {
             tracing::warn!(
                 "the source paused within a picture, which was passed on without its end; from now on a picture ends \
                  with a pause of {} ms",
                 self.patience.now().as_millis()
             );
         }
-        if self.cutter.has_b_pictures() && !std::mem::replace(&mut self.told_of_b_pictures, true) {
+        if self.splitter.has_b_pictures() && !std::mem::replace(&mut self.told_of_b_pictures, true) {
             tracing::warn!(
                 "there are B pictures in the stream, which browsers do not play over WebRTC; leave them out: \
                  ffmpeg … -bf 0"
             );
         }
-        if self.cutter.held() > MOST_HELD {
+        if self.splitter.held() > MOST_HELD {
             return Err(no_h264("no picture in it ends within 32 MB"));
         }
         Ok(true)
     }
 
     fn deliver_rest(&mut self) -> Result<bool, Error> {
-        if self.cutter.rest(&mut self.unit) { self.deliver() } else { Ok(true) }
+        if self.splitter.rest(&mut self.unit) { self.deliver() } else { Ok(true) }
     }
 
     /// Gives whether there is somebody to go on for.
@@ -192,7 +193,7 @@ impl<'a> Run<'a> {
 
     /// Waits for input, for the end of a picture by a pause, for a stop, or until the reader leaves.
     fn wait(&self) -> Event {
-        let timeout = (self.may_pause && self.cutter.may_be_whole()).then(|| {
+        let timeout = (self.may_pause && self.splitter.may_be_whole()).then(|| {
             let pause = self.patience.now();
             Timespec { tv_sec: pause.as_secs() as i64, tv_nsec: pause.subsec_nanos().into() }
         });

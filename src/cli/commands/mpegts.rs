@@ -1,9 +1,9 @@
 //! `mb-encode mpegts`: H.264 in, MPEG-TS out.
 
-use super::args::MpegTsArg;
-use super::signals::{self, Child};
-use mb_encode::Control;
-use mb_encode::settings::{FrameRate, MpegTs};
+use crate::Control;
+use crate::cli::options::MpegTsArg;
+use crate::os::signals::{self, Child};
+use crate::settings::{FrameRate, MpegTs};
 use std::sync::Arc;
 
 const AFTER_HELP: &str = "\
@@ -45,5 +45,5 @@ pub fn run(args: &MpegTsArgs) -> anyhow::Result<()> {
         None if args.fps.is_some() => MpegTs::Ffmpeg,
         None => MpegTs::Native,
     };
-    Ok(mb_encode::wrap::wrap(std::io::stdin(), how, args.fps, &control)?)
+    Ok(crate::remux::wrap(std::io::stdin(), how, args.fps, &control)?)
 }

@@ -1,0 +1,4 @@
+//! A file each for what is behind a subcommand.
+
+pub mod doctor;
+pub mod mpegts;

@@ -1,0 +1,82 @@
+//! NAL units in an Annex B byte stream (H.264 annex B).
+
+/// A start code with its `zero_byte`, mandatory before parameter sets and the first NAL unit of an access unit
+/// (H.264 section B.1.2).
+pub const START_CODE_LONG: [u8; 4] = [0, 0, 0, 1];
+/// A start code without `zero_byte`.
+pub const START_CODE_SHORT: [u8; 3] = [0, 0, 1];
+
+/// A whole access unit delimiter that allows slices of every type (H.264 section 7.4.2.4): it starts an access unit in
+/// a transport stream, never in a raw one.
+pub const ACCESS_UNIT_DELIMITER: [u8; 6] = [0, 0, 0, 1, 9, 0xf0];
+
+/// `nal_unit_type`, H.264 table 7-1; the ones this crate tells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NalUnitType {
+    /// 1: slice of a picture that is not an IDR picture.
+    Slice,
+    /// 5: slice of an IDR picture.
+    IdrSlice,
+    /// 6: supplemental enhancement information.
+    Sei,
+    /// 7: sequence parameter set.
+    Sps,
+    /// 8: picture parameter set.
+    Pps,
+    /// 9: access unit delimiter.
+    AccessUnitDelimiter,
+    /// 12: filler data.
+    Filler,
+    /// Any other value.
+    Other(u8),
+}
+
+/// One NAL unit without its start code. Never empty: the first byte is its header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NalUnit<'a>(&'a [u8]);
+
+impl<'a> NalUnit<'a> {
+    /// The type in the header's low five bits.
+    pub fn nal_unit_type(self) -> NalUnitType {
+        match self.0[0] & 0x1f {
+            1 => NalUnitType::Slice,
+            5 => NalUnitType::IdrSlice,
+            6 => NalUnitType::Sei,
+            7 => NalUnitType::Sps,
+            8 => NalUnitType::Pps,
+            9 => NalUnitType::AccessUnitDelimiter,
+            12 => NalUnitType::Filler,
+            other => NalUnitType::Other(other),
+        }
+    }
+
+    /// Header and payload, with emulation prevention bytes.
+    pub fn bytes(self) -> &'a [u8] {
+        self.0
+    }
+}
+
+/// Splits an Annex B byte stream at its start codes (H.264 section B.1.1). Zero bytes between NAL units belong to
+/// none of them.
+pub fn nal_units(stream: &[u8]) -> impl Iterator<Item = NalUnit<'_>> {
+    let mut rest = after_start_code(stream);
+    std::iter::from_fn(move || {
+        loop {
+            let body = rest?;
+            let end = memchr::memmem::find(body, &START_CODE_SHORT);
+            rest = end.map(|end| &body[end + START_CODE_SHORT.len()..]);
+            // `trailing_zero_8bits` and the next start code's `zero_byte`: a NAL unit never ends in a zero byte.
+            let mut unit = &body[..end.unwrap_or(body.len())];
+            while let [head @ .., 0] = unit {
+                unit = head;
+            }
+            if !unit.is_empty() {
+                return Some(NalUnit(unit));
+            }
+        }
+    })
+}
+
+fn after_start_code(stream: &[u8]) -> Option<&[u8]> {
+    memchr::memmem::find(stream, &START_CODE_SHORT).map(|at| &stream[at + START_CODE_SHORT.len()..])
+}

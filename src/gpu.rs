@@ -1,0 +1,7 @@
+//! Which GPU draws, and how CUDA sees what it drew. The only room that knows both GL and CUDA.
+
+mod choose;
+mod interop;
+
+pub use choose::open_gl;
+pub use interop::GlImages;

@@ -1,0 +1,5 @@
+//! Where readers come from.
+
+mod fifo;
+
+pub use fifo::{Fifo, FifoPlace};

@@ -1,0 +1,4 @@
+//! go2rtc: what it is told.
+
+pub mod config;
+pub mod safe;
