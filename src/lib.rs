@@ -58,7 +58,7 @@ pub use cli::run as main;
 #[doc(hidden)]
 pub mod parts {
     pub use crate::codec::{AccessUnit, NalUnit, NalUnitType, START_CODE_LONG, nal_units};
-    pub use crate::color::ycbcr_from_rgb;
+    pub use crate::color::{KB, KG, KR, ycbcr_from_rgb};
     pub use crate::cuda::CudaContext;
     pub use crate::encoder::{Encoder, HostPicture, Profile, Readback};
     pub use crate::source::TestCard;

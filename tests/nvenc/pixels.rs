@@ -5,7 +5,7 @@
 use crate::run::{Run, size};
 use crate::support::decode::Picture;
 use mb_encode::parts::Layout;
-use mb_encode::parts::ycbcr_from_rgb;
+use mb_encode::parts::{KB, KG, KR, ycbcr_from_rgb};
 use mb_encode::settings::Size;
 
 /// Sides that no row length, no macroblock and no rule for pitches fits, beside ones that they all fit.
@@ -59,9 +59,9 @@ fn shader(size: Size) -> String {
 /// Y, Cb and Cr of a colour, before they are rounded. The weights are the library's, whose rounded codes are checked
 /// against the published ones next to them.
 fn codes([r, g, b]: [f64; 3]) -> [f64; 3] {
-    let luma = color::KR * r + color::KG * g + color::KB * b;
-    let cb = (b - luma) / (2.0 * (1.0 - color::KB));
-    let cr = (r - luma) / (2.0 * (1.0 - color::KR));
+    let luma = KR * r + KG * g + KB * b;
+    let cb = (b - luma) / (2.0 * (1.0 - KB));
+    let cr = (r - luma) / (2.0 * (1.0 - KR));
     [16.0 + 219.0 * luma / 255.0, 128.0 + 224.0 * cb / 255.0, 128.0 + 224.0 * cr / 255.0]
 }
 
