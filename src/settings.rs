@@ -7,6 +7,17 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+/// Values that go by a name wherever people write them.
+pub trait Named: Copy + PartialEq + 'static {
+    /// Every value with its name and, where the name does not say it, what it is.
+    const ALL: &'static [(Self, &'static str, &'static str)];
+
+    /// The name of this value.
+    fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(value, ..)| *value == self).map_or("", |(_, name, _)| name)
+    }
+}
+
 /// Smallest width and height in pixels.
 pub const MIN_SIDE: u32 = 64;
 /// Largest width and height in pixels; what NVENC's H.264 encoder takes.

@@ -1,0 +1,116 @@
+//! Which streams are served, and where they can be watched: plain values that the command line has checked.
+//!
+//! go2rtc's config and the supervisor both work from these. Nothing here parses an option or knows where one came from.
+
+use super::door::Fifo;
+use super::go2rtc::safe::Prefix;
+use crate::Error;
+use crate::settings::{FifoMode, Named};
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+/// A number of streams that differ in their ids alone.
+#[derive(Clone, Debug)]
+pub struct Streams {
+    /// How many, from 1.
+    pub workers: u16,
+    /// What their ids begin with.
+    pub prefix: Prefix,
+    pub mode: Mode,
+    pub format: Format,
+    /// Every stream runs, watched or not.
+    pub preload: bool,
+    /// Where go2rtc listens.
+    pub listen: IpAddr,
+    pub api_port: u16,
+    pub rtsp_port: u16,
+    pub webrtc_port: u16,
+    /// The folder of the FIFOs, if it is not the usual one; see [`Streams::fifo_dir`].
+    pub fifo_dir: Option<PathBuf>,
+    /// Permissions of FIFOs that are made.
+    pub fifo_mode: FifoMode,
+    /// go2rtc's config, if it is not the usual one; see [`Streams::out`].
+    pub out: Option<PathBuf>,
+    /// Options of mb-encode for every stream; its grammar takes them.
+    pub options: Vec<String>,
+}
+
+/// How go2rtc gets the streams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    #[default]
+    Fifo,
+    Exec,
+}
+
+impl Named for Mode {
+    const ALL: &'static [(Self, &'static str, &'static str)] = &[
+        (Self::Fifo, "fifo", "From a FIFO each, which a worker serves (mb-encode --fifo)"),
+        (Self::Exec, "exec", "By starting mb-encode itself, where somebody watches"),
+    ];
+}
+
+/// What is in the pipes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    #[default]
+    H264,
+    Mpegts,
+}
+
+impl Named for Format {
+    const ALL: &'static [(Self, &'static str, &'static str)] =
+        &[(Self::H264, "h264", "Raw H.264"), (Self::Mpegts, "mpegts", "H.264 in MPEG-TS")];
+}
+
+impl Streams {
+    /// The ids of the streams.
+    pub fn ids(&self) -> impl Iterator<Item = String> + '_ {
+        (0..self.workers).map(|number| self.prefix.id(number))
+    }
+
+    /// The folder of the FIFOs, where everything goes under `temp` that is not told otherwise.
+    pub fn fifo_dir(&self, temp: &Path) -> PathBuf {
+        self.fifo_dir.clone().unwrap_or_else(|| temp.join("streams"))
+    }
+
+    /// The config's path, likewise.
+    pub fn out(&self, temp: &Path) -> PathBuf {
+        self.out.clone().unwrap_or_else(|| temp.join("go2rtc.yaml"))
+    }
+
+    /// The name of a stream's FIFO.
+    pub fn fifo_name(&self, id: &str) -> String {
+        match self.format {
+            Format::H264 => format!("{id}.h264"),
+            Format::Mpegts => format!("{id}.ts"),
+        }
+    }
+
+    /// The options of mb-encode for stream `id`, but for where it writes to.
+    pub fn worker_options(&self, id: &str) -> Vec<String> {
+        let given = |name: &str| self.options.iter().any(|word| word == name || word.starts_with(&format!("{name}=")));
+        let mut words = Vec::new();
+        if !given("--label") {
+            words.extend(["--label".to_owned(), id.to_owned()]);
+        }
+        if self.format == Format::Mpegts && !given("--mpegts") {
+            words.push("--mpegts".to_owned());
+        }
+        words.extend_from_slice(&self.options);
+        words
+    }
+
+    /// Makes the FIFOs that are missing in `folder`, and the folder.
+    ///
+    /// # Errors
+    /// What stands at one of their paths is no FIFO, or the file system makes none.
+    pub fn make_fifos(&self, folder: &Path) -> Result<(), Error> {
+        self.ids().try_for_each(|id| Fifo::make(&folder.join(self.fifo_name(&id)), self.fifo_mode))
+    }
+
+    /// Where a port is listened on.
+    pub fn address(&self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.listen, port)
+    }
+}
