@@ -4,7 +4,8 @@
 //! [`Control::wake_fd`], so no wait outlives a stop request.
 
 use crate::error::Error;
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use crate::os::poll;
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,6 +16,7 @@ pub struct Control {
     stop: AtomicBool,
     idr: AtomicBool,
     wake: OwnedFd,
+    idr_wake: OwnedFd,
 }
 
 impl Control {
@@ -23,11 +25,13 @@ impl Control {
     /// # Errors
     /// No file descriptor is left.
     pub fn new() -> Result<Self, Error> {
-        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|errno| {
-            Error::machine("cannot make an event descriptor", "raise the limit of open files: ulimit -n 1024")
-                .caused_by(errno)
-        })?;
-        Ok(Self { stop: AtomicBool::new(false), idr: AtomicBool::new(false), wake })
+        let event = || {
+            eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|errno| {
+                Error::machine("cannot make an event descriptor", "raise the limit of open files: ulimit -n 1024")
+                    .caused_by(errno)
+            })
+        };
+        Ok(Self { stop: AtomicBool::new(false), idr: AtomicBool::new(false), wake: event()?, idr_wake: event()? })
     }
 
     /// Asks the stream to end after the access unit at hand.
@@ -46,11 +50,22 @@ impl Control {
     /// Asks that the next picture be an IDR.
     pub fn request_idr(&self) {
         self.idr.store(true, Ordering::Release);
+        // Where the counter is full it is readable already.
+        let _ = rustix::io::write(&self.idr_wake, &1u64.to_ne_bytes());
     }
 
     /// Whether an IDR was asked for since the last call.
     pub fn take_idr_request(&self) -> bool {
-        self.idr.swap(false, Ordering::AcqRel)
+        let taken = self.idr.swap(false, Ordering::AcqRel);
+        if taken {
+            let _ = rustix::io::read(&self.idr_wake, &mut [0u8; 8]);
+        }
+        taken
+    }
+
+    /// Readable while an IDR request waits to be taken.
+    pub fn idr_fd(&self) -> BorrowedFd<'_> {
+        self.idr_wake.as_fd()
     }
 
     /// Readable from the stop request on.
@@ -58,23 +73,20 @@ impl Control {
         self.wake.as_fd()
     }
 
-    /// Waits until `fd` reports one of `events` or an error, a stop is requested, or `timeout` is over. Gives what
+    /// Waits until `fd` reports one of `events` or an error, a stop is requested, or `timeout` is over. Returns what
     /// `fd` reported.
     pub fn wait(&self, fd: Option<(BorrowedFd<'_>, PollFlags)>, timeout: Option<Duration>) -> PollFlags {
         let wake = PollFd::new(&self.wake, PollFlags::IN);
-        let timeout = timeout
-            .map(|timeout| Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) });
-        // An interrupted poll reports nothing; callers loop.
         match fd {
             Some((fd, events)) => {
                 let mut fds = [PollFd::from_borrowed_fd(fd, events), wake];
-                match poll(&mut fds, timeout.as_ref()) {
-                    Ok(_) => fds[0].revents(),
-                    Err(_) => PollFlags::empty(),
+                match poll::wait(&mut fds, timeout) {
+                    0 => PollFlags::empty(),
+                    _ => fds[0].revents(),
                 }
             }
             None => {
-                let _ = poll(&mut [wake], timeout.as_ref());
+                poll::wait(&mut [wake], timeout);
                 PollFlags::empty()
             }
         }

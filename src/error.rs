@@ -26,6 +26,7 @@ pub struct Error {
     remedy: String,
     device_loss: bool,
     examined: bool,
+    shortage: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -41,13 +42,26 @@ impl Error {
     }
 
     fn new(fault: Fault, what: String, remedy: String) -> Self {
-        Self { fault, what, remedy, device_loss: false, examined: false, source: None }
+        Self { fault, what, remedy, device_loss: false, examined: false, shortage: false, source: None }
     }
 
     /// The same error with the cause that lies below it.
+    ///
+    /// Where the system is short of something, that is the cause to cure, whatever was attempted: its remedy takes the
+    /// place of the one that there was.
     pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
+        let source = source.into();
+        if let Some(remedy) = os_error(&*source).and_then(remedy_for_shortage) {
+            self.remedy = remedy.to_owned();
+            self.shortage = true;
+        }
+        self.source = Some(source);
         self
+    }
+
+    /// Whether the system was short of descriptors, processes or memory, which may pass.
+    pub fn is_shortage(&self) -> bool {
+        self.shortage
     }
 
     /// The same error, for a GPU that was there and is gone: a new session may work.
@@ -83,6 +97,23 @@ impl Error {
     /// Whose turn it is.
     pub fn fault(&self) -> Fault {
         self.fault
+    }
+}
+
+/// The system's number of an error that came from there.
+fn os_error(error: &(dyn StdError + 'static)) -> Option<i32> {
+    let io = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+    io.or_else(|| error.downcast_ref::<rustix::io::Errno>().map(|errno| errno.raw_os_error()))
+}
+
+fn remedy_for_shortage(errno: i32) -> Option<&'static str> {
+    use rustix::io::Errno;
+    match Errno::from_raw_os_error(errno) {
+        Errno::MFILE => Some("raise the limit of open files: ulimit -n 1024, in a unit LimitNOFILE=1024"),
+        Errno::NFILE => Some("the whole system has too many files open: raise fs.file-max, or close some"),
+        Errno::AGAIN => Some("raise the limit of processes: ulimit -u, in a unit TasksMax=, in a container --pids-limit"),
+        Errno::NOMEM => Some("free memory, or raise the limit of the container or unit"),
+        _ => None,
     }
 }
 
@@ -124,5 +155,15 @@ mod tests {
         let error = Error::machine("NVENC failed", "").examined_by_doctor();
         assert_eq!(error.to_string(), "NVENC failed\n  mb-encode doctor tries each part by itself, and says more");
         assert_eq!(error.remedy(), "", "the doctor sends nobody to itself");
+    }
+
+    #[test]
+    fn a_shortage_is_the_cause_to_cure_whatever_was_attempted() {
+        let error = Error::machine("cannot write to the FIFO f", "allow it: chmod ug+rw f");
+        let short = error.caused_by(rustix::io::Errno::MFILE);
+        assert!(short.is_shortage() && short.remedy().contains("ulimit -n"), "{short}");
+        let error = Error::machine("cannot write to the FIFO f", "allow it: chmod ug+rw f");
+        let refused = error.caused_by(std::io::Error::from(std::io::ErrorKind::PermissionDenied));
+        assert!(!refused.is_shortage() && refused.remedy().contains("chmod"), "{refused}");
     }
 }

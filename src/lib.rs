@@ -11,6 +11,8 @@
 mod codec;
 mod color;
 mod error;
+#[cfg(feature = "cli")]
+mod events;
 mod pacer;
 mod pulse;
 pub mod settings;

@@ -4,6 +4,10 @@
 pub mod atomic_file;
 pub mod dl;
 #[cfg(feature = "cli")]
+pub mod link;
+#[cfg(feature = "cli")]
+pub mod openings;
+pub mod poll;
 pub mod process;
 #[cfg(feature = "cli")]
 pub mod signals;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 /// What a thread of a stream is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[repr(u8)]
 pub enum Stage {
     /// Waiting for a deadline, for the other thread, or for a reader: for as long as it takes.
@@ -20,6 +21,18 @@ pub enum Stage {
     Reading,
     /// In the encoder.
     Encoding,
+}
+
+impl std::fmt::Display for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Idle => "waiting",
+            Self::Opening => "opening the drivers",
+            Self::Drawing => "drawing a picture",
+            Self::Reading => "reading back a picture",
+            Self::Encoding => "encoding a picture",
+        })
+    }
 }
 
 /// The two threads of a stream. With NVENC all is done by the first.

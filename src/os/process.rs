@@ -1,44 +1,223 @@
-//! Becomes another program that ends with the process that started it, however that ends.
+//! Child processes: started, tied to this process, watched, asked to end, killed.
 //!
-//! The kernel's parent death signal is set here, between `fork` and `exec`, where `Command` gives no safe way to; it
-//! outlasts the `exec`.
+//! Every process that the program starts goes through here, so that none of them outlives it, however it ends, and none
+//! of them can keep it from ending.
 
-use anyhow::Context as _;
-use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
-use std::ffi::{OsStr, OsString};
+use super::poll;
+use rustix::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, PidfdFlags, Signal, getpid, getppid, pidfd_open, pidfd_send_signal, set_parent_process_death_signal,
+};
+use std::io;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
-use std::process::Command;
+use std::process::{ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus};
+use std::time::{Duration, Instant};
 
 /// Not its path: the file may have been replaced by a newer one since.
 pub const THIS_PROGRAM: &str = "/proc/self/exe";
 
-#[derive(Clone, Debug, clap::Args)]
-pub struct TiedArgs {
-    /// Whose end is this one's, too
-    parent: i32,
-    /// What to run
-    #[arg(required = true, last = true)]
-    command: Vec<OsString>,
+/// What a process has from the request to end until it is killed: a picture takes a fraction of it, and only a driver
+/// that hangs takes more.
+pub const GRACE: Duration = Duration::from_millis(1500);
+/// The same for a process that gives [`GRACE`] to children of its own first.
+pub const GRACE_OF_PARENT: Duration = Duration::from_millis(1700);
+
+/// What becomes of a child whose parent has ended without ending it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Orphaned {
+    /// It is asked to end: for programs that have something to give back, and that end by themselves where they hang.
+    Asked,
+    /// It is killed: for whatever may hang.
+    Killed,
 }
 
-/// Does not return while all is well.
-pub fn run(args: &TiedArgs) -> anyhow::Result<()> {
-    set_parent_process_death_signal(Some(Signal::TERM)).context("cannot ask for the parent's end to be told")?;
-    // It may have ended before there was anybody to tell.
-    if getppid() != Pid::from_raw(args.parent) {
-        return Ok(());
+/// A process that does not outlive this one. Dropping it kills it.
+#[derive(Debug)]
+pub struct Child {
+    process: std::process::Child,
+    /// Names the process for good, where its id may become another one's.
+    pidfd: OwnedFd,
+}
+
+impl Child {
+    /// Starts `command`, tied to this process. The thread that does so has to last: the kernel takes its end for the
+    /// parent's.
+    ///
+    /// `inherited` are descriptors that the child gets beside its standard streams, under the numbers that they have
+    /// here; see [`inherited`].
+    ///
+    /// # Errors
+    /// The system's: no such program, no room for a process or descriptor.
+    pub fn start(mut command: Command, orphaned: Orphaned, inherited: &[BorrowedFd<'_>]) -> io::Result<Self> {
+        let parent = getpid();
+        let signal = match orphaned {
+            Orphaned::Asked => Signal::TERM,
+            Orphaned::Killed => Signal::KILL,
+        };
+        let inherited: Vec<_> = inherited.iter().map(|fd| fd.as_raw_fd()).collect();
+        let before_exec = move || {
+            set_parent_process_death_signal(Some(signal))?;
+            // It may have ended before there was anybody to tell.
+            if getppid() != Some(parent) {
+                return Err(Errno::CHILD.into());
+            }
+            for &fd in &inherited {
+                // SAFETY: the descriptor is open in the parent until `spawn` returns, and so in this copy of it.
+                let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+                rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty())?;
+            }
+            Ok(())
+        };
+        // SAFETY: between fork and exec it makes three system calls and nothing else: no allocation, no lock.
+        unsafe { command.pre_exec(before_exec) };
+        let mut process = command.spawn()?;
+        match pidfd_open(Pid::from_child(&process), PidfdFlags::empty()) {
+            Ok(pidfd) => Ok(Self { process, pidfd }),
+            Err(errno) => {
+                let _ = process.kill();
+                let _ = process.wait();
+                Err(match errno {
+                    Errno::NOSYS => io::Error::other("Linux 5.3 or newer is needed to watch processes"),
+                    errno => errno.into(),
+                })
+            }
+        }
     }
-    let program = Path::new(&args.command[0]);
-    let name = if program == Path::new(THIS_PROGRAM) { Path::new("mb-encode") } else { program };
-    let error = Command::new(program).arg0(name).args(&args.command[1..]).exec();
-    Err(error).with_context(|| format!("cannot run {}", program.display()))
+
+    /// Its id, which is its own until it was waited for.
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.process)
+    }
+
+    /// Readable once the process has ended.
+    pub fn ended(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&self) -> bool {
+        poll::is_readable(&self.pidfd)
+    }
+
+    /// Its pipes, where it was started with some, for the first caller.
+    pub fn take_pipes(&mut self) -> (Option<ChildStdin>, Option<ChildStdout>, Option<ChildStderr>) {
+        (self.process.stdin.take(), self.process.stdout.take(), self.process.stderr.take())
+    }
+
+    /// Asks it to end.
+    pub fn ask_to_end(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Sends a signal; to one that has ended it does nothing.
+    pub fn signal(&self, signal: Signal) {
+        let _ = pidfd_send_signal(&self.pidfd, signal);
+    }
+
+    /// Waits for its end until `deadline`, and then kills it. Returns how it ended, and whether it had to be killed.
+    ///
+    /// # Errors
+    /// Somebody else has waited for it.
+    pub fn end_by(&mut self, deadline: Instant) -> io::Result<(ExitStatus, bool)> {
+        let killed = !poll::readable_until(&self.pidfd, deadline);
+        if killed {
+            self.signal(Signal::KILL);
+        }
+        Ok((self.process.wait()?, killed))
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// Somebody else has waited for it.
+    pub fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.process.wait()
+    }
+
+    /// Kills it. Returns how it ended.
+    ///
+    /// # Errors
+    /// Somebody else has waited for it.
+    pub fn kill(&mut self) -> io::Result<ExitStatus> {
+        self.signal(Signal::KILL);
+        self.process.wait()
+    }
 }
 
-/// A command that runs `program` tied to this process. It must be started by a thread that lasts: the signal comes at
-/// that thread's end.
-pub fn command(program: &OsStr) -> Command {
+impl Drop for Child {
+    fn drop(&mut self) {
+        // Both fail on a child that was waited for, which is what they are to reach.
+        let _ = self.kill();
+    }
+}
+
+/// A call of this very program, under the name that it was called by.
+pub fn this_program() -> Command {
     let mut command = Command::new(THIS_PROGRAM);
-    command.arg0("mb-encode").arg("tied").arg(std::process::id().to_string()).arg("--").arg(program);
+    command.arg0(std::env::args_os().next().unwrap_or_else(|| "mb-encode".into()));
     command
+}
+
+/// Takes a descriptor that this process was started with, by its number, which nobody here must use otherwise. From now
+/// on it is not inherited any further. `None` where there is none, or where it is of another kind than a socket.
+pub fn inherited(number: i32) -> Option<OwnedFd> {
+    use rustix::fd::FromRawFd as _;
+    // Standard streams are never passed on so.
+    if number <= 2 {
+        return None;
+    }
+    // SAFETY: borrowed for two calls that only ask; a number that is not open is answered with an error.
+    let fd = unsafe { BorrowedFd::borrow_raw(number) };
+    let is_socket = rustix::fs::fstat(fd)
+        .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Socket);
+    if !is_socket || rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::CLOEXEC).is_err() {
+        return None;
+    }
+    // SAFETY: it is open, and the caller vouches that it is nobody else's.
+    Some(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::Stdio;
+
+    fn shell(line: &str) -> Child {
+        let mut command = Command::new("sh");
+        command.args(["-c", line]).stdin(Stdio::null()).stdout(Stdio::piped());
+        Child::start(command, Orphaned::Killed, &[]).unwrap()
+    }
+
+    #[test]
+    fn one_that_ends_when_asked_is_not_killed() {
+        let mut child = shell("sleep 60 & wait");
+        child.ask_to_end();
+        let (status, killed) = child.end_by(Instant::now() + Duration::from_secs(20)).unwrap();
+        assert_eq!((status.signal(), killed), (Some(15), false));
+    }
+
+    #[test]
+    fn one_that_does_not_end_is_killed() {
+        let mut child = shell("trap '' TERM; echo ready; while :; do sleep 1; done");
+        let (_, stdout, _) = child.take_pipes();
+        io::Read::read_exact(&mut stdout.unwrap(), &mut [0; 6]).unwrap();
+        assert!(!child.has_ended());
+        child.ask_to_end();
+        let (status, killed) = child.end_by(Instant::now() + Duration::from_millis(50)).unwrap();
+        assert_eq!((status.signal(), killed), (Some(9), true));
+    }
+
+    #[test]
+    fn a_descriptor_is_inherited_under_its_number() {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("echo hello >&{}", theirs.as_raw_fd())]).stdin(Stdio::null());
+        let mut child = Child::start(command, Orphaned::Killed, &[theirs.as_fd()]).unwrap();
+        drop(theirs);
+        let mut said = String::new();
+        io::Read::read_to_string(&mut { ours }, &mut said).unwrap();
+        assert_eq!((said.as_str(), child.wait().unwrap().success()), ("hello\n", true));
+    }
 }

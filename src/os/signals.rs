@@ -1,60 +1,95 @@
-//! Signals become requests. The first SIGTERM or SIGINT asks the stream to stop, a second one ends the process.
-//! A FIFO worker passes SIGUSR1 on to the process that encodes.
+//! Signals become requests: the first SIGTERM or SIGINT asks for a stop, a second one ends the process, and so does a
+//! stop that is not obeyed. SIGUSR1 asks for an IDR picture.
+//!
+//! Nothing is lost in between: while the handlers are put in place the signals are blocked, and the kernel keeps what
+//! comes until they are all there.
 
-use crate::{Control, Error};
-use rustix::process::{Pid, Signal, kill_process};
+use crate::control::Control;
+use crate::error::Error;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::iterator::Signals;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
 
-/// The process that encodes for this one, if there is one.
-#[derive(Clone, Debug, Default)]
-pub struct Child(Arc<Mutex<Option<Pid>>>);
+/// The signals that mean something here.
+const SIGNALS: [i32; 4] = [SIGINT, SIGTERM, SIGUSR1, SIGXFSZ];
+/// Nothing deep runs on these threads, and an idle worker is to be small.
+const STACK: usize = 64 * 1024;
 
-impl Child {
-    /// `None` before it is waited for: its id may then belong to another process.
-    pub fn set(&self, pid: Option<Pid>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = pid;
-    }
-
-    /// Passes SIGUSR1 on. A process that does not listen for it yet would be ended by it, and needs none: its stream
-    /// begins with an IDR.
-    fn ask_for_idr(&self) {
-        let child = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pid) = child.filter(|&pid| listens(pid)) {
-            let _ = kill_process(pid, Signal::USR1);
-        }
-    }
-}
-
-/// Whether the process has a handler for SIGUSR1, by its `SigCgt` mask: see proc_pid_status(5).
-fn listens(pid: Pid) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
-    mask >> (SIGUSR1 - 1) & 1 == 1
-}
-
-/// Starts to listen. The thread sleeps in a read until a signal comes.
-pub fn start(control: &Arc<Control>, child: &Child) -> Result<(), Error> {
+/// Starts to listen, on a thread that sleeps until a signal comes. Call it first of all, on the only thread there is.
+///
+/// A process that is still there `grace` after it was asked to stop is stuck in a driver: `overdue` is called, to say
+/// so, and it ends without the driver's own clean-up, which would hang as well.
+///
+/// # Errors
+/// No thread or descriptor is left.
+pub fn start(control: &Arc<Control>, grace: Duration, overdue: fn()) -> Result<(), Error> {
     let failed = |error| Error::machine("cannot listen for signals", "").caused_by(error);
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1, SIGXFSZ]).map_err(failed)?;
-    let (control, child) = (Arc::clone(control), child.clone());
+    let blocked = Blocked::all();
+    let mut signals = Signals::new(SIGNALS).map_err(failed)?;
+    let control = Arc::clone(control);
+    let inherited = Blocked { before: blocked.before };
     let listen = move || {
+        // A thread to take them, whatever a driver does to the others.
+        drop(inherited);
         for signal in signals.forever() {
             match signal {
                 // Caught, so that the write fails and says what it failed at.
                 SIGXFSZ => {}
-                SIGUSR1 => {
-                    control.request_idr();
-                    child.ask_for_idr();
+                SIGUSR1 => control.request_idr(),
+                signal if control.stop_requested() => end(signal),
+                signal => {
+                    control.request_stop();
+                    let end_it = move || {
+                        std::thread::sleep(grace);
+                        overdue();
+                        end(signal);
+                    };
+                    // Where no thread can be made, a second signal still ends it.
+                    let _ = thread("overdue").spawn(end_it);
                 }
-                signal if control.stop_requested() => signal_hook::low_level::exit(128 + signal),
-                _ => control.request_stop(),
             }
         }
     };
-    let thread = std::thread::Builder::new().name("signals".to_owned()).stack_size(64 * 1024);
-    thread.spawn(listen).map_err(failed)?;
+    thread("signals").spawn(listen).map_err(failed)?;
+    drop(blocked);
     Ok(())
+}
+
+fn thread(name: &str) -> std::thread::Builder {
+    std::thread::Builder::new().name(name.to_owned()).stack_size(STACK)
+}
+
+/// Ends the process as the signal would have.
+fn end(signal: i32) {
+    signal_hook::low_level::exit(128 + signal);
+}
+
+/// Signals that the kernel keeps back from this thread, and from those that it starts, until this is dropped.
+struct Blocked {
+    before: libc::sigset_t,
+}
+
+impl Blocked {
+    fn all() -> Self {
+        // SAFETY: a signal set is plain data, which `sigemptyset` initialises before anything reads it; the others take
+        // pointers to live sets, and numbers of signals that exist.
+        unsafe {
+            let mut set = std::mem::zeroed();
+            let mut before = std::mem::zeroed();
+            libc::sigemptyset(&mut set);
+            for signal in SIGNALS {
+                libc::sigaddset(&mut set, signal);
+            }
+            libc::pthread_sigmask(libc::SIG_BLOCK, &set, &mut before);
+            Self { before }
+        }
+    }
+}
+
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        // SAFETY: `before` was filled in by the call that blocked.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.before, std::ptr::null_mut()) };
+    }
 }

@@ -1,112 +1,166 @@
 //! A FIFO worker: a small process that waits, and for each reader one more that draws and encodes.
 //!
 //! Graphics drivers keep memory, threads and open devices after everything in them was freed; only the end of a
-//! process gives it all back. So this process never loads one. It also outlives a driver that crashes.
+//! process gives it all back. So this process never loads one. It also outlives a driver that crashes or hangs.
 
-use crate::os::signals::Child;
-use crate::service::door::{Fifo, FifoPlace};
-use crate::{Control, Error};
-use anyhow::Context as _;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::AsFd;
-use rustix::process::{Pid, PidfdFlags, Signal, getppid, kill_process, pidfd_open, set_parent_process_death_signal};
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use super::backoff::Backoff;
+use super::door::{Company, Fifo, FifoPlace, Reader};
+use super::exit::Exit;
+use super::role::Role;
+use super::watched::{Ended, Watcher};
+use crate::control::Control;
+use crate::error::Error;
+use crate::events::{Event, Failure};
+use crate::os::link::Link;
+use crate::os::process;
+use crate::settings::Limits;
+use rustix::event::PollFlags;
 use std::process::{Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-/// The longest wait after a stream that failed.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// What a stream's process has from the request to end until it is killed. It takes a picture's time at most, unless
-/// it is stuck in a driver.
-const LAST_WORK: Duration = Duration::from_secs(2);
+/// How long no reader is taken after a stream that failed: whoever reads next would fail the same way, and go2rtc comes
+/// back at once.
+const WAITS: &[Duration] = &[
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+    Duration::from_secs(16),
+    Duration::from_secs(30),
+];
+/// A reader may wait for so long. Longer, and go2rtc lets no other viewer of the stream in meanwhile.
+const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What this process is to a FIFO worker. A worker tells its children in their environment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// The program that a person started.
-    Program,
-    /// Draws and codes one picture, to see that it works.
-    Rehearsal,
-    /// Streams to the reader with this number, whose pipe is standard output.
-    Reader(u64),
+/// Serves reader after reader until a stop is requested. What happens is told along `uplink`.
+///
+/// # Errors
+/// The rehearsal failed, or the FIFO cannot be served.
+pub fn serve(place: &FifoPlace, limits: Limits, control: &Control, uplink: Option<Arc<Link>>) -> anyhow::Result<()> {
+    let watcher = Watcher { control, limits, uplink: uplink.as_deref() };
+    // A driver that hangs must not lock a FIFO that is there from before.
+    let turn_away = || Fifo::turn_away(&place.path);
+    match watcher.run(same_again(Stdio::null()), Role::Rehearsal, Company::none(), &turn_away)? {
+        Ended::Stopped => return Ok(()),
+        ended => rehearsed(ended)?,
+    }
+    let reopened = {
+        let uplink = uplink.clone();
+        move || uplink.iter().for_each(|uplink| uplink.send(&Event::Reopened))
+    };
+    let fifo = Fifo::serve(place, reopened)?;
+    tracing::info!(fifo = %place.path.display(), "waiting for a reader");
+    Worker { watcher, fifo, backoff: Backoff::new(WAITS) }.run()
 }
 
-impl Role {
-    pub const VARIABLE: &str = "MB_ENCODE_WORKERS_CHILD";
+/// One that serves a FIFO.
+struct Worker<'a> {
+    watcher: Watcher<'a>,
+    fifo: Fifo,
+    backoff: Backoff,
+}
 
-    /// The role that this process was started for.
-    pub fn of_this_process() -> Self {
-        let Ok(value) = std::env::var(Self::VARIABLE) else { return Self::Program };
-        let mut words = value.split(' ');
-        let parent = words.next().and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
-        // Only a worker's own children: the variable may have been passed on to something else.
-        if parent.is_none() || parent != getppid() {
-            return Self::Program;
+impl Worker<'_> {
+    fn run(mut self) -> anyhow::Result<()> {
+        for number in 1u64.. {
+            self.tell(&Event::Waiting);
+            let Some(reader) = self.fifo.wait_for_reader(self.watcher.control)? else { break };
+            self.serve(number, reader)?;
+            if self.watcher.control.stop_requested() {
+                break;
+            }
         }
-        match words.next().and_then(|reader| reader.parse().ok()) {
-            None => Self::Rehearsal,
-            Some(reader) => Self::Reader(reader),
+        Ok(())
+    }
+
+    /// Serves reader `number`, to its end and the stream's.
+    fn serve(&mut self, number: u64, Reader { pipe, company }: Reader) -> anyhow::Result<()> {
+        tracing::info!(reader = number, "reader connected");
+        self.tell(&Event::Connected { reader: number });
+        let connected = Instant::now();
+        // The only copy of the pipe goes with it: another one would keep the end of file from the reader.
+        let command = same_again(Stdio::from(pipe));
+        match self.watcher.run(command, Role::Reader(number), company, &|| {})? {
+            Ended::Stopped => Ok(()),
+            Ended::Well(last) => {
+                self.backoff.succeed();
+                let totals = last.as_ref().map(|last| last.counts.totals).unwrap_or_default();
+                tracing::info!(
+                    reader = number,
+                    pictures = totals.pictures,
+                    bytes = totals.bytes,
+                    skipped = totals.skipped(),
+                    seconds = (connected.elapsed().as_secs_f64() * 10.0).round() / 10.0,
+                    "reader disconnected"
+                );
+                self.tell(&Event::Disconnected { reader: number, last });
+                Ok(())
+            }
+            Ended::InCompany => {
+                tracing::info!(
+                    reader = number,
+                    "reader disconnected: others came in the same instant and shared its pipe; they can come again"
+                );
+                self.tell(&Event::Disconnected { reader: number, last: None });
+                Ok(())
+            }
+            Ended::Hung(hang) => {
+                tracing::error!(reader = number, "{hang}");
+                self.hold_back(number, "it was killed".to_owned(), &Failure::from(&hang))
+            }
+            Ended::Failed(status, failure) => {
+                self.hold_back(number, status.to_string(), &failure.unwrap_or_else(|| crashed(status)))
+            }
         }
     }
 
-    /// What [`Role::VARIABLE`] holds in a child that is to have this role.
-    pub fn value(self) -> String {
-        let parent = std::process::id();
-        match self {
-            Self::Reader(reader) => format!("{parent} {reader}"),
-            Self::Program | Self::Rehearsal => parent.to_string(),
+    /// Tells of a failure, and lets a while pass. If it is long, who comes is turned away.
+    fn hold_back(&mut self, reader: u64, how: String, failure: &Failure) -> anyhow::Result<()> {
+        let wait = self.backoff.fail();
+        tracing::error!(reader, "the stream failed ({how}); taking the next reader in {} s", wait.as_secs());
+        self.tell(&Event::Failed(failure.clone()));
+        let control = self.watcher.control;
+        let until = Instant::now() + wait;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || control.stop_requested() {
+                return Ok(());
+            }
+            if left <= PATIENCE {
+                control.wait(None, Some(left));
+            } else {
+                control.wait(Some((self.fifo.arrivals(), PollFlags::IN)), Some(left - PATIENCE));
+                self.fifo.turn_all_away()?;
+            }
+        }
+    }
+
+    fn tell(&self, event: &Event) {
+        if let Some(uplink) = self.watcher.uplink {
+            uplink.send(event);
         }
     }
 }
 
-/// Makes this process end when its worker does, however that ends.
-pub fn end_with_worker() {
-    let _ = set_parent_process_death_signal(Some(Signal::TERM));
-    // It may have ended before that.
-    if Role::of_this_process() == Role::Program {
-        std::process::exit(0);
-    }
+/// A call of this very program with the options that it was started with.
+fn same_again(stdout: Stdio) -> Command {
+    let mut command = process::this_program();
+    command.args(std::env::args_os().skip(1)).stdout(stdout);
+    command
 }
 
-/// Serves reader after reader until a stop is requested.
-pub fn serve(place: &FifoPlace, control: &Control, child: &Child) -> anyhow::Result<()> {
-    let FifoPlace { path, mode, pipe_size } = place;
-    rehearse(control, child)?;
-    if control.stop_requested() {
-        return Ok(());
-    }
-    let mut fifo = Fifo::new(path, *mode, *pipe_size)?;
-    tracing::info!(fifo = %path.display(), "waiting for a reader");
-    let mut wait = Duration::ZERO;
-    for reader in 1u64.. {
-        let Some(pipe) = fifo.wait_for_reader(control)? else { break };
-        tracing::info!(reader, "reader connected");
-        let status = run(Role::Reader(reader), Stdio::from(pipe), control, child)?;
-        if control.stop_requested() {
-            break;
-        }
-        if status.success() {
-            wait = Duration::ZERO;
-            continue;
-        }
-        // Whoever reads next would fail the same way, and go2rtc comes back at once.
-        wait = (wait * 2).clamp(Duration::from_secs(1), LONGEST_WAIT);
-        tracing::error!(reader, "the stream failed ({status}); taking the next reader in {} s", wait.as_secs());
-        control.wait(None, Some(wait));
-    }
-    Ok(())
-}
-
-/// Draws and codes one picture in a process of its own, so that a worker that cannot work says so when it is started
+/// What a rehearsal that ended so means for whoever has it made: a process that cannot work says so when it is started,
 /// and not hours later to its first reader.
-fn rehearse(control: &Control, child: &Child) -> anyhow::Result<()> {
-    let status = run(Role::Rehearsal, Stdio::null(), control, child)?;
-    match status.code() {
-        _ if control.stop_requested() => Ok(()),
-        Some(0) => Ok(()),
+///
+/// # Errors
+/// It did not go well.
+pub fn rehearsed(ended: Ended) -> anyhow::Result<()> {
+    match ended {
+        Ended::Well(_) | Ended::Stopped | Ended::InCompany => Ok(()),
+        Ended::Hung(hang) => Err(hang.into()),
         // It has printed its reason.
-        Some(code) => std::process::exit(code),
-        None => Err(Error::machine(
+        Ended::Failed(status, _) if status.code().is_some() => Err(Exit::of_child(status.code().unwrap_or(1)).into()),
+        Ended::Failed(status, _) => Err(Error::machine(
             format!("the graphics driver crashed while the first picture was drawn ({status})"),
             "try another GPU with --device, or --encoder openh264",
         )
@@ -115,52 +169,7 @@ fn rehearse(control: &Control, child: &Child) -> anyhow::Result<()> {
     }
 }
 
-/// Why this very program cannot be started once more.
-pub fn no_second(error: std::io::Error) -> Error {
-    Error::machine(
-        "cannot start this program a second time",
-        "make room for processes and open files: ulimit -u, ulimit -n, in a container --pids-limit",
-    )
-    .caused_by(error)
-}
-
-/// Runs this very program with the options that it was started with, in a process of its own, to its end.
-fn run(role: Role, stdout: Stdio, control: &Control, child: &Child) -> anyhow::Result<ExitStatus> {
-    // Not by its path: the file may have been replaced by a newer one since.
-    let mut command = Command::new("/proc/self/exe");
-    if let Some(name) = std::env::args_os().next() {
-        command.arg0(name);
-    }
-    command
-        .args(std::env::args_os().skip(1))
-        .env(Role::VARIABLE, role.value())
-        .stdin(Stdio::null())
-        .stdout(stdout)
-        // Ctrl-C in a terminal goes to the whole group, and this process passes it on already.
-        .process_group(0);
-    let mut process = command.spawn().map_err(no_second)?;
-    // The parent's copy of the pipe: with it the reader would never see the end of file.
-    drop(command);
-    let pid = Pid::from_child(&process);
-    let ended = pidfd_open(pid, PidfdFlags::empty()).context("cannot watch the process (Linux 5.3 is needed)")?;
-    child.set(Some(pid));
-    while !control.stop_requested() && control.wait(Some((ended.as_fd(), PollFlags::IN)), None).is_empty() {}
-    // From here on the id may become another process's.
-    child.set(None);
-    if control.stop_requested() {
-        // It may have ended by itself; then it is still there to be waited for.
-        let _ = kill_process(pid, Signal::TERM);
-        let limit = Timespec { tv_sec: LAST_WORK.as_secs() as i64, tv_nsec: 0 };
-        if poll(&mut [PollFd::new(&ended, PollFlags::IN)], Some(&limit)) == Ok(0) {
-            tracing::warn!("the stream's process does not end, mostly for a driver that hangs: killing it");
-            let _ = kill_process(pid, Signal::KILL);
-        }
-    }
-    let status = process.wait().context("cannot wait for the process")?;
-    let asked_to_end = [Signal::INT, Signal::TERM].map(|signal| Some(signal.as_raw()));
-    if asked_to_end.contains(&status.signal()) && !control.stop_requested() {
-        // Ctrl-C reaches a child that has not left the group yet, and may end it before this process has taken notice.
-        control.wait(None, Some(Duration::from_secs(1)));
-    }
-    Ok(status)
+/// A process that could not say why it ended.
+fn crashed(status: ExitStatus) -> Failure {
+    Failure { cause: format!("the encoder process ended: {status}"), remedy: String::new(), input: false }
 }

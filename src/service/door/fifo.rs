@@ -6,32 +6,31 @@
 //! last one leaves would find the end of the last one's stream. Therefore each reader gets a pipe of its own: as soon
 //! as one has connected, a fresh FIFO takes the place of its FIFO in the folder, in one atomic exchange. Who opens the
 //! path from then on has another pipe, which has never held a byte, and waits until its turn comes.
+//!
+//! Between a reader's open and the exchange another one can open the same pipe, and readers that waited before the
+//! worker was there have done so. Nothing tells their pipes apart then, so they get the end of file, all of them, before
+//! a byte was written, and can come again.
 
+use super::place::{self, Accepted, Place};
+use super::{FifoPlace, no_thread, small_thread};
 use crate::control::Control;
 use crate::error::Error;
-use crate::settings::{FifoMode, PipeSize};
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
-use rustix::fd::{AsFd, AsRawFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, RenameFlags, Stat, Uid, inotify};
-use rustix::io::Errno;
-use std::io;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixListener};
-use std::path::{Path, PathBuf};
+use crate::os::openings::Openings;
+use crate::os::poll;
+use crate::settings::FifoMode;
+use rustix::event::{EventfdFlags, PollFlags, eventfd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-/// Where a FIFO is to be, and how it is made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FifoPlace {
-    /// Its path.
-    pub path: PathBuf,
-    /// Permission bits if it is made.
-    pub mode: FifoMode,
-    /// Capacity of the pipe; `None` leaves the system's default.
-    pub pipe_size: Option<PipeSize>,
-}
+/// Readers that may wait, each with an open pipe. Further ones wait in their `open`.
+const MOST_WAITING: usize = 32;
+/// How long it is waited for descriptors, memory or processes that there is a shortage of.
+const SHORTAGE: Duration = Duration::from_secs(1);
 
 /// A FIFO in a folder, served by this process alone.
 ///
@@ -40,7 +39,7 @@ pub struct FifoPlace {
 #[derive(Debug)]
 pub struct Fifo {
     place: Arc<Place>,
-    accepted: Receiver<Result<OwnedFd, Error>>,
+    accepted: Receiver<Result<Reader, Error>>,
     /// Readable once for each pipe in `accepted`.
     arrivals: Arc<OwnedFd>,
     /// Readable after each reader that was served.
@@ -49,31 +48,59 @@ pub struct Fifo {
     acceptor: Option<JoinHandle<()>>,
 }
 
-/// Readers that may wait, each with an open pipe. Further ones wait in their `open`.
-const MOST_WAITING: usize = 32;
+/// One that has opened the FIFO.
+#[derive(Debug)]
+pub struct Reader {
+    /// The writing end of its pipe, which nobody has read from or written to and which child processes do not inherit.
+    pub pipe: OwnedFd,
+    /// Who else has it.
+    pub company: Company,
+}
+
+/// Who else reads a reader's pipe. Once the FIFO was exchanged, only one that had found the old one before can come.
+#[derive(Debug)]
+pub struct Company(Option<Openings>);
+
+impl Company {
+    /// For a process that has no reader, or one that nobody can join any more.
+    pub fn none() -> Self {
+        Self(None)
+    }
+
+    /// Readable when somebody has opened the pipe; `None` where that is not looked at, or the kernel does not tell.
+    pub fn openings(&self) -> Option<&Openings> {
+        self.0.as_ref()
+    }
+
+    /// Whether there is any, as far as is known by now.
+    pub fn has_come(&self) -> bool {
+        self.0.as_ref().is_some_and(|openings| openings.count() > 1)
+    }
+}
 
 impl Fifo {
-    /// Takes charge of the FIFO at `path`, and makes it if nothing is there, with the folders above it.
+    /// Takes charge of the FIFO, and makes it if nothing is there, with the folders above it. `reopened` is called, on
+    /// another thread, when it was removed or replaced.
     ///
     /// # Errors
-    /// Something else is at `path`, another process serves it, or it cannot be made.
-    pub fn new(path: &Path, mode: FifoMode, pipe_size: Option<PipeSize>) -> Result<Self, Error> {
-        let path = resolve(path)?;
-        let claim = claim(&path)?;
-        let place = Arc::new(Place { path, mode, pipe_size, _claim: claim });
-        place.ensure()?;
+    /// Something else is at its path, another process serves it, or it cannot be made.
+    pub fn serve(at: &FifoPlace, reopened: impl Fn() + Send + 'static) -> Result<Self, Error> {
+        let place = Arc::new(Place::claim(at)?);
         let arrivals = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK | EventfdFlags::SEMAPHORE);
         let arrivals = Arc::new(arrivals.map_err(|errno| place.failed(errno))?);
         let turns = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
         let turns = Arc::new(turns.map_err(|errno| place.failed(errno))?);
         let over = Arc::new(Control::new()?);
         let (sender, accepted) = sync_channel(MOST_WAITING);
-        let accept = {
-            let (place, arrivals, turns) = (Arc::clone(&place), Arc::clone(&arrivals), Arc::clone(&turns));
-            let over = Arc::clone(&over);
-            move || place.accept_all(&sender, &arrivals, &turns, &over)
+        let acceptor = Acceptor {
+            place: Arc::clone(&place),
+            accepted: sender,
+            arrivals: Arc::clone(&arrivals),
+            turns: Arc::clone(&turns),
+            over: Arc::clone(&over),
+            warned: false,
         };
-        let acceptor = small_thread("fifo-accept").spawn(accept).map_err(no_thread)?;
+        let acceptor = small_thread("fifo-accept").spawn(move || acceptor.run(&reopened)).map_err(no_thread)?;
         Ok(Self { place, accepted, arrivals, turns, over, acceptor: Some(acceptor) })
     }
 
@@ -82,27 +109,40 @@ impl Fifo {
     /// # Errors
     /// Something else is at `path`, or it cannot be made.
     pub fn make(path: &Path, mode: FifoMode) -> Result<(), Error> {
-        let path = resolve(path)?;
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|error| not_made(&path, error))?;
-        }
-        match make(&path, mode.bits()) {
-            Ok(()) => Ok(()),
-            Err(Errno::EXIST) => match rustix::fs::lstat(&path) {
-                Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Fifo => Ok(()),
-                Ok(stat) => Err(refuse(&path, FileType::from_raw_mode(stat.st_mode))),
-                Err(errno) => Err(not_made(&path, errno.into())),
-            },
-            Err(errno) => Err(not_made(&path, errno.into())),
-        }
+        place::make_missing(path, mode.bits())
     }
 
-    /// Waits for a reader and gives the writing end of its pipe, which nobody has read from or written to and which
-    /// is not inherited by child processes. The pipe of the reader before must be closed by now. `None` when a stop was requested. See [`Writer::pipe`](super::Writer::pipe).
+    /// Gives the end of file to whoever waits at `path` for somebody to serve it.
+    pub fn turn_away(path: &Path) {
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        // Fails where nobody waits.
+        let _ = rustix::fs::open(path, flags, Mode::empty());
+    }
+
+    /// Gives the end of file to whoever has come and was not served yet.
+    ///
+    /// # Errors
+    /// Nobody can come any more: see [`Fifo::wait_for_reader`].
+    pub fn turn_all_away(&mut self) -> Result<(), Error> {
+        while rustix::io::read(&*self.arrivals, &mut [0u8; 8]).is_ok() {
+            if let Ok(Err(error)) = self.accepted.recv() {
+                return Err(error);
+            }
+            let _ = rustix::io::write(&*self.turns, &1u64.to_ne_bytes());
+        }
+        Ok(())
+    }
+
+    /// Readable when somebody has come.
+    pub fn arrivals(&self) -> BorrowedFd<'_> {
+        self.arrivals.as_fd()
+    }
+
+    /// Waits for a reader. The pipe of the one before must be closed by now. `None` when a stop was requested.
     ///
     /// # Errors
     /// The FIFO was removed and cannot be made again.
-    pub fn wait_for_reader(&mut self, control: &Control) -> Result<Option<OwnedFd>, Error> {
+    pub fn wait_for_reader(&mut self, control: &Control) -> Result<Option<Reader>, Error> {
         let _ = rustix::io::write(&*self.turns, &1u64.to_ne_bytes());
         loop {
             if control.stop_requested() {
@@ -114,7 +154,7 @@ impl Fifo {
             }
             match self.accepted.recv() {
                 // It may have given up while it waited for its turn.
-                Ok(Ok(pipe)) if has_reader(&pipe) => return Ok(Some(pipe)),
+                Ok(Ok(reader)) if has_reader(&reader.pipe) => return Ok(Some(reader)),
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => return Err(error),
                 Err(_) => return Ok(None),
@@ -131,84 +171,55 @@ impl Drop for Fifo {
         if let Some(acceptor) = self.acceptor.take() {
             let _ = acceptor.join();
         }
-        // Who waits at the path would wait for ever now. Opening it for a moment gives them the end of file.
-        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let _ = rustix::fs::open(&self.place.path, flags, Mode::empty());
+        // Who waits at the path would wait for ever now.
+        Self::turn_away(&self.place.path);
     }
 }
 
 fn has_reader(pipe: &OwnedFd) -> bool {
-    let mut fds = [PollFd::new(pipe, PollFlags::empty())];
-    let _ = poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
-    !fds[0].revents().contains(PollFlags::ERR)
+    !poll::look(pipe, PollFlags::empty()).contains(PollFlags::ERR)
 }
 
-fn is_readable(event: &OwnedFd) -> bool {
-    let mut fds = [PollFd::new(event, PollFlags::IN)];
-    let _ = poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
-    !fds[0].revents().is_empty()
+/// The thread that takes readers as they come.
+struct Acceptor {
+    place: Arc<Place>,
+    accepted: SyncSender<Result<Reader, Error>>,
+    arrivals: Arc<OwnedFd>,
+    turns: Arc<OwnedFd>,
+    over: Arc<Control>,
+    /// Of pipes that have to be shared.
+    warned: bool,
 }
 
-/// Nothing deep runs on these threads, and an idle worker is to be small.
-fn small_thread(name: &str) -> std::thread::Builder {
-    std::thread::Builder::new().name(name.to_owned()).stack_size(128 * 1024)
-}
-
-fn no_thread(error: io::Error) -> Error {
-    Error::machine("cannot start a thread", "raise the limit of processes: ulimit -u").caused_by(error)
-}
-
-/// A reader's pipe, and whether a fresh FIFO has taken its place.
-struct Accepted {
-    pipe: OwnedFd,
-    exchanged: io::Result<()>,
-}
-
-/// Where the FIFO is and how it is made.
-#[derive(Debug)]
-struct Place {
-    path: PathBuf,
-    mode: FifoMode,
-    pipe_size: Option<PipeSize>,
-    /// Held while this process serves the FIFO; the kernel lets go of it when the process ends, however it ends.
-    _claim: UnixListener,
-}
-
-impl Place {
-    fn accept_all(
-        &self,
-        accepted: &SyncSender<Result<OwnedFd, Error>>,
-        arrivals: &OwnedFd,
-        turns: &OwnedFd,
-        over: &Control,
-    ) {
-        let mut warned = false;
+impl Acceptor {
+    fn run(mut self, reopened: &dyn Fn()) {
         loop {
-            let (reader, shared) = match self.accept(over) {
-                Ok(Some(Accepted { pipe, exchanged: Ok(()) })) => (Ok(pipe), false),
-                Ok(Some(Accepted { pipe, exchanged: Err(error) })) => {
-                    if !std::mem::replace(&mut warned, true) {
-                        tracing::warn!(
-                            "a reader of {} can find the end of an earlier one's stream: no fresh FIFO for each: {error}",
-                            self.path.display()
-                        );
+            let (reader, shared) = match self.place.accept(reopened, &self.over) {
+                Ok(Some(Accepted { pipe, exchanged, openings })) => {
+                    if let Err(error) = &exchanged {
+                        self.warn(error);
                     }
-                    (Ok(pipe), true)
+                    (Ok(Reader { pipe, company: Company(openings) }), exchanged.is_err())
                 }
                 Ok(None) => return,
+                Err(error) if error.is_shortage() => {
+                    tracing::warn!("cannot take a reader for now: {error}");
+                    self.over.wait(None, Some(SHORTAGE));
+                    continue;
+                }
                 Err(error) => (Err(error), false),
             };
             let last = reader.is_err();
             // Forget the turns so far.
-            let _ = rustix::io::read(turns, &mut [0u8; 8]);
-            if accepted.send(reader).is_err() {
+            let _ = rustix::io::read(&*self.turns, &mut [0u8; 8]);
+            if self.accepted.send(reader).is_err() {
                 return;
             }
-            let _ = rustix::io::write(arrivals, &1u64.to_ne_bytes());
+            let _ = rustix::io::write(&*self.arrivals, &1u64.to_ne_bytes());
             // The next reader would get the same pipe: not before this one was served.
-            while shared && rustix::io::read(turns, &mut [0u8; 8]).is_err() {
-                over.wait(Some((turns.as_fd(), PollFlags::IN)), None);
-                if over.stop_requested() {
+            while shared && rustix::io::read(&*self.turns, &mut [0u8; 8]).is_err() {
+                self.over.wait(Some((self.turns.as_fd(), PollFlags::IN)), None);
+                if self.over.stop_requested() {
                     return;
                 }
             }
@@ -218,280 +229,14 @@ impl Place {
         }
     }
 
-    /// Waits for the next reader, and makes way for the one after it.
-    fn accept(&self, over: &Control) -> Result<Option<Accepted>, Error> {
-        loop {
-            let inode = self.ensure()?;
-            let Some(accepted) = self.open_for_reader(&inode, over)? else {
-                if over.stop_requested() {
-                    return Ok(None);
-                }
-                tracing::info!(fifo = %self.path.display(), "the FIFO was replaced or removed, waiting on it anew");
-                continue;
-            };
-            if let Some(size) = self.pipe_size {
-                if let Err(errno) = rustix::pipe::fcntl_setpipe_size(&accepted.pipe, size.bytes() as usize) {
-                    tracing::warn!("cannot set the pipe size to {} bytes: {errno}", size.bytes());
-                }
-            }
-            return Ok(Some(accepted));
+    fn warn(&mut self, why: &std::io::Error) {
+        if !std::mem::replace(&mut self.warned, true) {
+            tracing::warn!(
+                "a reader of {} can find the end of an earlier one's stream: no fresh FIFO for each: {why}",
+                self.place.path.display()
+            );
         }
     }
-
-    /// Makes the FIFO if it is missing, and gives a descriptor that names its inode without opening the pipe.
-    fn ensure(&self) -> Result<OwnedFd, Error> {
-        let open = || rustix::fs::open(&self.path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
-        let inode = match open() {
-            Err(Errno::NOENT) => {
-                self.make_with_folders().map_err(|error| not_made(&self.path, error))?;
-                open()
-            }
-            other => other,
-        };
-        let inode = inode.map_err(|errno| self.failed(errno))?;
-        let stat = rustix::fs::fstat(&inode).map_err(|errno| self.failed(errno))?;
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Fifo => Ok(inode),
-            other => Err(refuse(&self.path, other)),
-        }
-    }
-
-    /// Makes the FIFO and the folders above it, or nothing at all.
-    fn make_with_folders(&self) -> io::Result<()> {
-        let missing: Vec<_> = self.path.ancestors().skip(1).take_while(|folder| !folder.exists()).collect();
-        let made = std::fs::create_dir_all(self.path.parent().unwrap_or(Path::new("/")))
-            .and_then(|()| Ok(make(&self.path, self.mode.bits())?));
-        if made.is_err() {
-            // The deepest first; one that is not there or not empty stays as it is.
-            missing.iter().for_each(|folder| drop(std::fs::remove_dir(folder)));
-        }
-        made
-    }
-
-    /// Blocks until a reader opens the FIFO. `None` when a stop was requested or the FIFO is no longer at its path.
-    fn open_for_reader(&self, inode: &OwnedFd, control: &Control) -> Result<Option<Accepted>, Error> {
-        let done = eventfd(0, EventfdFlags::CLOEXEC).map_err(|errno| self.failed(errno))?;
-        // Without it, where a user has too many watches, a FIFO that is removed is missed.
-        let folder = self.watch_folder().ok();
-        // Opening through /proc reaches the inode even after its name is gone.
-        let pipe = format!("/proc/self/fd/{}", inode.as_raw_fd());
-        std::thread::scope(|scope| {
-            let watch = small_thread("fifo-watch")
-                .spawn_scoped(scope, || self.wake_when_over(inode, &pipe, folder.as_ref(), &done, control))
-                .map_err(no_thread)?;
-            let opened = loop {
-                match rustix::fs::open(&pipe, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
-                    Err(Errno::INTR) => {}
-                    other => break other,
-                }
-            };
-            // Before the exchange, which the watch would take for somebody else's.
-            let _ = rustix::io::write(&done, &1u64.to_ne_bytes());
-            // At once: who opens the path before this shares the pipe.
-            let exchanged = if control.stop_requested() { Ok(()) } else { self.exchange(inode) };
-            let woken = watch.join().unwrap_or(true);
-            match opened {
-                Ok(_) if woken || control.stop_requested() => Ok(None),
-                Ok(pipe) => Ok(Some(Accepted { pipe, exchanged })),
-                Err(errno) => Err(Error::machine(
-                    format!("cannot write to the FIFO {}", self.path.display()),
-                    format!("allow it: chmod ug+rw {}", self.path.display()),
-                )
-                .caused_by(errno)),
-            }
-        })
-    }
-
-    /// Runs beside a blocking open and ends it, by opening the other end for a moment, when a stop is requested or the
-    /// FIFO's name is gone. Gives whether it did; else it returns when `done` is readable.
-    fn wake_when_over(
-        &self,
-        inode: &OwnedFd,
-        pipe: &str,
-        folder: Option<&OwnedFd>,
-        done: &OwnedFd,
-        control: &Control,
-    ) -> bool {
-        let wake = control.wake_fd();
-        loop {
-            let mut fds = vec![PollFd::new(done, PollFlags::IN), PollFd::new(&wake, PollFlags::IN)];
-            fds.extend(folder.map(|folder| PollFd::new(folder, PollFlags::IN)));
-            if poll(&mut fds, None).is_err() {
-                continue;
-            }
-            let happened = |at: usize| fds.get(at).is_some_and(|fd| !fd.revents().is_empty());
-            let (opened, stop, changed) = (happened(0), happened(1), happened(2));
-            if opened {
-                return false;
-            }
-            if let (true, Some(folder)) = (changed, folder) {
-                // What changed is read off the path itself; the events only say when to look.
-                let _ = rustix::io::read(folder, &mut [0u8; 4096]);
-            }
-            // It may have been opened, and exchanged by this very process, since the poll.
-            if stop || changed && !self.is_at_path(inode) && !is_readable(done) {
-                break;
-            }
-        }
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let reader = rustix::fs::open(pipe, flags, Mode::empty());
-        // Held until the blocked open has returned, which `done` tells.
-        let _ = poll(&mut [PollFd::new(done, PollFlags::IN)], None);
-        drop(reader);
-        true
-    }
-
-    fn watch_folder(&self) -> Result<OwnedFd, Errno> {
-        use inotify::{CreateFlags, WatchFlags};
-        let watch = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        let folder = self.path.parent().unwrap_or(Path::new("/"));
-        let events = WatchFlags::DELETE
-            | WatchFlags::MOVED_FROM
-            | WatchFlags::MOVED_TO
-            | WatchFlags::DELETE_SELF
-            | WatchFlags::MOVE_SELF
-            | WatchFlags::ONLYDIR;
-        inotify::add_watch(&watch, folder, events)?;
-        Ok(watch)
-    }
-
-    fn is_at_path(&self, inode: &OwnedFd) -> bool {
-        match (rustix::fs::fstat(inode), rustix::fs::lstat(&self.path)) {
-            (Ok(ours), Ok(there)) => same_file(&ours, &there),
-            _ => false,
-        }
-    }
-
-    /// Puts a fresh FIFO with the same owner and permissions in the place of `inode`.
-    fn exchange(&self, inode: &OwnedFd) -> io::Result<()> {
-        let old = rustix::fs::fstat(inode)?;
-        // Short: the FIFO's own name may be as long as names can be.
-        let fresh = self.path.with_file_name(format!(".mb-encode.{}.{}", std::process::id(), old.st_ino));
-        // Left by a process with our id that was killed right here.
-        let _ = rustix::fs::unlink(&fresh);
-        make(&fresh, old.st_mode & 0o7777)?;
-        // Only root may give files away; for everybody else the owner is right already, and the group may differ.
-        let _ = rustix::fs::chown(&fresh, Some(Uid::from_raw(old.st_uid)), Some(Gid::from_raw(old.st_gid)));
-        let exchanged = self.put_in_place(&fresh, &old);
-        let _ = rustix::fs::unlink(&fresh);
-        exchanged
-    }
-
-    fn put_in_place(&self, fresh: &Path, old: &Stat) -> io::Result<()> {
-        let swap = || rustix::fs::renameat_with(CWD, fresh, CWD, &self.path, RenameFlags::EXCHANGE);
-        match swap() {
-            Ok(()) => {
-                // Something else may have taken the path since the reader opened it; then it goes back untouched.
-                if !rustix::fs::lstat(fresh).is_ok_and(|there| same_file(old, &there)) {
-                    swap()?;
-                    return Err(io::Error::other("something else has taken its place"));
-                }
-                Ok(())
-            }
-            // File systems without the exchange, NFS for one.
-            Err(Errno::INVAL | Errno::NOSYS)
-                if rustix::fs::lstat(&self.path).is_ok_and(|there| same_file(old, &there)) =>
-            {
-                Ok(rustix::fs::rename(fresh, &self.path)?)
-            }
-            Err(errno) => Err(errno.into()),
-        }
-    }
-
-    fn failed(&self, errno: Errno) -> Error {
-        Error::machine(format!("cannot use the FIFO {}", self.path.display()), String::new()).caused_by(errno)
-    }
-}
-
-/// The path with symbolic links followed, whether or not its last part exists.
-fn resolve(path: &Path) -> Result<PathBuf, Error> {
-    let shown = path.display();
-    match std::fs::canonicalize(path) {
-        Ok(path) => return Ok(path),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(Error::input(
-                format!("cannot use {shown} as a FIFO"),
-                "choose a path in a folder that you may enter: mb-encode --fifo temp/streams/demo.h264",
-            )
-            .caused_by(error));
-        }
-        Err(_) => {}
-    }
-    if path.is_symlink() {
-        return Err(Error::input(
-            format!("{shown} is a symbolic link to nothing"),
-            format!("remove it, or make what it points to: rm {shown}"),
-        ));
-    }
-    let (Some(name), Some(folder)) = (path.file_name(), path.parent()) else {
-        return Err(Error::input(format!("{shown} names no file"), "write: mb-encode --fifo temp/streams/demo.h264"));
-    };
-    // Known before any folder is made for it.
-    if name.len() > 255 {
-        return Err(Error::input(
-            format!("cannot make the FIFO {shown}: its name is too long, more than 255 bytes"),
-            "choose a shorter name: mb-encode --fifo temp/streams/demo.h264",
-        ));
-    }
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let folder = match std::fs::canonicalize(folder) {
-        Ok(folder) => folder,
-        Err(_) => std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()),
-    };
-    Ok(folder.join(name))
-}
-
-/// Two writers would mix their streams. An abstract socket is a lock that leaves no file and dies with its owner.
-fn claim(path: &Path) -> Result<UnixListener, Error> {
-    use std::os::unix::ffi::OsStrExt;
-    const CRC: crc::Crc<u64> = crc::Crc::<u64>::new(&crc::CRC_64_XZ);
-    let bytes = path.as_os_str().as_bytes();
-    // A socket's name holds 107 bytes, a path 4095.
-    let tail = &bytes[bytes.len().saturating_sub(60)..];
-    let mut name = format!("mb-encode fifo {:016x} ", CRC.checksum(bytes)).into_bytes();
-    name.extend_from_slice(tail);
-    let taken = SocketAddr::from_abstract_name(name).and_then(|address| UnixListener::bind_addr(&address));
-    taken.map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => Error::input(
-            format!("another mb-encode serves the FIFO {}", path.display()),
-            "choose another path, or stop the other one",
-        ),
-        _ => Error::machine("cannot make a socket", String::new()).caused_by(error),
-    })
-}
-
-fn make(path: &Path, mode: u32) -> Result<(), Errno> {
-    let mode = Mode::from_raw_mode(mode);
-    rustix::fs::mknodat(CWD, path, FileType::Fifo, mode, 0)?;
-    // The process's umask took bits away.
-    rustix::fs::chmodat(CWD, path, mode, AtFlags::empty())
-}
-
-fn not_made(path: &Path, error: io::Error) -> Error {
-    Error::input(
-        format!("cannot make the FIFO {}", path.display()),
-        "choose a folder that you may write to: mb-encode --fifo temp/streams/demo.h264",
-    )
-    .caused_by(error)
-}
-
-fn same_file(a: &Stat, b: &Stat) -> bool {
-    (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino)
-}
-
-fn refuse(path: &Path, file_type: FileType) -> Error {
-    let what = match file_type {
-        FileType::RegularFile => "a regular file",
-        FileType::Directory => "a folder",
-        FileType::Symlink => "a symbolic link",
-        FileType::Socket => "a socket",
-        _ => "a device",
-    };
-    let shown = path.display();
-    Error::input(
-        format!("{shown} is {what}, not a FIFO; it was left as it is"),
-        "choose another path; a file is written with mb-encode --out clip.h264",
-    )
 }
 
 #[cfg(test)]
@@ -506,8 +251,9 @@ mod tests {
         std::thread::scope(|scope| {
             for name in 0..6 {
                 let path = folder.path().join(format!("{name}.h264"));
+                let at = FifoPlace { path: path.clone(), mode: FifoMode::default(), pipe_size: None };
                 scope.spawn(move || {
-                    let mut fifo = Fifo::new(&path, FifoMode::default(), None).unwrap();
+                    let mut fifo = Fifo::serve(&at, || {}).unwrap();
                     let control = Arc::new(Control::new().unwrap());
                     for round in 0..50u8 {
                         let reader = {
@@ -521,8 +267,8 @@ mod tests {
                                 bytes
                             })
                         };
-                        let pipe = fifo.wait_for_reader(&control).unwrap().expect("a reader was sent away");
-                        std::fs::File::from(pipe).write_all(&[round]).unwrap();
+                        let reader_pipe = fifo.wait_for_reader(&control).unwrap().expect("a reader was sent away");
+                        std::fs::File::from(reader_pipe.pipe).write_all(&[round]).unwrap();
                         assert_eq!(reader.join().unwrap(), [round]);
                     }
                 });

@@ -1,0 +1,99 @@
+//! What processes tell each other, one line of JSON each: a stream its worker, a worker its supervisor, and back.
+//!
+//! The log is for people alone. Whatever a process has to know of another one stands here.
+
+use crate::error::{Error, Fault};
+use crate::pulse::Stage;
+use crate::stats::Snapshot;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// What happens in a worker or in its stream, as it is told upwards.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The FIFO is served, and nobody reads.
+    Waiting,
+    /// The FIFO was removed or replaced; the one that is at its path now is served.
+    Reopened,
+    /// A reader has come. Readers are counted from 1.
+    Connected { reader: u64 },
+    /// A stream is doing this.
+    Progress(Progress),
+    /// The reader has left, or its stream has ended well.
+    Disconnected { reader: u64, last: Option<Progress> },
+    /// A stream or a rehearsal failed.
+    Failed(Failure),
+}
+
+/// What is asked for downwards.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case")]
+pub enum Request {
+    /// End behind the access unit at hand.
+    Stop,
+    /// Make the next picture an IDR.
+    Idr,
+}
+
+/// How a stream is doing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Since the stream began.
+    pub seconds: f64,
+    /// Everything counted since then.
+    pub counts: Snapshot,
+    /// The encoder, and what draws, once they are open.
+    pub encoder: Option<String>,
+    pub renderer: Option<String>,
+    /// What its threads are at, and for how long.
+    pub stage: Stage,
+    pub stage_seconds: f64,
+}
+
+impl Progress {
+    /// For how long its threads have been at their stage.
+    pub fn in_stage(&self) -> Duration {
+        Duration::try_from_secs_f64(self.stage_seconds).unwrap_or_default()
+    }
+}
+
+/// An error in its parts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What was seen and why, on one line.
+    pub cause: String,
+    /// What to do about it.
+    pub remedy: String,
+    /// Whether the request is at fault, and not the machine.
+    pub input: bool,
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        Self {
+            cause: error.cause().replace('\n', " "),
+            remedy: error.remedy().to_owned(),
+            input: error.fault() == Fault::Input,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is on the wire is what another version may have to read.
+    #[test]
+    fn one_line_of_json_each() {
+        let text = |event: &Event| serde_json::to_string(event).unwrap();
+        assert_eq!(text(&Event::Waiting), r#"{"event":"waiting"}"#);
+        assert_eq!(text(&Event::Connected { reader: 3 }), r#"{"event":"connected","reader":3}"#);
+        let error = Error::input("no such\nfile", "name another one");
+        let failed = Event::Failed(Failure::from(&error));
+        let line = r#"{"event":"failed","cause":"no such file","remedy":"name another one","input":true}"#;
+        assert_eq!(text(&failed), line);
+        assert_eq!(serde_json::from_str::<Event>(line).unwrap(), failed);
+        assert_eq!(serde_json::to_string(&Request::Idr).unwrap(), r#"{"request":"idr"}"#);
+    }
+}

@@ -1,0 +1,331 @@
+//! A process that draws and encodes, watched by the one that started it: it is ended when it hangs, when a stop is
+//! requested, or when its reader turns out to share its pipe.
+//!
+//! The process that watches never loads a driver itself, so nothing that a driver does can keep it from watching.
+
+use super::door::Company;
+use super::role::Role;
+use crate::control::Control;
+use crate::error::Error;
+use crate::events::{Event, Failure, Progress, Request};
+use crate::os::link::{Link, Received};
+use crate::os::poll;
+use crate::os::process::{Child, GRACE, Orphaned};
+use crate::settings::Limits;
+use crate::stream::watchdog;
+use anyhow::Context as _;
+use rustix::fd::{AsFd, BorrowedFd};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// For so long another reader of the same pipe may turn up: one that had found the old FIFO before the exchange, and
+/// was kept from running.
+const COMPANY: Duration = Duration::from_secs(2);
+/// How long a process may say nothing beyond the limit of a picture. It tells how it is several times within that.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// How it ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// Well. What it had done by then.
+    Well(Option<Progress>),
+    /// By itself, and not well. It has logged its reason, or could not; then there is none here either.
+    Failed(ExitStatus, Option<Failure>),
+    /// It hung, and was killed.
+    Hung(Error),
+    /// Somebody else read its pipe as well.
+    InCompany,
+    /// A stop was requested.
+    Stopped,
+}
+
+/// What all of them are watched with.
+pub struct Watcher<'a> {
+    pub control: &'a Control,
+    pub limits: Limits,
+    /// To the process that watches this one.
+    pub uplink: Option<&'a Link>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wake {
+    Stop,
+    Idr,
+    Child,
+    Ended,
+    Supervisor,
+    Company,
+}
+
+impl Watcher<'_> {
+    /// Runs `command`, which is this very program, in a `role` to its end. `while_waiting` is called a few times a
+    /// second once the start takes unusually long.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn run(
+        &self,
+        mut command: Command,
+        role: Role,
+        mut company: Company,
+        while_waiting: &dyn Fn(),
+    ) -> anyhow::Result<Ended> {
+        let (link, theirs) = Link::pair().map_err(cannot_start)?;
+        command.env(Role::VARIABLE, role.value()).env(Link::VARIABLE, theirs.for_child()).stdin(Stdio::null());
+        // Ctrl-C in a terminal goes to the whole group, and this process passes it on already.
+        command.process_group(0);
+        let child = Child::start(command, Orphaned::Killed, &[theirs.as_fd()]).map_err(cannot_start)?;
+        drop(theirs);
+        let mut run = Run { watcher: self, child, link, health: Health::new(self.limits, Instant::now()), failure: None };
+        loop {
+            let now = Instant::now();
+            if self.control.stop_requested() {
+                return run.stop();
+            }
+            if now > run.health.started + COMPANY {
+                company = Company::none();
+            }
+            if run.health.is_slow(now) {
+                while_waiting();
+            }
+            if let Some(hang) = run.health.silence(now) {
+                return run.hung(hang);
+            }
+            let wakes = run.wait(&company, run.health.next_look(now).saturating_duration_since(now));
+            if wakes.contains(&Wake::Idr) && self.control.take_idr_request() {
+                run.link.send(&Request::Idr);
+            }
+            if wakes.contains(&Wake::Supervisor) {
+                self.obey(&run.link);
+            }
+            if let Some(hang) = run.listen(Instant::now()) {
+                return run.hung(hang);
+            }
+            if wakes.contains(&Wake::Company) && company.has_come() {
+                run.child.kill()?;
+                return Ok(Ended::InCompany);
+            }
+            if wakes.contains(&Wake::Ended) {
+                return run.ended();
+            }
+        }
+    }
+
+    /// Does what the supervisor asks for.
+    fn obey(&self, child: &Link) {
+        while let Some(Received::Message(request)) = self.uplink.map(Link::receive) {
+            match request {
+                Request::Stop => self.control.request_stop(),
+                Request::Idr => child.send(&Request::Idr),
+            }
+        }
+    }
+}
+
+/// One process that runs.
+struct Run<'a> {
+    watcher: &'a Watcher<'a>,
+    child: Child,
+    link: Link,
+    health: Health,
+    failure: Option<Failure>,
+}
+
+impl Run<'_> {
+    fn wait(&self, company: &Company, timeout: Duration) -> Vec<Wake> {
+        let (stop, idr) = (self.watcher.control.wake_fd(), self.watcher.control.idr_fd());
+        let ended: BorrowedFd<'_> = self.child.ended();
+        let mut fds = poll::Set::default();
+        fds.add(Wake::Stop, &stop);
+        fds.add(Wake::Idr, &idr);
+        fds.add(Wake::Ended, &ended);
+        if !self.health.is_mute {
+            fds.add(Wake::Child, &self.link);
+        }
+        if let Some(uplink) = self.watcher.uplink {
+            fds.add(Wake::Supervisor, uplink);
+        }
+        if let Some(openings) = company.openings() {
+            fds.add(Wake::Company, openings);
+        }
+        fds.wait(Some(timeout)).map(|(wake, _)| wake).collect()
+    }
+
+    /// Takes what it has told. Returns why it hangs, if it does.
+    fn listen(&mut self, now: Instant) -> Option<Error> {
+        loop {
+            match self.link.receive() {
+                Received::Message(Event::Progress(progress)) => {
+                    if let Some(uplink) = self.watcher.uplink {
+                        uplink.send(&Event::Progress(progress.clone()));
+                    }
+                    if let Some(hang) = self.health.heard(progress, now) {
+                        return Some(hang);
+                    }
+                }
+                Received::Message(Event::Failed(failure)) => self.failure = Some(failure),
+                Received::Message(_) => {}
+                Received::Nothing => return None,
+                Received::Closed => {
+                    // It is ending, which its descriptor will say.
+                    self.health.is_mute = true;
+                    return None;
+                }
+            }
+        }
+    }
+
+    fn hung(mut self, hang: Error) -> anyhow::Result<Ended> {
+        self.child.kill()?;
+        Ok(Ended::Hung(hang))
+    }
+
+    fn stop(mut self) -> anyhow::Result<Ended> {
+        self.child.ask_to_end();
+        let (_, killed) = self.child.end_by(Instant::now() + GRACE)?;
+        if killed {
+            let seconds = GRACE.as_secs_f64();
+            tracing::warn!("the encoder process did not exit within {seconds} s (driver hang?): killed it");
+        }
+        Ok(Ended::Stopped)
+    }
+
+    fn ended(mut self) -> anyhow::Result<Ended> {
+        let status = self.child.wait().context("cannot wait for the encoder process")?;
+        // Its last words, which may have come with its end.
+        let _ = self.listen(Instant::now());
+        let by_signal = |number: i32| status.signal() == Some(number);
+        if by_signal(libc::SIGINT) || by_signal(libc::SIGTERM) {
+            // Ctrl-C reaches a child that has not left the group yet, and may end it before this process takes notice.
+            let control = self.watcher.control;
+            control.wait(None, Some(Duration::from_secs(1)));
+            if control.stop_requested() {
+                return Ok(Ended::Stopped);
+            }
+        }
+        Ok(if status.success() {
+            Ended::Well(self.health.last.take())
+        } else {
+            Ended::Failed(status, self.failure.take())
+        })
+    }
+}
+
+/// Whether a process goes on, by what it tells and when. Time is passed in.
+#[derive(Debug)]
+struct Health {
+    limits: Limits,
+    started: Instant,
+    heard_at: Option<Instant>,
+    last: Option<Progress>,
+    /// It has closed its end of the link.
+    is_mute: bool,
+}
+
+impl Health {
+    /// A start that takes longer is unusual.
+    const SLOW: Duration = Duration::from_secs(1);
+    /// How often a slow one is looked after.
+    const OFTEN: Duration = Duration::from_millis(250);
+
+    fn new(limits: Limits, started: Instant) -> Self {
+        Self { limits, started, heard_at: None, last: None, is_mute: false }
+    }
+
+    /// Takes its progress. Returns why it hangs, if it does.
+    fn heard(&mut self, progress: Progress, now: Instant) -> Option<Error> {
+        let hang = watchdog::hang(progress.stage, progress.in_stage(), &self.limits);
+        self.heard_at = Some(now);
+        self.last = Some(progress);
+        hang
+    }
+
+    /// When it counts as hung if nothing is heard of it.
+    fn deadline(&self) -> Instant {
+        match self.heard_at {
+            Some(at) => at + self.limits.picture + SILENCE,
+            None => self.started + self.limits.opening + SILENCE,
+        }
+    }
+
+    /// Why one that says nothing hangs, if it does.
+    fn silence(&self, now: Instant) -> Option<Error> {
+        (now >= self.deadline()).then(|| {
+            Error::machine(
+                "the stream hung: its process said nothing any more, not even that it waits",
+                "check dmesg for messages of the driver, and whether somebody has stopped the process",
+            )
+        })
+    }
+
+    /// Whether it is still starting, and unusually long.
+    fn is_slow(&self, now: Instant) -> bool {
+        now >= self.started + Self::SLOW && self.last.as_ref().is_none_or(|last| last.counts.totals.pictures == 0)
+    }
+
+    fn next_look(&self, now: Instant) -> Instant {
+        let look = if self.is_slow(now) { now + Self::OFTEN } else { (self.started + Self::SLOW).max(now + Self::SLOW) };
+        look.min(self.deadline())
+    }
+}
+
+/// Why this very program cannot be started once more.
+fn cannot_start(error: std::io::Error) -> Error {
+    let remedy = match error.kind() {
+        std::io::ErrorKind::NotFound => "it starts itself by /proc/self/exe: mount /proc",
+        _ => "make room for processes and open files: ulimit -u, ulimit -n, in a container --pids-limit",
+    };
+    Error::machine("cannot start the encoder process", remedy).caused_by(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pulse::Stage;
+    use crate::stats::Snapshot;
+
+    const LIMITS: Limits = Limits { opening: Duration::from_secs(60), picture: Duration::from_secs(5) };
+
+    fn progress(stage: Stage, stage_seconds: f64) -> Progress {
+        let counts = Snapshot::default();
+        Progress { seconds: 1.0, counts, encoder: None, renderer: None, stage, stage_seconds }
+    }
+
+    #[test]
+    fn one_that_tells_of_a_hang_hangs_and_one_that_waits_for_a_reader_does_not() {
+        let start = Instant::now();
+        let mut health = Health::new(LIMITS, start);
+        assert!(health.heard(progress(Stage::Opening, 30.0), start).is_none());
+        assert!(health.heard(progress(Stage::Idle, 3600.0), start).is_none());
+        assert!(health.heard(progress(Stage::Drawing, 4.9), start).is_none());
+        let hang = health.heard(progress(Stage::Drawing, 5.1), start).unwrap();
+        assert!(hang.to_string().contains("no progress for 5 s while drawing"), "{hang}");
+    }
+
+    #[test]
+    fn one_that_says_nothing_hangs_after_a_while() {
+        let start = Instant::now();
+        let seconds = Duration::from_secs;
+        let mut health = Health::new(LIMITS, start);
+        assert!(health.silence(start + seconds(64)).is_none());
+        assert!(health.silence(start + seconds(65)).is_some());
+        health.heard(progress(Stage::Idle, 0.0), start + seconds(64));
+        assert!(health.silence(start + seconds(73)).is_none());
+        assert!(health.silence(start + seconds(74)).is_some());
+    }
+
+    #[test]
+    fn a_slow_start_is_looked_after_and_a_quick_one_is_left_alone() {
+        let start = Instant::now();
+        let ms = Duration::from_millis;
+        let mut health = Health::new(LIMITS, start);
+        assert!(!health.is_slow(start + ms(900)) && health.is_slow(start + ms(1100)));
+        assert_eq!(health.next_look(start + ms(1100)), start + ms(1350));
+        let mut streaming = progress(Stage::Encoding, 0.0);
+        streaming.counts.totals.pictures = 1;
+        health.heard(streaming, start + ms(1200));
+        assert!(!health.is_slow(start + ms(1300)));
+        assert_eq!(health.next_look(start + ms(1300)), start + ms(2300));
+    }
+}

@@ -1,0 +1,200 @@
+//! Sees that a stream goes on, beside the threads that may hang in a driver.
+//!
+//! A thread looks at the pulse now and then. In the process of a reader it tells the worker, which ends what hangs: see
+//! `service/worker.rs`. In a process that stands alone it says so and ends the process itself. It allocates nothing that
+//! grows, and never touches what the stream's threads may hold while they hang.
+
+use super::Vitals;
+use crate::control::Control;
+use crate::error::Error;
+use crate::events::{Event, Progress, Request};
+use crate::os::link::{Link, Received};
+use crate::os::poll;
+use crate::pulse::Stage;
+use crate::settings::Limits;
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+/// How often it looks, and tells, at the least.
+const OFTEN: Duration = Duration::from_millis(500);
+
+/// Why a stream that has lasted for so long in one stage hangs, if it does. A reader that takes nothing, or a deadline
+/// that is far away, is waited for as long as it takes.
+pub fn hang(stage: Stage, lasted: Duration, limits: &Limits) -> Option<Error> {
+    let (limit, option) = match stage {
+        Stage::Idle => return None,
+        Stage::Opening => (limits.opening, "--start-timeout"),
+        Stage::Drawing | Stage::Reading | Stage::Encoding => (limits.picture, "--hang-timeout"),
+    };
+    (lasted >= limit).then(|| {
+        Error::machine(
+            format!("the stream hung: no progress for {} s while {stage} (driver hang?)", limit.as_secs_f64()),
+            format!("check dmesg for messages of the driver; where it is only slow, give it longer with {option}"),
+        )
+        .examined_by_doctor()
+    })
+}
+
+/// How often to look, so that a hang is seen soon after it is one.
+pub fn interval(limits: &Limits) -> Duration {
+    (limits.picture.min(limits.opening) / 4).min(OFTEN)
+}
+
+/// Runs `stream`, watched. With a `link` its progress is told there and requests are taken from there; without, a
+/// stream that hangs makes `give_up` end the process.
+///
+/// # Errors
+/// No thread or descriptor is left, or what `stream` fails with.
+pub fn watch<T>(
+    vitals: &Vitals,
+    limits: &Limits,
+    control: &Control,
+    link: Option<&Link>,
+    give_up: fn(&Error) -> std::convert::Infallible,
+    stream: impl FnOnce() -> Result<T, Error>,
+) -> Result<T, Error> {
+    let done = eventfd(0, EventfdFlags::CLOEXEC).map_err(|errno| no_watchdog(errno.into()))?;
+    std::thread::scope(|scope| {
+        let look = || Watch { vitals, limits, control, done: &done, start: Instant::now() }.run(link, give_up);
+        std::thread::Builder::new().name("watchdog".to_owned()).spawn_scoped(scope, look).map_err(no_watchdog)?;
+        // Also where it panics: the scope waits for the thread.
+        let _ended = Ended(&done);
+        stream()
+    })
+}
+
+fn no_watchdog(error: std::io::Error) -> Error {
+    Error::machine("cannot watch the stream", "raise the limits of processes and open files: ulimit -u, ulimit -n")
+        .caused_by(error)
+}
+
+/// Tells the thread when it is dropped.
+struct Ended<'a>(&'a OwnedFd);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        let _ = rustix::io::write(self.0, &1u64.to_ne_bytes());
+    }
+}
+
+struct Watch<'a> {
+    vitals: &'a Vitals,
+    limits: &'a Limits,
+    control: &'a Control,
+    /// Readable at the end of the stream.
+    done: &'a OwnedFd,
+    start: Instant,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum From {
+    Stream,
+    Worker,
+}
+
+impl Watch<'_> {
+    fn run(&self, link: Option<&Link>, give_up: fn(&Error) -> std::convert::Infallible) {
+        let interval = interval(self.limits);
+        loop {
+            let mut fds = poll::Set::default();
+            fds.add(From::Stream, self.done);
+            if let Some(link) = link {
+                fds.add(From::Worker, link);
+            }
+            let mut ended = false;
+            let mut asked = false;
+            for (who, _) in fds.wait(Some(interval)) {
+                ended |= who == From::Stream;
+                asked |= who == From::Worker;
+            }
+            let progress = self.progress();
+            match link {
+                Some(link) => {
+                    link.send(&Event::Progress(progress));
+                    if asked && !self.obey(link) {
+                        // The worker is gone, and the kernel ends this process with it.
+                        return;
+                    }
+                }
+                None => {
+                    if let (false, Some(hang)) = (ended, hang(progress.stage, progress.in_stage(), self.limits)) {
+                        give_up(&hang);
+                    }
+                }
+            }
+            if ended {
+                return;
+            }
+        }
+    }
+
+    fn progress(&self) -> Progress {
+        let (stage, lasted) = self.vitals.pulse.longest();
+        Progress {
+            seconds: self.start.elapsed().as_secs_f64(),
+            counts: self.vitals.stats.snapshot(),
+            encoder: self.vitals.encoder(),
+            renderer: self.vitals.renderer(),
+            stage,
+            stage_seconds: lasted.as_secs_f64(),
+        }
+    }
+
+    /// Does what is asked for. Returns whether there is anybody left to ask.
+    fn obey(&self, link: &Link) -> bool {
+        loop {
+            match link.receive() {
+                Received::Message(Request::Stop) => self.control.request_stop(),
+                Received::Message(Request::Idr) => self.control.request_idr(),
+                Received::Nothing => return true,
+                Received::Closed => return false,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { opening: Duration::from_secs(60), picture: Duration::from_secs(5) };
+
+    #[test]
+    fn a_picture_has_five_seconds_and_the_start_a_minute() {
+        let seconds = Duration::from_secs;
+        assert!(hang(Stage::Encoding, seconds(4), &LIMITS).is_none());
+        let told = hang(Stage::Encoding, seconds(5), &LIMITS).unwrap().to_string();
+        assert!(told.contains("no progress for 5 s while encoding a picture"), "{told}");
+        assert!(hang(Stage::Opening, seconds(59), &LIMITS).is_none());
+        assert!(hang(Stage::Opening, seconds(60), &LIMITS).unwrap().remedy().contains("--start-timeout"));
+    }
+
+    #[test]
+    fn who_waits_for_a_reader_does_not_hang() {
+        assert!(hang(Stage::Idle, Duration::from_secs(1 << 20), &LIMITS).is_none());
+    }
+
+    #[test]
+    fn progress_is_told_and_requests_are_obeyed_while_it_runs() {
+        let (ours, theirs) = Link::pair().unwrap();
+        let (vitals, control) = (Vitals::default(), Control::new().unwrap());
+        let limits = Limits { picture: Duration::from_millis(40), ..LIMITS };
+        ours.send(&Request::Idr);
+        ours.send(&Request::Stop);
+        let never = |_: &Error| -> std::convert::Infallible { panic!("there is a worker to do that") };
+        let ended = watch(&vitals, &limits, &control, Some(&theirs), never, || {
+            vitals.pulse.enter(crate::pulse::Lane::Artist, Stage::Drawing);
+            while !(control.stop_requested() && control.take_idr_request()) {
+                control.wait(None, Some(Duration::from_millis(1)));
+            }
+            Ok(7)
+        });
+        assert_eq!(ended.unwrap(), 7);
+        let mut told = Vec::new();
+        while let Received::Message(Event::Progress(progress)) = ours.receive() {
+            told.push(progress.stage);
+        }
+        assert!(told.len() >= 2 && told.contains(&Stage::Drawing), "{told:?}");
+    }
+}
