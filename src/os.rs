@@ -4,6 +4,8 @@
 pub mod atomic_file;
 pub mod dl;
 #[cfg(feature = "cli")]
+pub mod environment;
+#[cfg(feature = "cli")]
 pub mod process;
 #[cfg(feature = "cli")]
 pub mod signals;

@@ -1,6 +1,8 @@
 //! Processes that serve: a worker, go2rtc beside workers, and what keeps them running.
 
 pub mod door;
+pub mod exit;
 pub mod go2rtc;
+pub mod streams;
 pub mod supervisor;
 pub mod worker;

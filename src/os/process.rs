@@ -13,25 +13,16 @@ use std::process::Command;
 /// Not its path: the file may have been replaced by a newer one since.
 pub const THIS_PROGRAM: &str = "/proc/self/exe";
 
-#[derive(Clone, Debug, clap::Args)]
-pub struct TiedArgs {
-    /// Whose end is this one's, too
-    parent: i32,
-    /// What to run
-    #[arg(required = true, last = true)]
-    command: Vec<OsString>,
-}
-
 /// Does not return while all is well.
-pub fn run(args: &TiedArgs) -> anyhow::Result<()> {
+pub fn run(parent: i32, command: &[OsString]) -> anyhow::Result<()> {
     set_parent_process_death_signal(Some(Signal::TERM)).context("cannot ask for the parent's end to be told")?;
     // It may have ended before there was anybody to tell.
-    if getppid() != Pid::from_raw(args.parent) {
+    if getppid() != Pid::from_raw(parent) {
         return Ok(());
     }
-    let program = Path::new(&args.command[0]);
+    let program = Path::new(&command[0]);
     let name = if program == Path::new(THIS_PROGRAM) { Path::new("mb-encode") } else { program };
-    let error = Command::new(program).arg0(name).args(&args.command[1..]).exec();
+    let error = Command::new(program).arg0(name).args(&command[1..]).exec();
     Err(error).with_context(|| format!("cannot run {}", program.display()))
 }
 

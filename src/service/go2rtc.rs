@@ -1,4 +1,5 @@
 //! go2rtc: what it is told.
 
 pub mod config;
+pub mod lock;
 pub mod safe;

@@ -9,16 +9,17 @@ mod log;
 mod stale_readers;
 mod status;
 
-pub use status::{StatusArgs, run as run_status};
+pub use status::run as run_status;
 
+use super::exit::Exit;
 use super::worker::{Role, no_second};
-use crate::cli::options::LogLevel;
-use crate::cli::{WRONG_USE, usage_error};
 use crate::os::atomic_file::replace;
+use crate::os::environment::variable;
 use crate::os::process::THIS_PROGRAM;
 use crate::os::signals::{self, Child};
-use crate::service::go2rtc::config::{Config, Mode, Source, StreamsArgs};
+use crate::service::go2rtc::config::{Config, Source};
 use crate::service::go2rtc::safe::SafePath;
+use crate::service::streams::{Mode, Streams};
 use crate::{Control, Error};
 use anyhow::Context as _;
 use child::{Member, Recipe, State};
@@ -49,26 +50,16 @@ const LONGEST_START: Duration = Duration::from_secs(15);
 const LAST_WORK: Duration = Duration::from_millis(1300);
 const LAST_WORK_OF_COMPOSE: Duration = Duration::from_secs(15);
 
-/// Runs workers and go2rtc, keeps them running, and ends them all with itself
-///
-/// This is what scripts/start does once everything is installed and built.
-#[derive(Clone, Debug, clap::Args)]
-pub struct SuperviseArgs {
-    #[command(flatten)]
-    streams: StreamsArgs,
-
-    /// The folder for the config, the FIFOs and the logs; one supervisor at a time
-    #[arg(long, env = "MB_ENCODE_TEMP", hide_env_values = true, value_name = "FOLDER", default_value = "temp")]
-    #[arg(help_heading = "Files")]
-    temp: PathBuf,
-
-    /// Run this go2rtc, too
-    #[arg(long, value_name = "PROGRAM", help_heading = "go2rtc")]
-    go2rtc: Option<PathBuf>,
-
-    /// Or the one in this compose file
-    #[arg(long, value_name = "FILE", help_heading = "go2rtc", conflicts_with = "go2rtc")]
-    compose: Option<PathBuf>,
+/// What a supervisor keeps running.
+#[derive(Clone, Debug)]
+pub struct Supervise {
+    pub streams: Streams,
+    /// The folder for the config, the FIFOs and the logs; one supervisor at a time.
+    pub temp: PathBuf,
+    /// A go2rtc to run.
+    pub go2rtc: Option<PathBuf>,
+    /// A compose file with a go2rtc to run.
+    pub compose: Option<PathBuf>,
 }
 
 /// go2rtc as it is run here.
@@ -85,7 +76,7 @@ struct Server {
 struct Compose(Vec<OsString>);
 
 struct Supervisor<'a> {
-    args: &'a SuperviseArgs,
+    args: &'a Supervise,
     control: Arc<Control>,
     folder: File,
     socket: Option<UnixListener>,
@@ -97,17 +88,7 @@ struct Supervisor<'a> {
     next_look: Option<Instant>,
 }
 
-pub fn run(args: &SuperviseArgs) -> anyhow::Result<()> {
-    args.streams.check()?;
-    if args.streams.out(&args.temp) == Path::new("-") {
-        return Err(usage_error(
-            "--out names the file that go2rtc reads here; go2rtc-config prints with --out -".to_owned(),
-        )
-        .into());
-    }
-    if args.streams.mode == Mode::Fifo {
-        check_logging(&args.streams)?;
-    }
+pub fn run(args: &Supervise) -> anyhow::Result<()> {
     let control = Arc::new(Control::new()?);
     signals::start(&control, &Child::default())?;
     let mut supervisor = Supervisor::new(args, control)?;
@@ -117,7 +98,7 @@ pub fn run(args: &SuperviseArgs) -> anyhow::Result<()> {
 }
 
 impl<'a> Supervisor<'a> {
-    fn new(args: &'a SuperviseArgs, control: Arc<Control>) -> anyhow::Result<Self> {
+    fn new(args: &'a Supervise, control: Arc<Control>) -> anyhow::Result<Self> {
         let folder = claim(&args.temp)?;
         let temp = args.temp.canonicalize()?;
         let streams = &args.streams;
@@ -147,7 +128,7 @@ impl<'a> Supervisor<'a> {
         }
         let server = match (&args.go2rtc, &args.compose) {
             (None, None) if streams.mode == Mode::Exec => {
-                return Err(usage_error("--mode exec runs nothing without --go2rtc or --compose".to_owned()).into());
+                return Err(Exit::Usage("--mode exec runs nothing without --go2rtc or --compose".to_owned()).into());
             }
             (None, None) => None,
             (go2rtc, compose) => {
@@ -417,52 +398,30 @@ fn claim(temp: &Path) -> anyhow::Result<File> {
     }
 }
 
-/// Workers tell how they are by what they log.
-fn check_logging(streams: &StreamsArgs) -> Result<(), clap::Error> {
-    let level = streams.stream_args()?.log_level;
-    if streams.options.iter().any(|word| word.starts_with("--log-format")) {
-        return Err(usage_error(
-            "--log-format is not for workers that are looked after: their logs are text".to_owned(),
-        ));
-    }
-    if matches!(level, Some(LogLevel::Off | LogLevel::Error | LogLevel::Warn)) && given_a_level(streams) {
-        return Err(usage_error(
-            "--log-level is info, debug or trace for workers that are looked after: they tell how they are by it"
-                .to_owned(),
-        ));
-    }
-    Ok(())
-}
-
-/// A level from the environment is replaced for them.
-fn given_a_level(streams: &StreamsArgs) -> bool {
-    streams.options.iter().any(|word| word.starts_with("--log-level"))
-}
-
 const ANOTHER_FOLDER: &str = "give it a folder that you may write to: --temp /tmp/mb-encode";
 
 fn not_made(folder: &Path, error: std::io::Error) -> Error {
     Error::machine(format!("cannot make {}", folder.display()), ANOTHER_FOLDER).caused_by(error)
 }
 
-fn worker(streams: &StreamsArgs, id: &str, fifo: &Path) -> Recipe {
+fn worker(streams: &Streams, id: &str, fifo: &Path) -> Recipe {
     let mut args = vec![OsString::from("--fifo"), fifo.into()];
     args.extend(streams.worker_options(id).into_iter().map(OsString::from));
     // As variables, so that options still win.
     let mut envs = vec![("MB_ENCODE_LOG_FORMAT", "json".into()), ("MB_ENCODE_LOG_LEVEL", "info".into())];
-    if std::env::var_os("MB_ENCODE_STATS").is_none() {
+    if variable("MB_ENCODE_STATS").is_none() {
         envs.push(("MB_ENCODE_STATS", "2".into()));
     }
     Recipe { program: THIS_PROGRAM.into(), args, envs }
 }
 
-fn source(streams: &StreamsArgs, fifo_dir: Option<&Path>, in_container: bool) -> anyhow::Result<Source> {
+fn source(streams: &Streams, fifo_dir: Option<&Path>, in_container: bool) -> anyhow::Result<Source> {
     match fifo_dir {
         Some(_) if in_container => Ok(Source::Fifo { folder: "/streams".parse().expect("a legal path") }),
         Some(folder) => {
             let folder = SafePath::of(folder).map_err(|legal| {
                 let shown = folder.display();
-                usage_error(format!("go2rtc cannot read FIFOs in {shown}: the folder's path {legal}; see --fifo-dir"))
+                Exit::Usage(format!("go2rtc cannot read FIFOs in {shown}: the folder's path {legal}; see --fifo-dir"))
             })?;
             Ok(Source::Fifo { folder })
         }
@@ -481,9 +440,10 @@ fn compose_up(
     temp: &Path,
     config: &Path,
     fifo_dir: Option<&Path>,
-    streams: &StreamsArgs,
+    streams: &Streams,
 ) -> anyhow::Result<(Recipe, Option<Compose>)> {
-    let command = std::env::var("METABONK_DOCKER_COMPOSE").unwrap_or_else(|_| "docker compose".to_owned());
+    let command = variable("METABONK_DOCKER_COMPOSE").and_then(|command| command.into_string().ok());
+    let command = command.as_deref().unwrap_or("docker compose");
     let mut words: Vec<OsString> = command.split_whitespace().map(OsString::from).collect();
     let file = file.canonicalize().with_context(|| format!("cannot find {}", file.display()))?;
     // A name of its own for each folder, so that another checkout's container is not taken for this one's.
@@ -510,7 +470,7 @@ fn compose_up(
 }
 
 /// go2rtc goes on without a port that it cannot have; this says so before anything runs.
-fn check_ports(streams: &StreamsArgs) -> Result<(), Error> {
+fn check_ports(streams: &Streams) -> Result<(), Error> {
     let ports = [("api", streams.api_port), ("rtsp", streams.rtsp_port), ("webrtc", streams.webrtc_port)];
     for (name, port) in ports {
         let address = streams.address(port);
@@ -526,7 +486,7 @@ fn check_ports(streams: &StreamsArgs) -> Result<(), Error> {
 }
 
 /// In exec mode go2rtc would be the one to hear that this machine cannot draw, from its first viewer.
-fn rehearse(streams: &StreamsArgs) -> anyhow::Result<()> {
+fn rehearse(streams: &Streams) -> anyhow::Result<()> {
     let mut command = Command::new(THIS_PROGRAM);
     command
         .env(Role::VARIABLE, Role::Rehearsal.value())
@@ -536,8 +496,8 @@ fn rehearse(streams: &StreamsArgs) -> anyhow::Result<()> {
     match command.status().map_err(no_second)?.code() {
         Some(0) => Ok(()),
         // It has printed its reason. A worker that only the machine keeps from working may yet work, and says so itself.
-        Some(code) if streams.mode == Mode::Exec || code == i32::from(WRONG_USE) => std::process::exit(code),
-        None if streams.mode == Mode::Exec => std::process::exit(1),
+        Some(code) if streams.mode == Mode::Exec || code == 2 => Err(Exit::of_child(code).into()),
+        None if streams.mode == Mode::Exec => Err(Exit::Silent(1).into()),
         _ => Ok(()),
     }
 }

@@ -3,6 +3,8 @@
 //! Graphics drivers keep memory, threads and open devices after everything in them was freed; only the end of a
 //! process gives it all back. So this process never loads one. It also outlives a driver that crashes.
 
+use super::exit::Exit;
+use crate::os::environment::variable;
 use crate::os::signals::Child;
 use crate::service::door::{Fifo, FifoPlace};
 use crate::{Control, Error};
@@ -36,7 +38,8 @@ impl Role {
 
     /// The role that this process was started for.
     pub fn of_this_process() -> Self {
-        let Ok(value) = std::env::var(Self::VARIABLE) else { return Self::Program };
+        let Some(value) = variable(Self::VARIABLE) else { return Self::Program };
+        let value = value.to_string_lossy();
         let mut words = value.split(' ');
         let parent = words.next().and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
         // Only a worker's own children: the variable may have been passed on to something else.
@@ -60,12 +63,16 @@ impl Role {
 }
 
 /// Makes this process end when its worker does, however that ends.
-pub fn end_with_worker() {
+///
+/// # Errors
+/// It has ended already.
+pub fn end_with_worker() -> Result<(), Exit> {
     let _ = set_parent_process_death_signal(Some(Signal::TERM));
     // It may have ended before that.
     if Role::of_this_process() == Role::Program {
-        std::process::exit(0);
+        return Err(Exit::Silent(0));
     }
+    Ok(())
 }
 
 /// Serves reader after reader until a stop is requested.
@@ -105,7 +112,7 @@ fn rehearse(control: &Control, child: &Child) -> anyhow::Result<()> {
         _ if control.stop_requested() => Ok(()),
         Some(0) => Ok(()),
         // It has printed its reason.
-        Some(code) => std::process::exit(code),
+        Some(code) => Err(Exit::of_child(code).into()),
         None => Err(Error::machine(
             format!("the graphics driver crashed while the first picture was drawn ({status})"),
             "try another GPU with --device, or --encoder openh264",

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 const NAME: &str = "status.sock";
@@ -58,23 +58,16 @@ pub fn describe(name: &str, state: &State, restarts: u64, due: Option<Duration>)
     json!({ "name": name, "state": state, "detail": detail, "restarts": restarts })
 }
 
-/// Tells how the workers are that a supervisor keeps running
+/// Prints how everything is that the supervisor in `temp` keeps running, as a table or as JSON.
 ///
-/// Ends with exit code 1 where one of them is down, or no supervisor is running.
-#[derive(Clone, Debug, clap::Args)]
-pub struct StatusArgs {
-    /// The folder that the supervisor was given
-    #[arg(long, env = "MB_ENCODE_TEMP", hide_env_values = true, value_name = "FOLDER", default_value = "temp")]
-    temp: PathBuf,
-}
-
-pub fn run(args: &StatusArgs) -> anyhow::Result<()> {
-    let temp = args.temp.display();
+/// # Errors
+/// One of them is down, or no supervisor is running.
+pub fn run(temp: &Path, json: bool) -> anyhow::Result<()> {
     let none = |error: io::Error| {
-        Error::machine(format!("nothing runs in {temp}"), "start it: scripts/start --workers 10 --go2rtc")
+        Error::machine(format!("nothing runs in {}", temp.display()), "start it: scripts/start --workers 10 --go2rtc")
             .caused_by(error)
     };
-    let folder = File::open(&args.temp).map_err(none)?;
+    let folder = File::open(temp).map_err(none)?;
     let mut socket = UnixStream::connect(path(&folder)).map_err(none)?;
     socket.set_read_timeout(Some(LIMIT))?;
     let mut text = String::new();
@@ -90,6 +83,7 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<()> {
         ask_go2rtc(&api, &mut status)?;
     }
     let (lines, bad) = table(&status);
+    let lines = if json { format!("{status:#}\n") } else { lines };
     std::io::stdout().write_all(lines.as_bytes()).context("cannot print the status")?;
     if bad { Err(Error::machine("not everything is running", "temp/logs says more").into()) } else { Ok(()) }
 }
