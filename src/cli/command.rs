@@ -46,15 +46,16 @@ Exit codes:
 #[command(override_usage = "mb-encode --stdout | --fifo <PATH> | --out <PATH> [OPTIONS]\n       mb-encode <COMMAND>")]
 #[command(max_term_width = 110, disable_help_flag = true, allow_negative_numbers = true)]
 pub struct Args {
+    // First, or it would stand below the heading of the last options.
+    /// Print this help
+    #[arg(short, long, action = clap::ArgAction::HelpShort, global = true)]
+    help: Option<bool>,
+
     #[command(subcommand)]
     pub command: Option<Command>,
 
     #[command(flatten)]
     pub stream: StreamOptions,
-
-    /// Print this help
-    #[arg(short, long, action = clap::ArgAction::HelpShort, global = true)]
-    help: Option<bool>,
 }
 
 #[derive(Clone, Debug, Subcommand)]

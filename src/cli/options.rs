@@ -93,13 +93,13 @@ pub struct StreamOptions {
     #[arg(value_parser = environment::parse_switch)]
     no_pace: bool,
 
-    /// Give up on a stream that takes longer to open: 1 to 3600
+    /// Longest that a stream may take to open until it counts as hung: 1 to 3600
     #[arg(long, env = "MB_ENCODE_START_TIMEOUT", hide_env_values = true, value_name = "SECONDS")]
     #[arg(default_value_t = Limits::default().opening.as_secs(), value_parser = clap::value_parser!(u64).range(1..=3600))]
     #[arg(help_heading = "Timeouts")]
     start_timeout: u64,
 
-    /// Give up on a stream that takes longer to draw, read back or encode one frame: 1 to 3600
+    /// Longest that one frame may take in the renderer, in reading back or in the encoder, likewise
     #[arg(long, env = "MB_ENCODE_HANG_TIMEOUT", hide_env_values = true, value_name = "SECONDS")]
     #[arg(default_value_t = Limits::default().picture.as_secs(), value_parser = clap::value_parser!(u64).range(1..=3600))]
     #[arg(help_heading = "Timeouts")]
@@ -173,6 +173,7 @@ impl StreamOptions {
     }
 
     /// How long the stream may take for a step until it counts as hung.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no stream is watched yet"))]
     pub fn limits(&self) -> Limits {
         Limits { opening: Duration::from_secs(self.start_timeout), picture: Duration::from_secs(self.hang_timeout) }
     }
@@ -211,5 +212,37 @@ impl StreamOptions {
             )
             .caused_by(error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(words: &str) -> StreamOptions {
+        StreamOptions::of(words.split(' ').map(str::to_owned)).unwrap()
+    }
+
+    #[test]
+    fn what_is_not_said_is_as_the_library_has_it() {
+        let options = of("--stdout");
+        assert_eq!(options.settings(), Settings::default());
+        assert_eq!(options.limits(), Limits::default());
+    }
+
+    #[test]
+    fn a_stream_is_held_to_the_limits_that_are_given() {
+        let limits = of("--stdout --start-timeout 3600 --hang-timeout 1").limits();
+        assert_eq!((limits.opening.as_secs(), limits.picture.as_secs()), (3600, 1));
+        for words in ["--hang-timeout=0", "--hang-timeout=3601", "--start-timeout=0", "--start-timeout=2.5"] {
+            assert!(StreamOptions::of([words.to_owned()]).is_err(), "{words}");
+        }
+    }
+
+    #[test]
+    fn mpegts_is_made_in_this_process_unless_ffmpeg_is_asked_for() {
+        assert_eq!(of("--stdout --mpegts").settings().mpegts, Some(MpegTs::Native));
+        assert_eq!(of("--stdout --mpegts=ffmpeg").settings().mpegts, Some(MpegTs::Ffmpeg));
+        assert_eq!(of("--stdout").settings().mpegts, None);
     }
 }

@@ -14,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 const GO2RTC_WITH_LOCKS: [u32; 3] = [1, 9, 12];
 
 pub(super) fn ffmpeg(limit: Duration) -> Finding {
-    let remedy = "install it for --mpegts: apt install ffmpeg";
+    let remedy = "install it for --mpegts=ffmpeg: apt install ffmpeg";
     match first_line(&mut Command::new("ffmpeg"), "-version", limit) {
         Ok(line) if line.starts_with("ffmpeg version") => {
             let version = line.split_whitespace().nth(2).unwrap_or("of an unknown version");
