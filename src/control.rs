@@ -60,7 +60,7 @@ impl Control {
 
     /// Waits until `fd` reports one of `events` or an error, a stop is requested, or `timeout` is over. Gives what
     /// `fd` reported.
-    pub fn wait(&self, fd: Option<(BorrowedFd<'_>, PollFlags)>, timeout: Option<Duration>) -> PollFlags {
+    pub(crate) fn wait(&self, fd: Option<(BorrowedFd<'_>, PollFlags)>, timeout: Option<Duration>) -> PollFlags {
         let wake = PollFd::new(&self.wake, PollFlags::IN);
         let timeout = timeout
             .map(|timeout| Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) });
