@@ -75,7 +75,7 @@ impl Control {
 
     /// Waits until `fd` reports one of `events` or an error, a stop is requested, or `timeout` is over. Returns what
     /// `fd` reported.
-    pub fn wait(&self, fd: Option<(BorrowedFd<'_>, PollFlags)>, timeout: Option<Duration>) -> PollFlags {
+    pub(crate) fn wait(&self, fd: Option<(BorrowedFd<'_>, PollFlags)>, timeout: Option<Duration>) -> PollFlags {
         let wake = PollFd::new(&self.wake, PollFlags::IN);
         match fd {
             Some((fd, events)) => {

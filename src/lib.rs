@@ -7,6 +7,9 @@
 //! To stream your own GL drawing, implement [`Renderer`] and hand it to [`stream`]; `examples/own_renderer.rs` does so
 //! in a few lines. Who draws with their own GL calls finds the bindings that [`gl::Gl::glow`] speaks in [`glow`].
 
+// What only the program calls is dead without it. The build with it finds what nobody calls.
+#![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
+
 // Floor 0: words. Pure, no I/O.
 mod codec;
 mod color;

@@ -3,11 +3,15 @@
 #[cfg(feature = "cli")]
 pub mod atomic_file;
 pub mod dl;
+pub mod environment;
 #[cfg(feature = "cli")]
 pub mod link;
 #[cfg(feature = "cli")]
 pub mod openings;
 pub mod poll;
+#[cfg(feature = "cli")]
+#[cfg(feature = "cli")]
+pub mod ports;
 pub mod process;
 #[cfg(feature = "cli")]
 pub mod signals;

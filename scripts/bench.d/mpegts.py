@@ -17,7 +17,7 @@ from viewer import Viewer
 FPS = 30
 JITTER = 0.008
 PICTURE = ["--width", "640", "--height", "360", "--fps", str(FPS), "--bitrate", "2M", "--encoder", "openh264"]
-WAYS = {"raw": [], "--mpegts (ffmpeg)": ["--mpegts"], "--mpegts=native": ["--mpegts=native"]}
+WAYS = {"raw": [], "--mpegts=ffmpeg": ["--mpegts=ffmpeg"], "--mpegts=native": ["--mpegts=native"]}
 TAP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tap.py")
 
 

@@ -1,25 +1,107 @@
-//! Reads the command line and the environment together: which of them wins, and which of them is wrong.
+//! The whole grammar, and reading it: which of command line and environment wins, and which of them is wrong.
 
-use super::options::Args;
-use super::usage_error;
-use clap::error::{ContextKind, ContextValue, Error};
+use super::commands::completions::CompletionsArgs;
+use super::commands::doctor::DoctorArgs;
+use super::commands::go2rtc_config::ConfigArgs;
+use super::commands::mpegts::MpegTsArgs;
+use super::commands::status::StatusArgs;
+use super::commands::supervise::SuperviseArgs;
+use super::commands::tied::TiedArgs;
+use super::environment;
+use super::options::StreamOptions;
+use crate::os::environment::variable;
+use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{CommandFactory as _, FromArgMatches as _};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::Write as _;
 
-/// The options of this process. A usage error prints itself and ends it, with exit code 2.
-pub fn read() -> Args {
+const EXAMPLES: &str = "\
+Examples:
+  In go2rtc.yaml, a stream that runs while somebody watches:
+      demo: exec:mb-encode --stdout#video=h264#raw
+  A FIFO for  exec:cat …/demo.h264#video=h264#raw :
+      mb-encode --fifo temp/streams/demo.h264
+  Four seconds in a file:
+      mb-encode --out clip.h264 --frames 240
+  Your own shader, on the screen:
+      mb-encode --stdout --shader examples/shaders/waves.glsl | ffplay -f h264 -
+  What works on this machine, and what to do about the rest:
+      mb-encode doctor
+
+Signals:
+  SIGTERM, SIGINT   finish the access unit at hand and end; a second one ends at once
+  SIGUSR1           make the next picture an IDR (a keyframe)
+
+Exit codes:
+  0   done, stopped, or the reader left
+  1   failed while running: the cause is on standard error
+  2   wrong use or input";
+
+/// Renders headless through EGL, encodes H.264 and writes it where go2rtc reads it.
+///
+/// Standard output carries the video and nothing else; everything for people goes to standard error.
+#[derive(Debug, Parser)]
+#[command(name = "mb-encode", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(override_usage = "mb-encode --stdout | --fifo <PATH> | --out <PATH> [OPTIONS]\n       mb-encode <COMMAND>")]
+#[command(max_term_width = 110, disable_help_flag = true, allow_negative_numbers = true)]
+pub struct Args {
+    // First, or it would stand below the heading of the last options.
+    /// Print this help
+    #[arg(short, long, action = clap::ArgAction::HelpShort, global = true)]
+    help: Option<bool>,
+
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    #[command(flatten)]
+    pub stream: StreamOptions,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    Doctor(DoctorArgs),
+    Go2rtcConfig(Box<ConfigArgs>),
+    Mpegts(MpegTsArgs),
+    Supervise(Box<SuperviseArgs>),
+    Status(StatusArgs),
+    #[command(hide = true)]
+    Tied(TiedArgs),
+    Completions(CompletionsArgs),
+    /// Print the man page
+    Man,
+}
+
+/// The grammar as clap has it.
+pub fn grammar() -> clap::Command {
+    Args::command()
+}
+
+/// The options of this process.
+///
+/// # Errors
+/// The exit code, after the message was printed: 2 for a usage error, 0 where the help or the version was asked for.
+pub fn read() -> Result<Args, u8> {
     let words: Vec<_> = std::env::args_os().collect();
-    from(&words).unwrap_or_else(|error| {
-        let variable = variable_behind(&error, &words);
-        // Standard error may be closed, and there is nobody else to tell.
-        let _ = error.print();
-        if let (Some(variable), true) = (variable, error.use_stderr()) {
+    from(&words).map_err(|error| {
+        let code = print(&error);
+        if let (Some(variable), true) = (variable_behind(&error, &words), error.use_stderr()) {
             let _ = writeln!(std::io::stderr(), "It comes from the environment: change {variable}, or unset it.");
         }
-        std::process::exit(error.exit_code())
+        code
     })
+}
+
+/// Prints what clap has to say, and returns its exit code.
+pub fn print(error: &Error) -> u8 {
+    // Standard error may be closed, and there is nobody else to tell.
+    let _ = error.print();
+    error.exit_code() as u8
+}
+
+/// An error in how the options go together, shown as clap shows its own.
+pub fn usage_error(message: impl std::fmt::Display) -> Error {
+    grammar().error(ErrorKind::ArgumentConflict, message)
 }
 
 fn from(words: &[OsString]) -> Result<Args, Error> {
@@ -29,14 +111,14 @@ fn from(words: &[OsString]) -> Result<Args, Error> {
             return Err(usage_error(format!("write --mpegts={how}: a value of --mpegts stands behind '='")));
         }
     }
-    let matches = Args::command().try_get_matches_from(words)?;
+    let matches = environment::matches(grammar, words)?;
     let mut args = Args::from_arg_matches(&matches)?;
     match (matches.value_source("shader"), matches.value_source("scene")) {
         // What is written here and now is meant, whatever the environment says.
-        (Some(ValueSource::EnvVariable), Some(ValueSource::CommandLine)) => args.show_scene(),
+        (Some(ValueSource::EnvVariable), Some(ValueSource::CommandLine)) => args.stream.show_scene(),
         (Some(ValueSource::CommandLine), Some(ValueSource::CommandLine))
         | (Some(ValueSource::EnvVariable), Some(ValueSource::EnvVariable)) => {
-            return Err(usage_error("--shader and --scene are both given; a picture shows one of them".to_owned()));
+            return Err(usage_error("--shader and --scene are both given; a picture shows one of them"));
         }
         _ => {}
     }
@@ -45,7 +127,7 @@ fn from(words: &[OsString]) -> Result<Args, Error> {
 
 /// The environment variable whose value was refused, if it was one.
 fn variable_behind(error: &Error, words: &[OsString]) -> Option<String> {
-    if error.kind() == clap::error::ErrorKind::InvalidUtf8 {
+    if error.kind() == ErrorKind::InvalidUtf8 {
         let broken = std::env::vars_os().filter(|(_, value)| value.to_str().is_none());
         return broken.filter_map(|(name, _)| name.into_string().ok()).find(|name| name.starts_with("MB_ENCODE_"));
     }
@@ -57,8 +139,8 @@ fn variable_behind(error: &Error, words: &[OsString]) -> Option<String> {
     if words.iter().any(is_written) {
         return None;
     }
-    let variable = variable_of(&Args::command(), name)?;
-    (std::env::var(&variable).as_deref() == Ok(value)).then_some(variable)
+    let name = variable_of(&grammar(), name)?;
+    variable(&name).is_some_and(|set| set == value.as_str()).then_some(name)
 }
 
 /// What sets `--name`, wherever in the grammar that is.
@@ -66,4 +148,14 @@ fn variable_of(command: &clap::Command, name: &str) -> Option<String> {
     let own = command.get_arguments().find(|arg| arg.get_long() == Some(name)).and_then(clap::Arg::get_env);
     own.and_then(|variable| variable.to_str().map(str::to_owned))
         .or_else(|| command.get_subcommands().find_map(|inner| variable_of(inner, name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_consistent() {
+        grammar().debug_assert();
+    }
 }

@@ -1,4 +1,11 @@
-//! A file each for what is behind a subcommand.
+//! A file each for what is behind a subcommand, and one for the stream that is made without any.
 
+pub mod completions;
 pub mod doctor;
+pub mod go2rtc_config;
+pub mod man;
 pub mod mpegts;
+pub mod status;
+pub mod stream;
+pub mod supervise;
+pub mod tied;

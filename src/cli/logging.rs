@@ -1,15 +1,87 @@
-//! Logging to standard error, which is the only place that people read.
+//! Logging to standard error, which is the only place that people read, and the options for it.
 
-use super::options::{Args, LogFormat, LogLevel};
+use super::named::{self, named};
+use crate::settings::Named;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{self, IsTerminal, Write, stderr};
+use std::time::Duration;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Logging")]
+pub struct LoggingArgs {
+    /// Least severe level to log [default: warn with --stdout, else info]
+    #[arg(long, env = "MB_ENCODE_LOG_LEVEL", hide_env_values = true, value_name = "LEVEL")]
+    #[arg(value_parser = named::<LogLevel>())]
+    log_level: Option<LogLevel>,
+
+    /// How to log
+    #[arg(long, env = "MB_ENCODE_LOG_FORMAT", hide_env_values = true, value_name = "FORMAT")]
+    #[arg(default_value = named::default::<LogFormat>(), value_parser = named::<LogFormat>())]
+    log_format: LogFormat,
+
+    /// Log rate, bitrate, skipped frames and encode times every so many seconds
+    #[arg(long, env = "MB_ENCODE_STATS", hide_env_values = true, value_name = "SECONDS", value_parser = parse_seconds)]
+    stats: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    Off,
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl Named for LogLevel {
+    const ALL: &'static [(Self, &'static str, &'static str)] = &[
+        (Self::Off, "off", ""),
+        (Self::Error, "error", ""),
+        (Self::Warn, "warn", ""),
+        (Self::Info, "info", ""),
+        (Self::Debug, "debug", ""),
+        (Self::Trace, "trace", ""),
+    ];
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+impl Named for LogFormat {
+    const ALL: &'static [(Self, &'static str, &'static str)] = &[(Self::Text, "text", ""), (Self::Json, "json", "")];
+}
+
+fn parse_seconds(text: &str) -> Result<u32, String> {
+    let seconds = text.parse().ok().filter(|seconds| (1..=86_400).contains(seconds));
+    seconds.ok_or_else(|| "must be from 1 to 86400 whole seconds".to_owned())
+}
+
+impl LoggingArgs {
+    pub fn stats_interval(&self) -> Option<Duration> {
+        self.stats.map(|seconds| Duration::from_secs(seconds.into()))
+    }
+
+    /// The level that was asked for.
+    pub fn level(&self) -> Option<LogLevel> {
+        self.log_level
+    }
+}
+
 /// Starts logging as `args` say.
-pub fn start(args: &Args) {
-    let level = match args.log_level() {
+///
+/// go2rtc shows a viewer the first 512 bytes of standard error, and these are for the cause of a failure: with the
+/// video on standard output only warnings and errors are logged unless asked for.
+pub fn start(args: &LoggingArgs, video_on_stdout: bool) {
+    let usual = if video_on_stdout { LogLevel::Warn } else { LogLevel::Info };
+    let level = match args.log_level.unwrap_or(usual) {
         LogLevel::Off => LevelFilter::OFF,
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,

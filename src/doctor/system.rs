@@ -1,5 +1,6 @@
 //! What the system's files say, without loading anything.
 
+use crate::os::environment::variable;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -53,7 +54,7 @@ pub(super) struct Vendor {
 /// The vendor files that libEGL reads, in its order.
 pub(super) fn egl_vendors() -> Vec<Vendor> {
     let paths = |name: &str| {
-        let value = std::env::var_os(name).filter(|value| !value.is_empty())?;
+        let value = variable(name)?;
         Some(std::env::split_paths(&value).collect::<Vec<_>>())
     };
     let files = paths("__EGL_VENDOR_LIBRARY_FILENAMES").unwrap_or_else(|| {

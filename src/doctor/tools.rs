@@ -2,6 +2,7 @@
 
 use super::child::listen;
 use super::{Finding, Part, State};
+use crate::os::environment::variable;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -13,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 const GO2RTC_WITH_LOCKS: [u32; 3] = [1, 9, 12];
 
 pub(super) fn ffmpeg(limit: Duration) -> Finding {
-    let remedy = "install it for --mpegts: apt install ffmpeg";
+    let remedy = "install it for --mpegts=ffmpeg: apt install ffmpeg";
     match first_line(&mut Command::new("ffmpeg"), "-version", limit) {
         Ok(line) if line.starts_with("ffmpeg version") => {
             let version = line.split_whitespace().nth(2).unwrap_or("of an unknown version");
@@ -27,7 +28,7 @@ pub(super) fn ffmpeg(limit: Duration) -> Finding {
 pub(super) fn go2rtc(limit: Duration) -> Finding {
     let remedy = "where it runs elsewhere, nothing is to do; else get it from github.com/AlexxIT/go2rtc/releases\n\
                   and put it on PATH, or its path in GO2RTC";
-    let program = std::env::var_os("GO2RTC").filter(|path| !path.is_empty());
+    let program = variable("GO2RTC");
     let program = program.map_or_else(|| PathBuf::from("go2rtc"), PathBuf::from);
     match first_line(&mut Command::new(&program), "-version", limit) {
         Ok(line) => match line.strip_prefix("go2rtc version ").and_then(parse_version) {

@@ -6,7 +6,7 @@ use super::door::Fifo;
 use super::go2rtc::safe::Prefix;
 use crate::Error;
 use crate::settings::{FifoMode, Named};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// A number of streams that differ in their ids alone.
@@ -61,6 +61,27 @@ pub enum Format {
 impl Named for Format {
     const ALL: &'static [(Self, &'static str, &'static str)] =
         &[(Self::H264, "h264", "Raw H.264"), (Self::Mpegts, "mpegts", "H.264 in MPEG-TS")];
+}
+
+impl Default for Streams {
+    /// Six raw streams through FIFOs, on this machine alone and on go2rtc's own ports.
+    fn default() -> Self {
+        Self {
+            workers: 6,
+            prefix: Prefix::default(),
+            mode: Mode::default(),
+            format: Format::default(),
+            preload: false,
+            listen: Ipv4Addr::LOCALHOST.into(),
+            api_port: 1984,
+            rtsp_port: 8554,
+            webrtc_port: 8555,
+            fifo_dir: None,
+            fifo_mode: FifoMode::default(),
+            out: None,
+            options: Vec::new(),
+        }
+    }
 }
 
 impl Streams {

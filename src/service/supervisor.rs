@@ -1,123 +1,89 @@
-//! `mb-encode supervise`: keeps the workers and go2rtc running, and ends them all with itself.
+//! Keeps the workers and go2rtc running, and ends them all with itself.
 //!
-//! One thread waits for everything at once: signals, ends of processes, their words, and those who ask for the status.
-//! It is also the thread that starts the processes: they are tied to it (see [`super::tied`]), so that not even its
-//! being killed leaves one behind.
+//! One thread waits for everything at once: signals, ends of processes, their events, and those who ask for the status.
+//! It is also the thread that starts the processes: they are tied to it (see `os/process.rs`), so that not even its being
+//! killed leaves one behind.
 
 mod child;
+mod compose;
 mod log;
+mod server;
 mod stale_readers;
-mod status;
+pub mod status;
+mod worker;
 
-pub use status::{StatusArgs, run as run_status};
-
-use super::worker::{Role, no_second};
-use crate::cli::options::LogLevel;
-use crate::cli::{WRONG_USE, usage_error};
-use crate::os::atomic_file::replace;
-use crate::os::process::THIS_PROGRAM;
-use crate::os::signals::{self, Child};
-use crate::service::go2rtc::config::{Config, Mode, Source, StreamsArgs};
-use crate::service::go2rtc::safe::SafePath;
+use super::door::Company;
+use super::exit::Exit;
+use super::role::Role;
+use super::streams::{Mode, Streams};
+use super::watched::{Ended, Watcher};
+use crate::os::poll;
+use crate::os::process::{self, GRACE_OF_PARENT, THIS_PROGRAM};
+use crate::settings::Limits;
 use crate::{Control, Error};
-use anyhow::Context as _;
-use child::{Member, Recipe, State};
+use child::{Kept, Recipe};
 use log::Log;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, flock};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use serde_json::{Value, json};
-use std::ffi::OsString;
+use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use server::{Server, Which};
+use stale_readers::look_after;
 use std::fs::File;
 use std::io::Write as _;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::Arc;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
+use worker::{State, Worker};
 
 /// How often something is looked at that no event tells of, while there is such a thing.
 const LOOK: Duration = Duration::from_millis(250);
-/// How long readers are looked after once something has happened to a FIFO.
-const LOOK_ON: Duration = Duration::from_secs(5);
-/// How long a reader may wait for a worker that waits for readers.
-const LONGEST_OPEN: Duration = Duration::from_secs(1);
 /// go2rtc is started when every worker serves its FIFO; the others do not wait for one that never will.
 const LONGEST_START: Duration = Duration::from_secs(15);
-/// What a process has from the request to end until it is killed.
-const LAST_WORK: Duration = Duration::from_millis(1300);
-const LAST_WORK_OF_COMPOSE: Duration = Duration::from_secs(15);
+/// go2rtc ends before the workers, or it would ask for their streams anew; the workers do not wait longer for it.
+const HEAD_START: Duration = Duration::from_millis(250);
+const GRACE_OF_COMPOSE: Duration = Duration::from_secs(15);
 
-/// Runs workers and go2rtc, keeps them running, and ends them all with itself
+/// What a supervisor keeps running.
+#[derive(Clone, Debug)]
+pub struct Supervise {
+    pub streams: Streams,
+    /// How long a stream may take for a step, in the rehearsal.
+    pub limits: Limits,
+    /// The folder for the config, the FIFOs and the logs; one supervisor at a time.
+    pub temp: PathBuf,
+    /// A go2rtc to run.
+    pub go2rtc: Option<PathBuf>,
+    /// A compose file with a go2rtc to run.
+    pub compose: Option<PathBuf>,
+}
+
+/// Keeps everything running until a stop is requested.
 ///
-/// This is what scripts/start does once everything is installed and built.
-#[derive(Clone, Debug, clap::Args)]
-pub struct SuperviseArgs {
-    #[command(flatten)]
-    streams: StreamsArgs,
-
-    /// The folder for the config, the FIFOs and the logs; one supervisor at a time
-    #[arg(long, env = "MB_ENCODE_TEMP", hide_env_values = true, value_name = "FOLDER", default_value = "temp")]
-    #[arg(help_heading = "Files")]
-    temp: PathBuf,
-
-    /// Run this go2rtc, too
-    #[arg(long, value_name = "PROGRAM", help_heading = "go2rtc")]
-    go2rtc: Option<PathBuf>,
-
-    /// Or the one in this compose file
-    #[arg(long, value_name = "FILE", help_heading = "go2rtc", conflicts_with = "go2rtc")]
-    compose: Option<PathBuf>,
+/// # Errors
+/// Something is wrong from the start: another supervisor is there, a port is taken, the rehearsal fails.
+pub fn run(args: &Supervise, control: &Control) -> anyhow::Result<()> {
+    let Some(mut supervisor) = Supervisor::new(args, control)? else { return Ok(()) };
+    supervisor.run();
+    supervisor.stop();
+    Ok(())
 }
-
-/// go2rtc as it is run here.
-struct Server {
-    config: String,
-    config_path: PathBuf,
-    /// Where it answers.
-    api: SocketAddr,
-    compose: Option<Compose>,
-    written: bool,
-}
-
-/// The words that begin a call of compose for this project.
-struct Compose(Vec<OsString>);
 
 struct Supervisor<'a> {
-    args: &'a SuperviseArgs,
-    control: Arc<Control>,
+    args: &'a Supervise,
+    control: &'a Control,
     folder: File,
     socket: Option<UnixListener>,
-    /// The workers, and go2rtc behind them.
-    members: Vec<Member>,
+    workers: Vec<Worker>,
     server: Option<Server>,
     begun: Instant,
     announced: bool,
     next_look: Option<Instant>,
 }
 
-pub fn run(args: &SuperviseArgs) -> anyhow::Result<()> {
-    args.streams.check()?;
-    if args.streams.out(&args.temp) == Path::new("-") {
-        return Err(usage_error(
-            "--out names the file that go2rtc reads here; go2rtc-config prints with --out -".to_owned(),
-        )
-        .into());
-    }
-    if args.streams.mode == Mode::Fifo {
-        check_logging(&args.streams)?;
-    }
-    let control = Arc::new(Control::new()?);
-    signals::start(&control, &Child::default())?;
-    let mut supervisor = Supervisor::new(args, control)?;
-    supervisor.run();
-    supervisor.stop();
-    Ok(())
-}
-
 impl<'a> Supervisor<'a> {
-    fn new(args: &'a SuperviseArgs, control: Arc<Control>) -> anyhow::Result<Self> {
+    /// `None` where a stop came first.
+    fn new(args: &'a Supervise, control: &'a Control) -> anyhow::Result<Option<Self>> {
         let folder = claim(&args.temp)?;
         let temp = args.temp.canonicalize()?;
         let streams = &args.streams;
@@ -125,9 +91,11 @@ impl<'a> Supervisor<'a> {
         std::fs::create_dir_all(&logs).map_err(|error| not_made(&logs, error))?;
         // In a container there may be another machine's program.
         if streams.mode == Mode::Fifo || args.compose.is_none() {
-            rehearse(streams)?;
+            rehearse(args, control)?;
         }
-        let mut members = Vec::new();
+        if control.stop_requested() {
+            return Ok(None);
+        }
         let fifo_dir = match streams.mode {
             Mode::Fifo => {
                 let folder = streams.fifo_dir(&temp);
@@ -137,185 +105,113 @@ impl<'a> Supervisor<'a> {
             Mode::Exec => None,
         };
         let now = Instant::now();
+        let mut workers = Vec::new();
         if let Some(folder) = &fifo_dir {
             for id in streams.ids() {
                 let fifo = folder.join(streams.fifo_name(&id));
                 let log = Log::new(logs.join(format!("{id}.log")));
-                let recipe = worker(streams, &id, &fifo);
-                members.push(Member::new(&id, Some(fifo), recipe, log, Some(now))?);
+                let kept = Kept::new(&id, recipe(streams, &id, &fifo), log, Some(now))?;
+                workers.push(Worker::new(kept, fifo));
             }
         }
-        let server = match (&args.go2rtc, &args.compose) {
+        let which = match (&args.go2rtc, &args.compose) {
+            (Some(program), _) => Some(Which::Program(program)),
+            (None, Some(file)) => Some(Which::Compose(file)),
             (None, None) if streams.mode == Mode::Exec => {
-                return Err(usage_error("--mode exec runs nothing without --go2rtc or --compose".to_owned()).into());
+                return Err(Exit::Usage("--mode exec runs nothing without --go2rtc or --compose".to_owned()).into());
             }
             (None, None) => None,
-            (go2rtc, compose) => {
-                let config_path = std::path::absolute(streams.out(&temp))?;
-                let config = Config { streams, source: source(streams, fifo_dir.as_deref(), compose.is_some())? };
-                let (recipe, compose) = match compose {
-                    Some(file) => compose_up(file, &temp, &config_path, fifo_dir.as_deref(), streams)?,
-                    None => (local(go2rtc.as_deref().unwrap_or(Path::new("go2rtc")), &config, &config_path), None),
-                };
-                check_ports(streams).or_else(|error| {
-                    // It may be a container's, left by a supervisor that was killed.
-                    compose.as_ref().ok_or(error)?.down();
-                    check_ports(streams)
-                })?;
-                let log = Log::new(logs.join("go2rtc.log"));
-                members.push(Member::new("go2rtc", None, recipe, log, None)?);
-                let host = match streams.listen {
-                    IpAddr::V4(any) if any.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-                    IpAddr::V6(any) if any.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-                    one => one,
-                };
-                let api = SocketAddr::new(host, streams.api_port);
-                Some(Server { config: config.to_yaml(), config_path, api, compose, written: false })
-            }
         };
-        if let Some(server) = &server {
-            replace(&server.config_path, &server.config)?;
-        }
+        let log = Log::new(logs.join("go2rtc.log"));
+        let server = which.map(|which| Server::new(which, streams, &temp, fifo_dir.as_deref(), log)).transpose()?;
         let socket = status::listen(&folder);
         if let Err(error) = &socket {
             tracing::warn!("`status` will not work: no socket in {}: {error}", temp.display());
         }
         let socket = socket.ok();
-        Ok(Self {
-            args,
-            control,
-            folder,
-            socket,
-            members,
-            server,
-            begun: now,
-            announced: false,
-            next_look: Some(now + LOOK),
-        })
+        let next_look = Some(now + LOOK);
+        Ok(Some(Self { args, control, folder, socket, workers, server, begun: now, announced: false, next_look }))
     }
 
     fn run(&mut self) {
         while !self.control.stop_requested() {
             self.wait();
-            for member in &mut self.members {
-                member.listen();
+            let now = Instant::now();
+            for worker in &mut self.workers {
+                worker.listen(now);
+            }
+            if let Some(server) = &mut self.server {
+                server.kept.listen();
             }
             if let Some(socket) = &self.socket {
-                status::answer(socket, || self.status());
+                status::answer(socket, || self.status(now));
             }
-            for member in &mut self.members {
-                if member.ended().is_some_and(is_readable) {
-                    member.collect();
-                }
-            }
-            if self.next_look.is_some_and(|at| at <= Instant::now()) {
-                self.look();
+            self.workers.iter_mut().for_each(|worker| worker.collect(now));
+            self.server.iter_mut().for_each(|server| server.collect(now));
+            if self.next_look.is_some_and(|at| at <= now) {
+                self.look(now);
             }
             // A stop may have come while something was looked at.
             if !self.control.stop_requested() {
-                self.start_what_is_due();
+                self.start_what_is_due(Instant::now());
             }
-            let looks = self.must_look();
-            self.next_look =
-                self.next_look.filter(|&at| looks && at > Instant::now()).or(looks.then(|| Instant::now() + LOOK));
+            let looks = self.must_look(now);
+            self.next_look = self.next_look.filter(|&at| looks && at > now).or(looks.then(|| now + LOOK));
         }
     }
 
     /// Until something happens, or something is due.
     fn wait(&self) {
-        let due = self.members.iter().filter_map(Member::due).chain(self.next_look).min();
-        let timeout = due.map(|due| {
-            // Rounded up, or the last millisecond would be spent in circles.
-            let left = due.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
-            Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() }
-        });
+        let due = self.kept().filter_map(Kept::due).chain(self.next_look).min();
+        // Rounded up, or the last millisecond would be spent in circles.
+        let timeout = due.map(|due| due.saturating_duration_since(Instant::now()) + Duration::from_millis(1));
         let wake = self.control.wake_fd();
-        let mut fds = vec![PollFd::from_borrowed_fd(wake, PollFlags::IN)];
-        fds.extend(self.socket.iter().map(|socket| PollFd::new(socket, PollFlags::IN)));
-        fds.extend(self.members.iter().map(|member| PollFd::new(member.words(), PollFlags::IN)));
-        fds.extend(self.members.iter().filter_map(Member::ended).map(|ended| PollFd::new(ended, PollFlags::IN)));
-        // An interrupted poll is as good as one in which nothing happened.
-        let _ = poll(&mut fds, timeout.as_ref());
+        let ended: Vec<_> = self.kept().filter_map(Kept::process).map(process::Child::ended).collect();
+        let mut fds = poll::Set::default();
+        fds.add((), &wake);
+        self.socket.iter().for_each(|socket| fds.add((), socket));
+        self.kept().for_each(|kept| fds.add((), kept.words()));
+        self.workers.iter().filter_map(Worker::link).for_each(|link| fds.add((), link));
+        ended.iter().for_each(|ended| fds.add((), ended));
+        // Everything is looked at after each wait.
+        let _ = fds.wait(timeout).count();
     }
 
-    fn workers(&self) -> impl Iterator<Item = &Member> {
-        self.members.iter().filter(|member| member.fifo.is_some())
+    fn kept(&self) -> impl Iterator<Item = &Kept> {
+        self.workers.iter().map(|worker| &worker.kept).chain(self.server.iter().map(|server| &server.kept))
     }
 
-    fn go2rtc(&mut self) -> Option<(&mut Server, &mut Member)> {
-        self.server.as_mut().zip(self.members.last_mut())
-    }
-
-    fn start_what_is_due(&mut self) {
-        let now = Instant::now();
-        let begun = self.begun;
-        let settled = now > begun + LONGEST_START || self.workers().all(|worker| worker.state != State::Starting);
-        if let Some((_, member)) = self.go2rtc() {
-            if settled && member.restarts == 0 && member.due().is_none() && member.ended().is_none() {
-                member.start_at(now);
+    fn start_what_is_due(&mut self, now: Instant) {
+        let is_due = |kept: &Kept| kept.due().is_some_and(|due| due <= now);
+        self.workers.iter_mut().filter(|worker| is_due(&worker.kept)).for_each(|worker| worker.start(now));
+        let settled = now > self.begun + LONGEST_START
+            || self.workers.iter().all(|worker| worker.account.state != State::Starting);
+        if let Some(server) = &mut self.server {
+            if settled && server.kept.restarts == 0 && !server.kept.is_up_or_due() {
+                server.kept.start_at(now);
             }
-        }
-        for member in self.members.iter_mut().filter(|member| member.fifo.is_some()) {
-            if member.due().is_some_and(|due| due <= now) {
-                member.start();
-            }
-        }
-        if let Some((server, member)) = self.go2rtc() {
-            if member.due().is_some_and(|due| due <= now) {
-                match server.ensure_config() {
-                    Ok(()) => member.start(),
-                    Err(error) => member.try_again(error.to_string().replace('\n', " ")),
-                }
+            if is_due(&server.kept) {
+                server.start(now);
             }
         }
     }
 
     /// Whether there is anything that no event tells of.
-    fn must_look(&self) -> bool {
-        let is_starting = |member: &Member| member.fifo.is_none() && member.state == State::Starting;
-        let now = Instant::now();
-        self.members.iter().any(|member| {
-            is_starting(member) || needs_turning_away(member) || member.look_until.is_some_and(|until| until > now)
-        }) || self.server.is_some() && !self.announced
+    fn must_look(&self, now: Instant) -> bool {
+        let of_worker = |worker: &Worker| {
+            worker.needs_turning_away(now) || worker.account.look_until.is_some_and(|until| until > now)
+        };
+        let of_server = |server: &Server| server.state == server::State::Starting || !self.announced;
+        self.workers.iter().any(of_worker) || self.server.as_ref().is_some_and(of_server)
     }
 
-    fn look(&mut self) {
-        let go2rtc = self.go2rtc_pid();
-        let now = Instant::now();
-        for member in &mut self.members {
-            let Some(fifo) = member.fifo.clone() else { continue };
-            if needs_turning_away(member) {
-                stale_readers::turn_away(&fifo);
-            }
-            let waits = member.state == State::Waiting && member.look_until.is_some_and(|until| until > now);
-            let found = go2rtc.filter(|_| waits).and_then(|go2rtc| stale_readers::blocked(go2rtc, &fifo));
-            // A worker that waits takes a reader within milliseconds, on a busy machine a few more: one that is not
-            // taken for so long waits elsewhere.
-            match (found, member.blocked) {
-                (Some(reader), Some((before, since))) if reader == before => {
-                    member.look_until = Some(now + LOOK_ON);
-                    if since.elapsed() > LONGEST_OPEN {
-                        tracing::warn!("ending a reader of {} that waits on a FIFO which is gone", member.name);
-                        stale_readers::end(reader, &fifo);
-                    }
-                }
-                _ => member.blocked = found.map(|reader| (reader, now)),
-            }
+    fn look(&mut self, now: Instant) {
+        // The local one's.
+        let go2rtc = self.args.go2rtc.as_ref().and(self.server.as_ref()).and_then(|server| server.kept.pid());
+        self.workers.iter_mut().for_each(|worker| look_after(worker, go2rtc, now));
+        if self.server.as_mut().is_some_and(|server| server.look(now)) && !std::mem::replace(&mut self.announced, true) {
+            self.announce();
         }
-        if let Some((server, member)) = self.go2rtc() {
-            let answers = || TcpStream::connect_timeout(&server.api, Duration::from_millis(200)).is_ok();
-            if member.ended().is_some() && member.state == State::Starting && answers() {
-                member.state = State::Running;
-                if !std::mem::replace(&mut self.announced, true) {
-                    self.announce();
-                }
-            }
-        }
-    }
-
-    /// The local one's.
-    fn go2rtc_pid(&self) -> Option<Pid> {
-        self.args.go2rtc.as_ref().and(self.members.last()).and_then(Member::pid)
     }
 
     /// Prints the addresses.
@@ -339,63 +235,46 @@ impl<'a> Supervisor<'a> {
         let _ = std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush());
     }
 
-    fn status(&self) -> Value {
-        let now = Instant::now();
-        let describe = |member: &Member| {
-            let due = member.due().map(|due| due.saturating_duration_since(now));
-            status::describe(&member.name, &member.state, member.restarts, due)
-        };
-        let trouble: Vec<_> = self.members.iter().filter_map(Member::log_failed).collect();
-        let mut status =
-            json!({ "members": self.members.iter().map(describe).collect::<Vec<_>>(), "trouble": trouble });
-        if let (Mode::Exec, Some(server)) = (self.args.streams.mode, &self.server) {
-            status["streams_at"] = server.api.to_string().into();
-            status["ids"] = self.args.streams.ids().collect();
-        }
-        status
+    fn status(&self, now: Instant) -> status::Status {
+        let members = self.server.iter().map(|server| status::of_server(server, now));
+        let members = self.workers.iter().map(|worker| status::of_worker(worker, now)).chain(members).collect();
+        let trouble = self.kept().filter_map(Kept::log_failed).map(str::to_owned).collect();
+        let streams = &self.args.streams;
+        let elsewhere = self.server.as_ref().filter(|_| streams.mode == Mode::Exec);
+        let elsewhere =
+            elsewhere.map(|server| status::Elsewhere { api: server.api.to_string(), ids: streams.ids().collect() });
+        status::Status { members, trouble, elsewhere }
     }
 
     /// Ends everything: first what reads, or it would ask for the streams anew when they end.
     fn stop(&mut self) {
         tracing::info!("ending");
-        let readers: Vec<_> = self.go2rtc_pid().map(stale_readers::children).into_iter().flatten().collect();
+        let begun = Instant::now();
+        let go2rtc = self.args.go2rtc.as_ref().and(self.server.as_ref()).and_then(|server| server.kept.pid());
+        let readers: Vec<_> = go2rtc.map(stale_readers::children).into_iter().flatten().collect();
         let readers: Vec<_> = readers.into_iter().filter_map(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()).collect();
         let compose = self.server.as_mut().and_then(|server| server.compose.take());
-        let limit = if compose.is_some() { LAST_WORK_OF_COMPOSE } else { LAST_WORK };
-        let begun = Instant::now();
-        if let Some((_, member)) = self.go2rtc() {
-            member.signal(Signal::TERM);
-            wait_for(member.ended().into_iter(), begun + Duration::from_millis(300));
-        }
-        for worker in self.workers() {
-            worker.signal(Signal::TERM);
-        }
-        wait_for(self.members.iter().filter_map(Member::ended).chain(&readers), begun + limit);
-        for member in &mut self.members {
-            if member.ended().is_some_and(|ended| !is_readable(ended)) {
-                tracing::warn!("{} does not end, it is killed", member.name);
-                member.signal(Signal::KILL);
+        if let Some(server) = &self.server {
+            server.kept.signal(Signal::TERM);
+            if let Some(process) = server.kept.process() {
+                poll::readable_until(&process.ended(), begun + HEAD_START);
             }
-            member.bury();
         }
+        self.workers.iter().for_each(Worker::stop);
+        let deadline = begun + HEAD_START + GRACE_OF_PARENT;
+        self.workers.iter_mut().for_each(|worker| worker.kept.end_by(deadline));
         for reader in &readers {
             // Ends a reader that has outlived go2rtc; most have not.
-            let _ = pidfd_send_signal(reader, Signal::KILL);
+            if !poll::readable_until(reader, deadline) {
+                let _ = pidfd_send_signal(reader, Signal::KILL);
+            }
         }
+        let limit = if compose.is_some() { begun + GRACE_OF_COMPOSE } else { deadline };
+        self.server.iter_mut().for_each(|server| server.kept.end_by(limit));
         if let Some(compose) = compose {
             compose.down();
         }
         status::remove(&self.folder);
-    }
-}
-
-/// While no worker serves the FIFO for longer than a start takes.
-fn needs_turning_away(member: &Member) -> bool {
-    let long_down = || member.due().is_some_and(|due| due > Instant::now() + Duration::from_secs(1));
-    match member.state {
-        State::Down(_) => member.restarts > 3 || long_down(),
-        State::Failing(_) => true,
-        _ => false,
     }
 }
 
@@ -407,7 +286,7 @@ fn claim(temp: &Path) -> anyhow::Result<File> {
     match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(folder),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::input(
-            format!("another one is running in {}", temp.display()),
+            format!("another supervisor is already running in {}", temp.display()),
             "see how it is: scripts/start status; end it with Ctrl-C where it runs, or choose another folder with --temp",
         )
         .into()),
@@ -417,170 +296,32 @@ fn claim(temp: &Path) -> anyhow::Result<File> {
     }
 }
 
-/// Workers tell how they are by what they log.
-fn check_logging(streams: &StreamsArgs) -> Result<(), clap::Error> {
-    let level = streams.stream_args()?.log_level;
-    if streams.options.iter().any(|word| word.starts_with("--log-format")) {
-        return Err(usage_error(
-            "--log-format is not for workers that are looked after: their logs are text".to_owned(),
-        ));
-    }
-    if matches!(level, Some(LogLevel::Off | LogLevel::Error | LogLevel::Warn)) && given_a_level(streams) {
-        return Err(usage_error(
-            "--log-level is info, debug or trace for workers that are looked after: they tell how they are by it"
-                .to_owned(),
-        ));
-    }
-    Ok(())
-}
-
-/// A level from the environment is replaced for them.
-fn given_a_level(streams: &StreamsArgs) -> bool {
-    streams.options.iter().any(|word| word.starts_with("--log-level"))
-}
-
 const ANOTHER_FOLDER: &str = "give it a folder that you may write to: --temp /tmp/mb-encode";
 
 fn not_made(folder: &Path, error: std::io::Error) -> Error {
     Error::machine(format!("cannot make {}", folder.display()), ANOTHER_FOLDER).caused_by(error)
 }
 
-fn worker(streams: &StreamsArgs, id: &str, fifo: &Path) -> Recipe {
-    let mut args = vec![OsString::from("--fifo"), fifo.into()];
-    args.extend(streams.worker_options(id).into_iter().map(OsString::from));
-    // As variables, so that options still win.
-    let mut envs = vec![("MB_ENCODE_LOG_FORMAT", "json".into()), ("MB_ENCODE_LOG_LEVEL", "info".into())];
-    if std::env::var_os("MB_ENCODE_STATS").is_none() {
-        envs.push(("MB_ENCODE_STATS", "2".into()));
-    }
-    Recipe { program: THIS_PROGRAM.into(), args, envs }
-}
-
-fn source(streams: &StreamsArgs, fifo_dir: Option<&Path>, in_container: bool) -> anyhow::Result<Source> {
-    match fifo_dir {
-        Some(_) if in_container => Ok(Source::Fifo { folder: "/streams".parse().expect("a legal path") }),
-        Some(folder) => {
-            let folder = SafePath::of(folder).map_err(|legal| {
-                let shown = folder.display();
-                usage_error(format!("go2rtc cannot read FIFOs in {shown}: the folder's path {legal}; see --fifo-dir"))
-            })?;
-            Ok(Source::Fifo { folder })
-        }
-        None if in_container => Source::exec(Some("mb-encode".parse().expect("a legal name")), streams),
-        None => Source::exec(None, streams),
-    }
-}
-
-fn local(program: &Path, config: &Config<'_>, path: &Path) -> Recipe {
-    let args = ["-config".into(), config.lock().into(), "-config".into(), path.into()];
-    Recipe { program: program.into(), args: args.into(), envs: Vec::new() }
-}
-
-fn compose_up(
-    file: &Path,
-    temp: &Path,
-    config: &Path,
-    fifo_dir: Option<&Path>,
-    streams: &StreamsArgs,
-) -> anyhow::Result<(Recipe, Option<Compose>)> {
-    let command = std::env::var("METABONK_DOCKER_COMPOSE").unwrap_or_else(|_| "docker compose".to_owned());
-    let mut words: Vec<OsString> = command.split_whitespace().map(OsString::from).collect();
-    let file = file.canonicalize().with_context(|| format!("cannot find {}", file.display()))?;
-    // A name of its own for each folder, so that another checkout's container is not taken for this one's.
-    let project = format!(
-        "mb-encode-{:08x}",
-        crc::Crc::<u32>::new(&crc::CRC_32_CKSUM).checksum(temp.as_os_str().as_encoded_bytes())
-    );
-    words.extend(["-p".into(), project.into(), "-f".into(), file.into()]);
-    let program = words.first().cloned().unwrap_or_default();
-    let mut args = words[1..].to_vec();
-    args.extend(["up", "--no-color"].map(OsString::from));
-    let health = SocketAddr::new(
-        if streams.listen.is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { streams.listen },
-        streams.api_port,
-    );
-    let mut envs: Vec<(_, OsString)> = vec![
-        ("METABONK_GO2RTC_CONFIG", config.into()),
-        ("MB_ENCODE_UID", rustix::process::getuid().as_raw().to_string().into()),
-        ("MB_ENCODE_GID", rustix::process::getgid().as_raw().to_string().into()),
-        ("MB_ENCODE_HEALTH_URL", format!("http://{health}/").into()),
-    ];
-    envs.extend(fifo_dir.map(|folder| ("METABONK_STREAM_FIFO_DIR", folder.into())));
-    Ok((Recipe { program, args, envs }, Some(Compose(words))))
-}
-
-/// go2rtc goes on without a port that it cannot have; this says so before anything runs.
-fn check_ports(streams: &StreamsArgs) -> Result<(), Error> {
-    let ports = [("api", streams.api_port), ("rtsp", streams.rtsp_port), ("webrtc", streams.webrtc_port)];
-    for (name, port) in ports {
-        let address = streams.address(port);
-        TcpListener::bind(address).map_err(|error| {
-            Error::machine(
-                format!("go2rtc cannot listen on {address}"),
-                format!("choose another port with --{name}-port"),
-            )
-            .caused_by(error)
-        })?;
-    }
-    Ok(())
+/// A worker's command line.
+fn recipe(streams: &Streams, id: &str, fifo: &Path) -> Recipe {
+    let mut args = vec!["--fifo".into(), fifo.into()];
+    args.extend(streams.worker_options(id).into_iter().map(std::ffi::OsString::from));
+    Recipe { program: THIS_PROGRAM.into(), args, envs: Vec::new() }
 }
 
 /// In exec mode go2rtc would be the one to hear that this machine cannot draw, from its first viewer.
-fn rehearse(streams: &StreamsArgs) -> anyhow::Result<()> {
-    let mut command = Command::new(THIS_PROGRAM);
-    command
-        .env(Role::VARIABLE, Role::Rehearsal.value())
-        .arg("--stdout")
-        .args(streams.worker_options("omega-0"))
-        .stdout(std::process::Stdio::null());
-    match command.status().map_err(no_second)?.code() {
-        Some(0) => Ok(()),
-        // It has printed its reason. A worker that only the machine keeps from working may yet work, and says so itself.
-        Some(code) if streams.mode == Mode::Exec || code == i32::from(WRONG_USE) => std::process::exit(code),
-        None if streams.mode == Mode::Exec => std::process::exit(1),
-        _ => Ok(()),
+fn rehearse(args: &Supervise, control: &Control) -> anyhow::Result<()> {
+    let mut command = process::this_program();
+    command.arg("--stdout").args(args.streams.worker_options("omega-0")).stdout(Stdio::null());
+    let watcher = Watcher { control, limits: args.limits, uplink: None };
+    let ended = watcher.run(command, Role::Rehearsal, Company::none(), &|| {})?;
+    let wrong_use = matches!(&ended, Ended::Failed(status, _) if status.code() == Some(2));
+    if args.streams.mode == Mode::Exec || wrong_use {
+        return super::worker::rehearsed(ended);
     }
-}
-
-impl Compose {
-    /// Ends and removes the container, if there is one.
-    fn down(&self) {
-        let Self(words) = self;
-        let down = Command::new(&words[0]).args(&words[1..]).args(["down", "--timeout", "2"]).output();
-        if !down.as_ref().is_ok_and(|down| down.status.success()) {
-            tracing::warn!("compose could not take go2rtc's container down: {down:?}");
-        }
+    // A worker that only the machine keeps from working may yet work, and says so itself.
+    if let Ended::Hung(hang) = ended {
+        tracing::error!("{hang}");
     }
-}
-
-impl Server {
-    /// Puts the config in its place where it is not there as it was written.
-    fn ensure_config(&mut self) -> Result<(), Error> {
-        let there = std::fs::read(&self.config_path);
-        if there.as_ref().is_ok_and(|there| there == self.config.as_bytes()) {
-            self.written = true;
-            return Ok(());
-        }
-        if std::mem::replace(&mut self.written, true) {
-            let shown = self.config_path.display();
-            let mut kept = self.config_path.clone().into_os_string();
-            kept.push(".changed");
-            let kept = if std::fs::rename(&self.config_path, kept).is_ok() { ", kept as .changed" } else { "" };
-            tracing::warn!("{shown} was changed{kept}; go2rtc gets the one that was made");
-        }
-        replace(&self.config_path, &self.config)
-    }
-}
-
-fn is_readable(fd: &rustix::fd::OwnedFd) -> bool {
-    poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0)
-}
-
-/// Until all of them are readable, or it is `deadline`.
-fn wait_for<'a>(fds: impl Iterator<Item = &'a rustix::fd::OwnedFd>, deadline: Instant) {
-    for fd in fds {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
-        let _ = poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&timeout));
-    }
+    Ok(())
 }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use support::go2rtc::Go2rtc;
 use support::process::DEADLINE;
 
-const BOTH: [&str; 2] = ["--mpegts", "--mpegts=native"];
+const BOTH: [&str; 2] = ["--mpegts=ffmpeg", "--mpegts=native"];
 
 /// The frame numbers of a stream from its first picture on, none missing.
 fn counting(count: usize) -> Vec<u32> {
@@ -41,7 +41,10 @@ fn every_picture_is_there_on_the_grid() {
                 assert_eq!(picture.is_idr, at % 30 == 0, "{how}: picture {at}");
                 // ffmpeg counts in a clock that is no multiple of 90 kHz, and rounds.
                 let expected = pictures[0].pts + at as u64 * ticks;
-                assert!(picture.pts.abs_diff(expected) <= if how == "--mpegts" { 3 } else { 0 }, "{how}: picture {at}");
+                assert!(
+                    picture.pts.abs_diff(expected) <= if how == "--mpegts=ffmpeg" { 3 } else { 0 },
+                    "{how}: picture {at}"
+                );
             }
             assert_eq!(frame_numbers_in(&out, 75), counting(75), "{how}");
         }
@@ -113,21 +116,23 @@ fn without_ffmpeg_it_says_how_to_get_it_and_native_works() {
         (code, said)
     };
     for target in ["--out", "--stdout", "--fifo"] {
-        let (code, said) = run("--mpegts", target);
+        let (code, said) = run("--mpegts=ffmpeg", target);
         assert_eq!(code, 1, "{target}: {said}");
         assert!(said.contains("ffmpeg is not installed") && said.contains("apt install ffmpeg"), "{target}: {said}");
         assert!(said.contains("--mpegts=native") && said.find("install it").unwrap() < 512, "{target}: {said}");
         assert!(!out.exists(), "{target}: nothing was touched");
     }
-    assert_eq!(run("--mpegts=native", "--out").0, 0);
-    assert_eq!(demux(&std::fs::read(&out).unwrap()).len(), 3);
+    for how in ["--mpegts=native", "--mpegts"] {
+        assert_eq!(run(how, "--out").0, 0, "{how}");
+        assert_eq!(demux(&std::fs::read(&out).unwrap()).len(), 3, "{how}");
+    }
 }
 
 #[test]
 fn an_ffmpeg_that_dies_is_quoted() {
     let folder = folder();
     let at_once = with_program(folder.path(), "ffmpeg", "echo 'Protocol not on speaking terms' >&2; exit 7");
-    let mut command = mb_encode(&["--stdout", "--mpegts"]);
+    let mut command = mb_encode(&["--stdout", "--mpegts=ffmpeg"]);
     let (code, said) = end(start(command.env("PATH", at_once)));
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("ffmpeg ended (exit status: 7): Protocol not on speaking terms"), "{said}");
@@ -143,7 +148,7 @@ fn an_ffmpeg_that_dies_is_quoted() {
         }}"
     );
     let later = with_program(folder.path(), "ffmpeg", &later);
-    let mut encode = start(mb_encode(&["--stdout", "--mpegts"]).env("PATH", later));
+    let mut encode = start(mb_encode(&["--stdout", "--mpegts=ffmpeg"]).env("PATH", later));
     let stream = encode.stdout().all();
     assert!(stream.len() <= 18_800 && stream.starts_with(&[0x47]), "{} bytes", stream.len());
     let (code, said) = end(encode);
@@ -156,7 +161,7 @@ fn an_ffmpeg_that_dies_is_quoted() {
 fn an_ffmpeg_that_stalls_is_named_and_ended() {
     let folder = folder();
     let path = with_program(folder.path(), "ffmpeg", "echo 'a hard day' >&2; exec sleep 600");
-    let encode = start(mb_encode(&["--stdout", "--mpegts"]).env("PATH", &path));
+    let encode = start(mb_encode(&["--stdout", "--mpegts=ffmpeg"]).env("PATH", &path));
     let sleeper = child_named(encode.id(), "sleep");
     let (code, said) = end(encode);
     assert_eq!(code, 1, "{said}");
@@ -165,7 +170,7 @@ fn an_ffmpeg_that_stalls_is_named_and_ended() {
 
     // A stop does not wait for it, and neither does a reader that leaves.
     for leave in [false, true] {
-        let mut encode = start(mb_encode(&["--stdout", "--mpegts"]).env("PATH", &path));
+        let mut encode = start(mb_encode(&["--stdout", "--mpegts=ffmpeg"]).env("PATH", &path));
         let sleeper = child_named(encode.id(), "sleep");
         let pipe = encode.stdout();
         if leave {
@@ -180,7 +185,7 @@ fn an_ffmpeg_that_stalls_is_named_and_ended() {
 
 #[test]
 fn ffmpeg_ends_with_a_killed_mb_encode_also_behind_a_stalled_reader() {
-    let mut encode = start(&mut mb_encode(&["--stdout", "--mpegts"]));
+    let mut encode = start(&mut mb_encode(&["--stdout", "--mpegts=ffmpeg"]));
     let ffmpeg = child_named(encode.id(), "ffmpeg");
     // The reader takes the start and nothing more, and stays.
     let mut pipe = encode.stdout();
@@ -265,7 +270,7 @@ fn each_reader_of_a_fifo_gets_a_stream_and_an_ffmpeg_of_its_own() {
             let encode = child_named(worker.id(), "exe");
             assert!(!seen.contains(&encode), "{how}: a process for each reader");
             seen.push(encode);
-            if how == "--mpegts" {
+            if how == "--mpegts=ffmpeg" {
                 seen.push(child_named(encode, "ffmpeg"));
             }
             drop((pipe, reader));

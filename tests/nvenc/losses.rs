@@ -287,7 +287,7 @@ fn a_fifos_reader_is_carried_over_a_loss_and_a_worker_with_auto_starts_without_a
 
 #[test]
 fn a_stream_in_mpeg_ts_keeps_its_grid_and_every_picture_through_a_loss() {
-    for how in ["--mpegts", "--mpegts=native"] {
+    for how in ["--mpegts=ffmpeg", "--mpegts=native"] {
         // So small that a picture as it is fits into one packet whose length can be stated.
         let options = ["--stdout", "--no-pace", "--gop", "3600", "--width", "64", "--height", "64", "--frames", "20"];
         let run = Run::new(&[&options[..], &["--fps", "30", how]].concat());

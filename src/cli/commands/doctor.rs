@@ -1,7 +1,9 @@
 //! `mb-encode doctor`: the self-check, as a table for people or as JSON.
 
-use crate::cli::options as args;
+use crate::cli::options::parse_device;
+use crate::cli::print::print;
 use crate::doctor::{self, Group, Report, State};
+use crate::os::environment::variable;
 use crate::os::process as tied;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -41,7 +43,7 @@ pub struct DoctorArgs {
     json: bool,
 
     /// Try this GPU, counted as CUDA counts them [default: the first]
-    #[arg(long, env = "MB_ENCODE_DEVICE", hide_env_values = true, value_name = "N", value_parser = args::parse_device)]
+    #[arg(long, env = "MB_ENCODE_DEVICE", hide_env_values = true, value_name = "N", value_parser = parse_device)]
     device: Option<u32>,
 
     /// How long a part may take, with the others of its process: 1 to 600
@@ -74,12 +76,12 @@ pub fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
         command
     });
     let text = if args.json { report.json() } else { table(&report, is_colourful()) };
-    args::print(text.as_bytes())?;
+    print(text.as_bytes())?;
     Ok(if report.works().is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn is_colourful() -> bool {
-    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    std::io::stdout().is_terminal() && variable("NO_COLOR").is_none()
 }
 
 /// State, part and what was seen in columns, with the remedy below.

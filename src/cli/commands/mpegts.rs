@@ -1,9 +1,10 @@
 //! `mb-encode mpegts`: H.264 in, MPEG-TS out.
 
 use crate::Control;
-use crate::cli::options::MpegTsArg;
+use crate::cli::named::named;
 use crate::os::signals::{self, Child};
 use crate::settings::{FrameRate, MpegTs};
+use std::ffi::OsString;
 use std::sync::Arc;
 
 const AFTER_HELP: &str = "\
@@ -28,20 +29,25 @@ Exit codes:
 pub struct MpegTsArgs {
     /// Who wraps [default: ffmpeg with --fps, else native]
     // The alias: it is what messages about ffmpeg name.
-    #[arg(long, alias = "mpegts", env = "MB_ENCODE_MPEGTS", hide_env_values = true, value_enum, value_name = "HOW")]
-    how: Option<MpegTsArg>,
+    #[arg(long, alias = "mpegts", env = "MB_ENCODE_MPEGTS", hide_env_values = true, value_name = "HOW")]
+    #[arg(value_parser = named::<MpegTs>())]
+    how: Option<MpegTs>,
 
     /// Pictures per second, 1 to 240, also 30000/1001: each picture is on this grid by its number. Without it each is
     /// stamped when it arrives, which only native can, and which shows every unsteadiness of the source
     #[arg(long, value_name = "RATE")]
     fps: Option<FrameRate>,
+
+    /// Take the H.264 from this command's standard output, rather than from standard input
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
 }
 
 pub fn run(args: &MpegTsArgs) -> anyhow::Result<()> {
     let control = Arc::new(Control::new()?);
     signals::start(&control, &Child::default())?;
     let how = match args.how {
-        Some(how) => how.into(),
+        Some(how) => how,
         None if args.fps.is_some() => MpegTs::Ffmpeg,
         None => MpegTs::Native,
     };

@@ -17,6 +17,13 @@ pub struct SafePath(String);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word(String);
 
+impl Default for Prefix {
+    /// `omega`.
+    fn default() -> Self {
+        Self("omega".to_owned())
+    }
+}
+
 impl Prefix {
     /// The id of stream `number`.
     pub fn id(&self, number: u16) -> String {

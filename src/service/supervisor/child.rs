@@ -1,42 +1,35 @@
-//! One process that is kept running: a worker, or go2rtc.
+//! A process that is kept running: started again when it ends, after a wait that grows, with what it writes kept in a
+//! log. What it writes means nothing here; the log is for people.
 
 use super::log::Log;
-use crate::os::process as tied;
-use rustix::fd::OwnedFd;
+use crate::os::link::Link;
+use crate::os::process::{Child, Orphaned};
+use crate::service::backoff::Backoff;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
-use serde_json::Value;
+use rustix::process::{Pid, Signal};
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Before each start that follows a quick end, in milliseconds. One that ran for [`LASTING`] begins anew.
-const WAITS: [u64; 7] = [100, 500, 1000, 2000, 5000, 10_000, 20_000];
+/// Before each start that follows a quick end.
+const WAITS: &[Duration] = &[
+    Duration::from_millis(100),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+    Duration::from_secs(20),
+];
+/// One that has run for so long begins anew with the waits.
 const LASTING: Duration = Duration::from_secs(10);
 /// A longer line is cut.
 const LONGEST_LINE: usize = 8192;
-
-/// What a member is doing, as far as it has said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Started, and has not said more yet.
-    Starting,
-    /// A worker without a reader.
-    Waiting,
-    /// A worker with one; the latest figures, once there are some.
-    Streaming(Option<String>),
-    /// A worker whose last stream failed.
-    Failing(String),
-    /// go2rtc, when it takes connections.
-    Running,
-    /// Not running, and why.
-    Down(String),
-}
 
 /// What to run.
 #[derive(Debug)]
@@ -46,49 +39,41 @@ pub struct Recipe {
     pub envs: Vec<(&'static str, OsString)>,
 }
 
+/// One such process.
 #[derive(Debug)]
-pub struct Member {
+pub struct Kept {
     pub name: String,
-    /// A worker's.
-    pub fifo: Option<PathBuf>,
-    pub state: State,
+    /// How often it was started again.
     pub restarts: u64,
-    /// When a worker's readers are to be looked after; see [`super::readers`].
-    pub look_until: Option<Instant>,
-    /// A reader that has not got the FIFO open, and since when.
-    pub blocked: Option<(Pid, Instant)>,
     recipe: Recipe,
     log: Log,
-    /// Both ends of the pipe that the process writes its words to. It outlives each process, so that one which ends
-    /// later than its parent does not lose its last words.
+    /// Both ends of the pipe that the process writes to. It outlives each process, so that one which ends later than its
+    /// parent does not lose its last words.
     words: (OwnedFd, OwnedFd),
     line: Vec<u8>,
-    complaint: Option<String>,
-    process: Option<(Child, OwnedFd, Instant)>,
+    /// The first line of what it has written since its start: for people, where there is nothing else to tell.
+    first_line: Option<String>,
+    process: Option<(Child, Instant)>,
     due: Option<Instant>,
-    quick_ends: usize,
+    backoff: Backoff,
 }
 
-impl Member {
-    /// To be started at `due`, or when [`Member::start_at`] says so.
-    pub fn new(name: &str, fifo: Option<PathBuf>, recipe: Recipe, log: Log, due: Option<Instant>) -> io::Result<Self> {
+impl Kept {
+    /// To be started at `due`, or when [`Kept::start_at`] says so.
+    pub fn new(name: &str, recipe: Recipe, log: Log, due: Option<Instant>) -> io::Result<Self> {
         let words = pipe_with(PipeFlags::CLOEXEC)?;
         rustix::fs::fcntl_setfl(&words.0, OFlags::NONBLOCK)?;
         Ok(Self {
             name: name.to_owned(),
-            fifo,
-            state: State::Starting,
             restarts: 0,
-            look_until: None,
-            blocked: None,
             recipe,
             log,
             words,
             line: Vec::new(),
-            complaint: None,
+            first_line: None,
             process: None,
             due,
-            quick_ends: 0,
+            backoff: Backoff::new(WAITS),
         })
     }
 
@@ -101,17 +86,27 @@ impl Member {
         self.due
     }
 
+    /// Whether it has been started, or is about to be.
+    pub fn is_up_or_due(&self) -> bool {
+        self.due.is_some() || self.process.is_some()
+    }
+
+    /// Readable when it has written something.
     pub fn words(&self) -> &OwnedFd {
         &self.words.0
     }
 
-    /// Readable once the process has ended.
-    pub fn ended(&self) -> Option<&OwnedFd> {
-        self.process.as_ref().map(|(_, ended, _)| ended)
+    pub fn process(&self) -> Option<&Child> {
+        self.process.as_ref().map(|(child, _)| child)
     }
 
     pub fn pid(&self) -> Option<Pid> {
-        self.process.as_ref().map(|(child, _, _)| Pid::from_child(child))
+        self.process().map(Child::pid)
+    }
+
+    /// For how long it has been running.
+    pub fn age(&self, now: Instant) -> Option<Duration> {
+        self.process.as_ref().map(|(_, since)| now.saturating_duration_since(*since))
     }
 
     /// Why its log lacks lines, if it does.
@@ -119,81 +114,82 @@ impl Member {
         self.log.failed()
     }
 
-    /// Starts the process. Where that fails it is down until the next try.
-    pub fn start(&mut self) {
+    /// Starts the process, which inherits an end of `link`. Where that fails it is down until the next try, and the
+    /// reason is returned.
+    pub fn start(&mut self, link: Option<&Link>, now: Instant) -> Result<(), String> {
         self.due = None;
-        self.complaint = None;
-        match self.spawn() {
-            Ok(process) => {
-                self.state = State::Starting;
-                self.process = Some((process.0, process.1, Instant::now()));
+        self.first_line = None;
+        match self.spawn(link) {
+            Ok(child) => {
+                self.process = Some((child, now));
+                Ok(())
             }
-            Err(error) => self.try_again(format!("cannot be started: {error}")),
+            Err(error) => {
+                let why = format!("cannot be started: {error}");
+                self.try_again(&why, now);
+                Err(why)
+            }
         }
     }
 
-    fn spawn(&self) -> io::Result<(Child, OwnedFd)> {
-        let mut child = tied::command(&self.recipe.program)
+    fn spawn(&self, link: Option<&Link>) -> io::Result<Child> {
+        let mut command = Command::new(&self.recipe.program);
+        if self.recipe.program == crate::os::process::THIS_PROGRAM {
+            command.arg0("mb-encode");
+        }
+        command
             .args(&self.recipe.args)
             .envs(self.recipe.envs.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(self.words.1.try_clone()?)
             .stderr(self.words.1.try_clone()?)
             // Ctrl-C in a terminal goes to the whole group; the end comes from here, in order.
-            .process_group(0)
-            .spawn()?;
-        match pidfd_open(Pid::from_child(&child), PidfdFlags::empty()) {
-            Ok(ended) => Ok((child, ended)),
-            Err(errno) => {
-                let _ = child.kill();
-                let _ = child.wait();
-                Err(errno.into())
-            }
+            .process_group(0);
+        if let Some(link) = link {
+            command.env(Link::VARIABLE, link.for_child());
         }
+        let inherited: Vec<_> = link.iter().map(|link| link.as_fd()).collect();
+        Child::start(command, Orphaned::Asked, &inherited)
     }
 
     /// Down for `why`, until it is started again after a wait that grows.
-    pub fn try_again(&mut self, why: String) {
-        let wait = Duration::from_millis(WAITS[self.quick_ends.min(WAITS.len() - 1)]);
-        self.quick_ends += 1;
+    pub fn try_again(&mut self, why: &str, now: Instant) {
+        let wait = self.backoff.fail();
         tracing::error!("{} is down: {why}; starting it again in {} s", self.name, wait.as_secs_f32());
         self.log.add(&format!("down: {why}"));
-        self.state = State::Down(why);
-        self.due = Some(Instant::now() + wait);
+        self.due = Some(now + wait);
         self.restarts += 1;
     }
 
-    /// Collects the process, which has ended although nobody asked it to.
-    pub fn collect(&mut self) {
+    /// Reaps the process, which has ended although nobody asked it to. Returns how it ended, and the first line that it
+    /// wrote.
+    pub fn reap(&mut self, now: Instant) -> Option<(String, Option<String>)> {
         self.listen();
-        let Some((mut child, _, since)) = self.process.take() else { return };
+        let (mut child, since) = self.process.take()?;
         let how = child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
-        if since.elapsed() >= LASTING {
-            self.quick_ends = 0;
+        if now.saturating_duration_since(since) >= LASTING {
+            self.backoff.succeed();
         }
-        let why = match self.complaint.take() {
-            Some(complaint) => format!("{how}: {complaint}"),
-            None => how,
-        };
-        self.try_again(why);
+        Some((how, self.first_line.take()))
     }
 
     pub fn signal(&self, signal: Signal) {
-        if let Some(pid) = self.pid() {
-            // It has not been waited for, so the id is its own; it may have ended.
-            let _ = kill_process(pid, signal);
+        if let Some(child) = self.process() {
+            child.signal(signal);
         }
     }
 
-    /// Waits for the process, which has ended or is about to.
-    pub fn bury(&mut self) {
+    /// Waits for its end until `deadline`, and kills it then.
+    pub fn end_by(&mut self, deadline: Instant) {
+        if let Some((mut child, _)) = self.process.take() {
+            if matches!(child.end_by(deadline), Ok((_, true))) {
+                tracing::warn!("{} did not exit in time: killed it", self.name);
+            }
+        }
         self.listen();
-        if let Some((mut child, _, _)) = self.process.take() {
-            let _ = child.wait();
-        }
     }
 
-    /// Reads what the process has written so far.
+    /// Takes what the process has written so far to its log.
     pub fn listen(&mut self) {
         let mut buffer = [0u8; 16384];
         loop {
@@ -206,7 +202,8 @@ impl Member {
                         if part.ends_with(b"\n") {
                             let line = String::from_utf8_lossy(&self.line).trim_end().to_owned();
                             self.line.clear();
-                            self.hear(&line);
+                            self.log.add(&line);
+                            self.first_line.get_or_insert(line);
                         }
                     }
                 }
@@ -214,57 +211,6 @@ impl Member {
                 // Nothing more for now.
                 Err(_) => return,
             }
-        }
-    }
-
-    fn hear(&mut self, line: &str) {
-        self.log.add(line);
-        if self.fifo.is_some() { self.hear_worker(line) } else { self.hear_go2rtc(line) }
-    }
-
-    fn hear_worker(&mut self, line: &str) {
-        let Ok(event) = serde_json::from_str::<Value>(line) else {
-            // A usage error, or the last words of a crash: the first line says most.
-            self.complaint.get_or_insert_with(|| line.to_owned());
-            return;
-        };
-        let message = event["message"].as_str().unwrap_or_default();
-        let first_line = || message.lines().next().unwrap_or_default().to_owned();
-        let look = |member: &mut Self| member.look_until = Some(Instant::now() + super::LOOK_ON);
-        match message {
-            "waiting for a reader" => {
-                self.state = State::Waiting;
-                look(self);
-            }
-            "reader connected" => self.state = State::Streaming(None),
-            "reader disconnected" => {
-                self.state = State::Waiting;
-                look(self);
-            }
-            "the FIFO was replaced or removed, waiting on it anew" => look(self),
-            _ if message.contains(" pictures/s, ") => self.state = State::Streaming(Some(first_line())),
-            _ if event["level"] == "ERROR" => {
-                // The stream's own error comes first, and the worker's after it says that there was one.
-                let why = match self.complaint.take() {
-                    Some(cause) if message.starts_with("the stream failed") => cause,
-                    _ => first_line(),
-                };
-                self.complaint = Some(why.clone());
-                self.state = State::Failing(why);
-            }
-            _ => {}
-        }
-    }
-
-    fn hear_go2rtc(&mut self, line: &str) {
-        if line.contains(" ERR ") || line.contains(" FTL ") || line.starts_with("panic:") || line.contains("rror:") {
-            // It goes on without a port that it could not have, and nobody could watch.
-            if line.contains("address already in use") {
-                self.signal(Signal::TERM);
-            }
-            self.complaint = Some(line.to_owned());
-        } else if self.complaint.is_none() && matches!(self.state, State::Starting) && !line.contains(" INF ") {
-            self.complaint = Some(line.to_owned());
         }
     }
 }

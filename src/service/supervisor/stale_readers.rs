@@ -4,17 +4,37 @@
 //! of the stream waits for, without a limit. Two things must not last, therefore: a FIFO without a worker, and a `cat`
 //! that waits on a FIFO which has been removed.
 
-use rustix::fs::{Mode, OFlags};
+use super::worker::{LOOK_ON, State, Worker};
+use crate::service::door::Fifo;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-/// Gives the end of file to whoever waits at `fifo`, so that it hears that there is nothing now.
-pub fn turn_away(fifo: &Path) {
-    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    // Fails where nobody waits.
-    let _ = rustix::fs::open(fifo, flags, Mode::empty());
+/// How long a reader may wait for a worker that waits for readers.
+const LONGEST_OPEN: Duration = Duration::from_secs(1);
+
+/// Sees to it that nobody waits for `worker` in vain. `go2rtc` is the local one's process.
+pub fn look_after(worker: &mut Worker, go2rtc: Option<Pid>, now: Instant) {
+    if worker.needs_turning_away(now) {
+        Fifo::turn_away(&worker.fifo);
+    }
+    let account = &mut worker.account;
+    let waits = account.state == State::Waiting && account.look_until.is_some_and(|until| until > now);
+    let found = go2rtc.filter(|_| waits).and_then(|go2rtc| blocked(go2rtc, &worker.fifo));
+    // A worker that waits takes a reader within milliseconds, on a busy machine a few more: one that is not taken for so
+    // long waits elsewhere.
+    match (found, worker.blocked) {
+        (Some(reader), Some((before, since))) if reader == before => {
+            account.look_until = Some(now + LOOK_ON);
+            if now.saturating_duration_since(since) > LONGEST_OPEN {
+                tracing::warn!("ending a reader of {} that waits on a FIFO which is gone", worker.kept.name);
+                end(reader, &worker.fifo);
+            }
+        }
+        _ => worker.blocked = found.map(|reader| (reader, now)),
+    }
 }
 
 /// The processes that `parent` has started.
@@ -27,7 +47,7 @@ pub fn children(parent: Pid) -> Vec<Pid> {
 }
 
 /// The `cat` on `fifo` among the children of `go2rtc` that has not got it open.
-pub fn blocked(go2rtc: Pid, fifo: &Path) -> Option<Pid> {
+fn blocked(go2rtc: Pid, fifo: &Path) -> Option<Pid> {
     children(go2rtc).into_iter().find(|&pid| is_blocked(pid, fifo))
 }
 
@@ -48,7 +68,7 @@ fn is_blocked(pid: Pid, fifo: &Path) -> bool {
 }
 
 /// Ends it, if it is blocked still. go2rtc starts another one, which finds the FIFO that is there now.
-pub fn end(pid: Pid, fifo: &Path) {
+fn end(pid: Pid, fifo: &Path) {
     if let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) {
         // Looked at once more: what the descriptor names cannot change any longer.
         if is_blocked(pid, fifo) {
@@ -60,9 +80,7 @@ pub fn end(pid: Pid, fifo: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::door::Fifo;
     use std::process::{Child, Command, Stdio};
-    use std::time::{Duration, Instant};
 
     struct Killed(Child);
 
@@ -89,7 +107,7 @@ mod tests {
             }
             while cat.0.try_wait().unwrap().is_none() {
                 if by_turning_away {
-                    turn_away(&fifo)
+                    Fifo::turn_away(&fifo)
                 } else {
                     end(Pid::from_child(&cat.0), &fifo)
                 }

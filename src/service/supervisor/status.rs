@@ -1,19 +1,159 @@
-//! What `mb-encode status` prints, and the socket that it asks.
+//! How everything is that a supervisor keeps running, as it is told through a socket and shown to people.
 
-use super::child::State;
-use crate::Error;
+use super::server::{self, Server};
+use super::worker::{LastEnd, State, Worker};
+use crate::events::Progress;
+use crate::service::go2rtc::api;
+use crate::{Error, Totals};
 use anyhow::Context as _;
 use rustix::fd::{AsFd, AsRawFd as _};
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::net::TcpStream;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 const NAME: &str = "status.sock";
 const LIMIT: Duration = Duration::from_secs(5);
+
+/// Everything. Later versions only add to it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    pub members: Vec<Member>,
+    /// Logs that lack lines, and why.
+    pub trouble: Vec<String>,
+    /// In exec mode only go2rtc knows what streams.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elsewhere: Option<Elsewhere>,
+}
+
+/// Where to ask for the streams.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Elsewhere {
+    pub api: String,
+    pub ids: Vec<String>,
+}
+
+/// A worker, or go2rtc.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Member {
+    pub name: String,
+    /// `starting`, `waiting`, `streaming`, `failing`, `running` or `down`.
+    pub state: String,
+    /// Why it fails or is down.
+    pub why: Option<String>,
+    pub restarts: u64,
+    /// When it is started again, if it is down.
+    pub starts_in_seconds: Option<f64>,
+    /// Its stream, while it has one.
+    pub stream: Option<Stream>,
+    /// How the one before ended.
+    pub last_end: Option<Ended>,
+}
+
+/// A stream that runs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stream {
+    /// Readers are counted from 1.
+    pub reader: Option<u64>,
+    pub encoder: Option<String>,
+    pub renderer: Option<String>,
+    /// Since it began.
+    pub totals: Totals,
+    /// Of the last seconds.
+    pub figures: Option<Figures>,
+}
+
+/// What a stream has done lately.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
+    pub frames_per_second: f64,
+    pub megabits_per_second: f64,
+    pub skipped: Option<u64>,
+    pub encode_p50_ms: Option<f64>,
+    pub encode_p99_ms: Option<f64>,
+}
+
+/// How a stream ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ended {
+    pub seconds_ago: f64,
+    /// Why, unless it was its reader who left.
+    pub failure: Option<crate::events::Failure>,
+}
+
+/// A worker's part of it.
+pub fn of_worker(worker: &Worker, now: Instant) -> Member {
+    let account = &worker.account;
+    let (state, reader) = match account.state {
+        State::Starting => ("starting", None),
+        State::Waiting => ("waiting", None),
+        State::Streaming { reader } => ("streaming", Some(reader)),
+        State::Failing => ("failing", None),
+        State::Down => ("down", None),
+    };
+    let latest = account.latest.as_ref().map(|(progress, _)| progress);
+    let stream = reader.map(|reader| Stream {
+        reader: Some(reader),
+        encoder: latest.and_then(|latest| latest.encoder.clone()),
+        renderer: latest.and_then(|latest| latest.renderer.clone()),
+        totals: latest.map(|latest| latest.counts.totals).unwrap_or_default(),
+        figures: account.earlier.as_ref().zip(account.latest.as_ref()).and_then(|((earlier, _), (latest, _))| {
+            figures(earlier, latest)
+        }),
+    });
+    let last_end = account.last_end.as_ref().map(|(end, at)| Ended {
+        seconds_ago: now.saturating_duration_since(*at).as_secs_f64(),
+        failure: match end {
+            LastEnd::Well => None,
+            LastEnd::Failed(failure) => Some(failure.clone()),
+        },
+    });
+    Member {
+        name: worker.kept.name.clone(),
+        state: state.to_owned(),
+        why: account.why.clone(),
+        restarts: worker.kept.restarts,
+        starts_in_seconds: seconds_until(worker.kept.due(), now),
+        stream,
+        last_end,
+    }
+}
+
+/// go2rtc's.
+pub fn of_server(server: &Server, now: Instant) -> Member {
+    let state = match server.state {
+        server::State::Starting => "starting",
+        server::State::Running => "running",
+        server::State::Down => "down",
+    };
+    Member {
+        name: server.kept.name.clone(),
+        state: state.to_owned(),
+        why: server.why.clone(),
+        restarts: server.kept.restarts,
+        starts_in_seconds: seconds_until(server.kept.due(), now),
+        ..Member::default()
+    }
+}
+
+fn seconds_until(due: Option<Instant>, now: Instant) -> Option<f64> {
+    due.map(|due| due.saturating_duration_since(now).as_secs_f64())
+}
+
+/// What was done between two looks at one stream.
+fn figures(earlier: &Progress, latest: &Progress) -> Option<Figures> {
+    let seconds = latest.seconds - earlier.seconds;
+    let counts = latest.counts.since(&earlier.counts);
+    (seconds > 0.0).then(|| Figures {
+        frames_per_second: counts.totals.pictures as f64 / seconds,
+        megabits_per_second: counts.totals.bytes as f64 * 8e-6 / seconds,
+        skipped: Some(counts.totals.skipped()),
+        encode_p50_ms: Some(counts.encode_percentile_ms(0.50)),
+        encode_p99_ms: Some(counts.encode_percentile_ms(0.99)),
+    })
+}
 
 /// A socket's path holds 107 bytes; the way through the open folder is short, wherever that is.
 fn path(folder: &impl AsFd) -> PathBuf {
@@ -34,47 +174,24 @@ pub fn remove(folder: &File) {
 }
 
 /// Answers everybody who has asked.
-pub fn answer(socket: &UnixListener, answer: impl Fn() -> Value) {
+pub fn answer(socket: &UnixListener, answer: impl Fn() -> Status) {
     while let Ok((mut asker, _)) = socket.accept() {
         // The answer fits into the socket; an asker who has gone is no trouble.
         let _ = asker.set_nonblocking(true);
-        let _ = asker.write_all(answer().to_string().as_bytes());
+        let _ = asker.write_all(&serde_json::to_vec(&answer()).unwrap_or_default());
     }
 }
 
-/// A member's line as it is sent.
-pub fn describe(name: &str, state: &State, restarts: u64, due: Option<Duration>) -> Value {
-    let (state, detail) = match state {
-        State::Starting => ("starting", None),
-        State::Waiting => ("waiting", None),
-        State::Streaming(figures) => ("streaming", figures.clone()),
-        State::Failing(why) => ("failing", Some(why.clone())),
-        State::Running => ("running", None),
-        State::Down(why) => {
-            let again = due.map(|due| format!(" (starting again in {} s)", due.as_secs_f32().ceil()));
-            ("down", Some(format!("{why}{}", again.unwrap_or_default())))
-        }
-    };
-    json!({ "name": name, "state": state, "detail": detail, "restarts": restarts })
-}
-
-/// Tells how the workers are that a supervisor keeps running
+/// Asks the supervisor in `temp`, and in exec mode go2rtc for its streams.
 ///
-/// Ends with exit code 1 where one of them is down, or no supervisor is running.
-#[derive(Clone, Debug, clap::Args)]
-pub struct StatusArgs {
-    /// The folder that the supervisor was given
-    #[arg(long, env = "MB_ENCODE_TEMP", hide_env_values = true, value_name = "FOLDER", default_value = "temp")]
-    temp: PathBuf,
-}
-
-pub fn run(args: &StatusArgs) -> anyhow::Result<()> {
-    let temp = args.temp.display();
+/// # Errors
+/// Nobody answers, or with something else.
+pub fn ask(temp: &Path) -> anyhow::Result<Status> {
     let none = |error: io::Error| {
-        Error::machine(format!("nothing runs in {temp}"), "start it: scripts/start --workers 10 --go2rtc")
+        Error::machine(format!("nothing runs in {}", temp.display()), "start it: scripts/start --workers 10 --go2rtc")
             .caused_by(error)
     };
-    let folder = File::open(&args.temp).map_err(none)?;
+    let folder = File::open(temp).map_err(none)?;
     let mut socket = UnixStream::connect(path(&folder)).map_err(none)?;
     socket.set_read_timeout(Some(LIMIT))?;
     let mut text = String::new();
@@ -85,112 +202,142 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<()> {
         )
         .caused_by(error)
     })?;
-    let mut status: Value = serde_json::from_str(&text).context("the supervisor's answer makes no sense")?;
-    if let Some(api) = status["streams_at"].as_str().map(str::to_owned) {
-        ask_go2rtc(&api, &mut status)?;
+    let mut status: Status =
+        serde_json::from_str(&text).context("unexpected reply from the supervisor (different version?)")?;
+    if let Some(elsewhere) = status.elsewhere.take() {
+        status.members.extend(ask_go2rtc(&elsewhere));
     }
-    let (lines, bad) = table(&status);
-    std::io::stdout().write_all(lines.as_bytes()).context("cannot print the status")?;
-    if bad { Err(Error::machine("not everything is running", "temp/logs says more").into()) } else { Ok(()) }
+    Ok(status)
 }
 
-/// One line a member, and whether any of them is in trouble.
-fn table(status: &Value) -> (String, bool) {
-    let members: Vec<_> = status["members"].as_array().into_iter().flatten().collect();
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let width = members.iter().map(|member| text(&member["name"]).len()).max().unwrap_or(0);
-    let mut lines = String::new();
-    let mut bad = false;
-    for member in members {
-        let (name, state, detail) = (text(&member["name"]), text(&member["state"]), text(&member["detail"]));
-        bad |= matches!(state.as_str(), "down" | "failing");
-        let colon = if detail.is_empty() { "" } else { ": " };
-        let restarts = match member["restarts"].as_u64() {
-            None | Some(0) => String::new(),
-            Some(1) => " [started again once]".to_owned(),
-            Some(times) => format!(" [started again {times} times]"),
-        };
-        lines += &format!("{name:width$}  {state}{colon}{detail}{restarts}\n");
-    }
-    for trouble in status["trouble"].as_array().into_iter().flatten() {
-        lines += &format!("cannot be written: {}\n", text(trouble));
-    }
-    (lines, bad)
-}
-
-/// In exec mode only go2rtc knows what streams: its counts, taken twice, make the figures.
-fn ask_go2rtc(api: &str, status: &mut Value) -> anyhow::Result<()> {
-    let ids: Vec<String> =
-        status["ids"].as_array().into_iter().flatten().filter_map(|id| id.as_str().map(String::from)).collect();
+/// go2rtc's counts, taken twice, make the figures.
+fn ask_go2rtc(Elsewhere { api, ids }: &Elsewhere) -> Vec<Member> {
     let first = Instant::now();
-    let before = get_streams(api);
+    let before = api::Streams::ask(api);
     std::thread::sleep(Duration::from_secs(1));
-    let after = get_streams(api);
+    let after = api::Streams::ask(api);
     let seconds = first.elapsed().as_secs_f64();
-    let members = status["members"].as_array_mut().context("the supervisor's answer makes no sense")?;
-    for id in ids {
-        let (state, detail) = match (&before, &after) {
-            (Ok(before), Ok(after)) => match (counts(&before[&id]), counts(&after[&id])) {
-                (_, None) => ("waiting", String::new()),
-                (Some((pictures, bytes)), Some((more_pictures, more_bytes))) if more_pictures >= pictures => {
-                    let rate = (more_pictures - pictures) as f64 / seconds;
-                    let megabits = more_bytes.saturating_sub(bytes) as f64 * 8e-6 / seconds;
-                    ("streaming", format!("{rate:.1} pictures/s, {megabits:.2} Mb/s"))
+    let describe = |id: &String| {
+        let (state, why, figures) = match (&before, &after) {
+            (Ok(before), Ok(after)) => match (before.counts(id), after.counts(id)) {
+                (_, None) => ("waiting", None, None),
+                (Some((frames, bytes)), Some((more_frames, more_bytes))) if more_frames >= frames => {
+                    let figures = Figures {
+                        frames_per_second: (more_frames - frames) as f64 / seconds,
+                        megabits_per_second: more_bytes.saturating_sub(bytes) as f64 * 8e-6 / seconds,
+                        ..Figures::default()
+                    };
+                    ("streaming", None, Some(figures))
                 }
-                _ => ("streaming", String::new()),
+                _ => ("streaming", None, None),
             },
-            (Err(error), _) | (_, Err(error)) => ("down", format!("go2rtc does not answer: {error}")),
+            (Err(error), _) | (_, Err(error)) => ("down", Some(format!("go2rtc does not answer: {error}")), None),
         };
-        members.push(json!({ "name": id, "state": state, "detail": detail }));
+        let stream = (state == "streaming").then(|| Stream { figures, ..Stream::default() });
+        Member { name: id.clone(), state: state.to_owned(), why, stream, ..Member::default() }
+    };
+    ids.iter().map(describe).collect()
+}
+
+impl Status {
+    /// Whether any of them is in trouble.
+    pub fn is_bad(&self) -> bool {
+        self.members.iter().any(|member| matches!(member.state.as_str(), "down" | "failing"))
     }
-    Ok(())
+
+    /// One line a member.
+    pub fn table(&self) -> String {
+        let width = self.members.iter().map(|member| member.name.len()).max().unwrap_or(0);
+        let mut lines = String::new();
+        for member in &self.members {
+            let Member { name, state, .. } = member;
+            let detail = member.detail();
+            let colon = if detail.is_empty() { "" } else { ": " };
+            let restarts = match member.restarts {
+                0 => String::new(),
+                1 => " [started again once]".to_owned(),
+                times => format!(" [started again {times} times]"),
+            };
+            lines += &format!("{name:width$}  {state}{colon}{detail}{restarts}\n");
+        }
+        for trouble in &self.trouble {
+            lines += &format!("cannot be written: {trouble}\n");
+        }
+        lines
+    }
 }
 
-/// Access units and bytes that go2rtc has taken from a stream's source, if that runs.
-fn counts(stream: &Value) -> Option<(u64, u64)> {
-    let producers = stream["producers"].as_array()?;
-    let producer = producers.iter().find(|producer| producer["receivers"].is_array())?;
-    let receiver = &producer["receivers"].as_array()?[0];
-    Some((receiver["packets"].as_u64()?, receiver["bytes"].as_u64()?))
-}
-
-fn get_streams(api: &str) -> io::Result<Value> {
-    let address = api.parse().map_err(io::Error::other)?;
-    let mut socket = TcpStream::connect_timeout(&address, LIMIT)?;
-    socket.set_read_timeout(Some(LIMIT))?;
-    // Of version 1.0, whose answer ends with the connection.
-    write!(socket, "GET /api/streams HTTP/1.0\r\nHost: {api}\r\n\r\n")?;
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer)?;
-    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
-    serde_json::from_str(body).map_err(io::Error::other)
+impl Member {
+    fn detail(&self) -> String {
+        if let Some(why) = &self.why {
+            let again = self.starts_in_seconds.map(|seconds| format!(" (starting again in {} s)", seconds.ceil()));
+            return format!("{why}{}", again.unwrap_or_default());
+        }
+        if let Some(stream) = &self.stream {
+            let Some(figures) = &stream.figures else { return String::new() };
+            let mut text =
+                format!("{:.2} pictures/s, {:.2} Mb/s", figures.frames_per_second, figures.megabits_per_second);
+            if let Some(skipped) = figures.skipped {
+                text += &format!(", {skipped} skipped");
+            }
+            if let (Some(p50), Some(p99)) = (figures.encode_p50_ms, figures.encode_p99_ms) {
+                text += &format!(", encode p50 {p50:.2} ms p99 {p99:.2} ms");
+            }
+            if let Some(encoder) = &stream.encoder {
+                text += &format!(", {encoder}");
+            }
+            return text;
+        }
+        match self.last_end.as_ref().and_then(|end| Some((end, end.failure.as_ref()?))) {
+            Some((end, failure)) => format!("last stream failed {:.0} s ago: {}", end.seconds_ago, failure.cause),
+            None => String::new(),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::events::Failure;
+
+    fn member(name: &str, state: &str) -> Member {
+        Member { name: name.to_owned(), state: state.to_owned(), ..Member::default() }
+    }
 
     #[test]
     fn a_line_a_member() {
-        let members = [
-            describe("go2rtc", &State::Running, 1, None),
-            describe("omega-0", &State::Waiting, 0, None),
-            describe("omega-1", &State::Streaming(Some("15.00 pictures/s, 0.99 Mb/s".into())), 0, None),
+        let figures =
+            Figures { frames_per_second: 15.0, megabits_per_second: 0.99, skipped: Some(2), ..Figures::default() };
+        let stream = Stream { figures: Some(figures), encoder: Some("OpenH264".to_owned()), ..Stream::default() };
+        let failure = Failure { cause: "the stream hung".to_owned(), remedy: String::new(), input: false };
+        let last_end = Some(Ended { seconds_ago: 12.3, failure: Some(failure) });
+        let members = vec![
+            Member { restarts: 1, ..member("go2rtc", "running") },
+            member("omega-0", "waiting"),
+            Member { stream: Some(stream), ..member("omega-1", "streaming") },
+            Member { last_end, ..member("omega-2", "waiting") },
         ];
-        let (lines, bad) = table(&json!({ "members": members }));
+        let status = Status { members, trouble: Vec::new(), elsewhere: None };
         assert_eq!(
-            lines,
-            "go2rtc   running [started again once]\nomega-0  waiting\nomega-1  streaming: 15.00 pictures/s, 0.99 Mb/s\n"
+            status.table(),
+            "go2rtc   running [started again once]\n\
+             omega-0  waiting\n\
+             omega-1  streaming: 15.00 pictures/s, 0.99 Mb/s, 2 skipped, OpenH264\n\
+             omega-2  waiting: last stream failed 12 s ago: the stream hung\n"
         );
-        assert!(!bad);
-        let down =
-            describe("omega-2", &State::Down("signal: 9 (SIGKILL)".into()), 3, Some(Duration::from_millis(1500)));
-        let (lines, bad) = table(&json!({ "members": [down], "trouble": ["temp/logs/omega-2.log: full"] }));
+        assert!(!status.is_bad());
+        let down = Member {
+            why: Some("signal: 9 (SIGKILL)".to_owned()),
+            starts_in_seconds: Some(1.5),
+            restarts: 3,
+            ..member("omega-2", "down")
+        };
+        let status = Status { members: vec![down], trouble: vec!["temp/logs/omega-2.log: full".into()], elsewhere: None };
         assert_eq!(
-            lines,
+            status.table(),
             "omega-2  down: signal: 9 (SIGKILL) (starting again in 2 s) [started again 3 times]\n\
              cannot be written: temp/logs/omega-2.log: full\n"
         );
-        assert!(bad);
+        assert!(status.is_bad());
     }
 }

@@ -1,0 +1,184 @@
+//! `mb-encode go2rtc-config`: writes go2rtc's config, locked down, and makes the FIFOs that it reads.
+
+use crate::cli::print::print;
+use crate::cli::streams::StreamsArgs;
+use crate::os::atomic_file::replace;
+use crate::service::exit::Exit;
+use crate::service::go2rtc::config::{Config, Source};
+use crate::service::go2rtc::safe::{SafePath, parse_absolute, parse_program};
+use crate::service::streams::{Mode, Streams};
+use std::path::Path;
+
+/// Write go2rtc's config for a number of streams, locked down, and make their FIFOs
+///
+/// go2rtc takes a config that it cannot read for an empty one, which opens it to everybody. Where it may lose the
+/// file, start it with the lock in front: see docker/docker-compose.go2rtc.yml, or leave it to scripts/start.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ConfigArgs {
+    #[command(flatten)]
+    streams: StreamsArgs,
+
+    /// What the folder of the FIFOs is called where go2rtc runs
+    #[arg(long, env = "MB_ENCODE_CONTAINER_FIFO_DIR", hide_env_values = true, value_name = "FOLDER")]
+    #[arg(default_value = "/streams", value_parser = parse_absolute, help_heading = "Files")]
+    container_fifo_dir: SafePath,
+
+    /// With --mode exec: what mb-encode is called where go2rtc runs [default: the path of this one]
+    #[arg(long, env = "MB_ENCODE_PROGRAM", hide_env_values = true, value_name = "PROGRAM", value_parser = parse_program)]
+    #[arg(help_heading = "Files")]
+    program: Option<SafePath>,
+}
+
+pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
+    let (streams, temp) = (args.streams.check()?, Path::new("temp"));
+    let others = streams.options.iter().any(|word| !word.starts_with("--fifo-mode"));
+    if streams.mode == Mode::Fifo && others {
+        let message = "options behind -- go into a config with --mode exec only, but for --fifo-mode=MODE; give them to \
+                       the workers otherwise: mb-encode --fifo temp/streams/omega-0.h264 --width 640";
+        return Err(Exit::Usage(message.to_owned()).into());
+    }
+    let yaml = args.yaml(&streams)?;
+    if streams.mode == Mode::Fifo {
+        streams.make_fifos(&streams.fifo_dir(temp))?;
+    }
+    let out = streams.out(temp);
+    if out == Path::new("-") {
+        return print(yaml.as_bytes());
+    }
+    replace(&out, &yaml)?;
+    tracing::info!("wrote {}", out.display());
+    Ok(())
+}
+
+impl ConfigArgs {
+    fn yaml(&self, streams: &Streams) -> anyhow::Result<String> {
+        let source = match streams.mode {
+            Mode::Fifo => Source::Fifo { folder: self.container_fifo_dir.clone() },
+            Mode::Exec => Source::exec(self.program.clone(), streams)?,
+        };
+        Ok(Config { streams, source }.to_yaml())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::go2rtc::lock::{MODULES, PATHS};
+    use clap::Parser as _;
+    use proptest::prelude::*;
+    use saphyr::{LoadableYamlNode as _, Yaml};
+
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: ConfigArgs,
+    }
+
+    fn parse(words: &[&str]) -> Result<ConfigArgs, clap::Error> {
+        Line::try_parse_from(std::iter::once("go2rtc-config").chain(words.iter().copied())).map(|line| line.args)
+    }
+
+    fn yaml_of(args: &ConfigArgs) -> anyhow::Result<String> {
+        args.yaml(&args.streams.values())
+    }
+
+    fn texts<'a>(node: &'a Yaml<'a>) -> Vec<&'a str> {
+        node.as_sequence().unwrap().iter().map(|item| item.as_str().unwrap()).collect()
+    }
+
+    /// Everything of the file that is not a stream is what it has to be, to the letter.
+    fn streams_of(yaml: &str, program: &str) -> Vec<(String, String)> {
+        let documents = Yaml::load_from_str(yaml).unwrap();
+        assert_eq!(documents.len(), 1, "{yaml}");
+        let root = &documents[0];
+        let mut keys: Vec<_> = root.as_mapping().unwrap().keys().map(|key| key.as_str().unwrap()).collect();
+        keys.retain(|&key| key != "preload");
+        assert_eq!(keys, ["app", "api", "rtsp", "webrtc", "exec", "streams"]);
+        assert_eq!(texts(&root["app"]["modules"]), MODULES);
+        assert_eq!(texts(&root["api"]["allow_paths"]), PATHS);
+        assert_eq!(root["api"].as_mapping().unwrap().len(), 2);
+        assert_eq!(texts(&root["exec"]["allow_paths"]), [program]);
+        assert!(root["webrtc"]["ice_servers"].as_sequence().unwrap().is_empty());
+        let streams = root["streams"].as_mapping().unwrap();
+        streams.iter().map(|(id, source)| (id.as_str().unwrap().into(), source.as_str().unwrap().into())).collect()
+    }
+
+    #[test]
+    fn the_fifo_line_is_to_the_letter() {
+        let yaml = yaml_of(&parse(&["--workers", "2"]).unwrap()).unwrap();
+        let line = "\n  omega-0: exec:cat /streams/omega-0.h264#video=h264#raw#killsignal=15#killtimeout=5\n";
+        assert!(yaml.contains(line), "{yaml}");
+        assert_eq!(streams_of(&yaml, "cat").len(), 2);
+        assert!(yaml.lines().all(|line| line.len() <= 125), "{yaml}");
+    }
+
+    #[test]
+    fn exec_mode_runs_one_program_by_its_path() {
+        let words = ["--mode", "exec", "--program", "/usr/bin/mb-encode", "--workers", "1", "--", "--width", "640"];
+        let yaml = yaml_of(&parse(&words).unwrap()).unwrap();
+        let source =
+            "exec:/usr/bin/mb-encode --stdout --label omega-0 --width 640#video=h264#raw#killsignal=15#killtimeout=5";
+        assert_eq!(streams_of(&yaml, "/usr/bin/mb-encode"), [("omega-0".to_owned(), source.to_owned())]);
+    }
+
+    #[test]
+    fn listens_where_it_is_told_and_says_so() {
+        let yaml = yaml_of(&parse(&["--preload"]).unwrap()).unwrap();
+        assert!(yaml.contains("listen: \"127.0.0.1:1984\"") && yaml.contains("ips: [\"127.0.0.1\"]"));
+        assert!(yaml.contains("\npreload:\n  omega-0: video\n") && yaml.contains("Only this machine"));
+        let yaml = yaml_of(&parse(&["--listen", "0.0.0.0", "--api-port", "80"]).unwrap()).unwrap();
+        assert!(yaml.contains("listen: \":80\"") && !yaml.contains("filters"), "{yaml}");
+        assert!(yaml.contains("Whoever reaches 0.0.0.0"), "{yaml}");
+        let yaml = yaml_of(&parse(&["--listen", "::1"]).unwrap()).unwrap();
+        assert!(yaml.contains("listen: \"[::1]:1984\""), "{yaml}");
+    }
+
+    #[test]
+    fn options_are_checked_by_mb_encodes_own_grammar() {
+        let check = |words: &[&str]| {
+            let mut line = vec!["--"];
+            line.extend(words);
+            parse(&line).unwrap().streams.check()
+        };
+        assert!(check(&["--width", "640", "--label", "one"]).is_ok());
+        for words in [&["--width", "641"][..], &["--fps"], &["--out", "x"], &["man"], &["--no-such"], &["--stdout"]] {
+            assert!(check(words).is_err(), "{words:?}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Whatever the values are, the file holds the streams that were asked for and nothing else.
+        #[test]
+        fn no_value_gets_out_of_its_place(
+            prefix in "[a-z0-9_./: #-]{1,10}|[a-zA-Z][a-zA-Z0-9_-]{0,31}|\\PC{1,8}",
+            folder in "/[a-z0-9./_ #:-]{0,12}|(/[a-zA-Z0-9._+][a-zA-Z0-9._+-]{0,8}){1,4}|\\PC{1,12}",
+            option in "[a-z0-9./,=+-]{1,12}|\\PC{1,12}",
+            exec in any::<bool>(),
+        ) {
+            let (prefix, folder) = (format!("--prefix={prefix}"), format!("--container-fifo-dir={folder}"));
+            let program = "/usr/bin/mb-encode";
+            let mode = if exec { "--mode=exec" } else { "--mode=fifo" };
+            let words = ["--workers=3", "--program", program, mode, &prefix, &folder, "--", &option];
+            let Ok(args) = parse(&words) else { return Ok(()) };
+            let Ok(yaml) = yaml_of(&args) else { return Ok(()) };
+            let prefix = &prefix["--prefix=".len()..];
+            let folder = folder["--container-fifo-dir=".len()..].trim_end_matches('/');
+            prop_assert!(!yaml.contains(".."), "{}", yaml);
+            let streams = streams_of(&yaml, if exec { program } else { "cat" });
+            prop_assert_eq!(streams.len(), 3);
+            for (at, (id, source)) in streams.into_iter().enumerate() {
+                let command = match exec {
+                    true if option == "--label" || option.starts_with("--label=") => format!("{program} --stdout {option}"),
+                    true => format!("{program} --stdout --label {id} {option}"),
+                    false => format!("cat {folder}/{id}.h264"),
+                };
+                prop_assert_eq!(&id, &format!("{prefix}-{at}"));
+                prop_assert_eq!(source, format!("exec:{command}#video=h264#raw#killsignal=15#killtimeout=5"));
+                let harmful = "'\"`$&|;<>(){}[]*?!#~^\\%@\n\t";
+                prop_assert!(!command.contains(|c| harmful.contains(c)), "{}", command);
+            }
+        }
+    }
+}

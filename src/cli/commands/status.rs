@@ -1,0 +1,22 @@
+//! `mb-encode status`: how everything is that a supervisor keeps running.
+
+use crate::service::supervisor;
+use std::path::PathBuf;
+
+/// Show the state of supervised workers
+///
+/// Ends with exit code 1 where one of them is down, or no supervisor is running.
+#[derive(Clone, Debug, clap::Args)]
+pub struct StatusArgs {
+    /// The folder that the supervisor was given
+    #[arg(long, env = "MB_ENCODE_TEMP", hide_env_values = true, value_name = "FOLDER", default_value = "temp")]
+    temp: PathBuf,
+
+    /// Print JSON, for programs
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &StatusArgs) -> anyhow::Result<()> {
+    supervisor::run_status(&args.temp, args.json)
+}

@@ -1,0 +1,119 @@
+//! The options that say which streams there are, checked into [`Streams`].
+
+use super::environment::parse_switch;
+use super::named::{self, named};
+use super::options::StreamOptions;
+use crate::service::exit::Exit;
+use crate::service::go2rtc::safe::Prefix;
+use crate::service::streams::{Format, Mode, Streams};
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// Which streams there are, and where they can be watched.
+#[derive(Clone, Debug, clap::Args)]
+pub struct StreamsArgs {
+    /// How many streams: 1 to 64
+    #[arg(long, env = "MB_ENCODE_WORKERS", hide_env_values = true, value_name = "N", default_value_t = Streams::default().workers)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=64), help_heading = "Streams")]
+    workers: u16,
+
+    /// What their ids begin with: omega makes omega-0, omega-1 and so on
+    #[arg(long, env = "MB_ENCODE_PREFIX", hide_env_values = true, value_name = "NAME", default_value_t)]
+    #[arg(help_heading = "Streams")]
+    prefix: Prefix,
+
+    /// How go2rtc gets them
+    #[arg(long, env = "MB_ENCODE_GO2RTC_MODE", hide_env_values = true, value_name = "MODE")]
+    #[arg(default_value = named::default::<Mode>(), value_parser = named::<Mode>(), help_heading = "Streams")]
+    mode: Mode,
+
+    /// What is in the pipes
+    #[arg(long, env = "MB_ENCODE_FORMAT", hide_env_values = true, value_name = "FORMAT")]
+    #[arg(default_value = named::default::<Format>(), value_parser = named::<Format>(), help_heading = "Streams")]
+    format: Format,
+
+    /// Keep every stream running, watched or not, so that a viewer's first picture comes at once
+    #[arg(long, env = "MB_ENCODE_PRELOAD", hide_env_values = true, help_heading = "Streams")]
+    #[arg(value_parser = parse_switch)]
+    preload: bool,
+
+    /// The address of this machine to be watched at; 0.0.0.0 is all of them, and then anybody who reaches it can watch
+    #[arg(long, env = "MB_ENCODE_LISTEN", hide_env_values = true, value_name = "ADDRESS")]
+    #[arg(default_value_t = Streams::default().listen, help_heading = "Addresses")]
+    listen: IpAddr,
+
+    /// Port of go2rtc's pages
+    #[arg(long, env = "MB_ENCODE_API_PORT", hide_env_values = true, value_name = "PORT")]
+    #[arg(default_value_t = Streams::default().api_port)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..), help_heading = "Addresses")]
+    api_port: u16,
+
+    /// Port for RTSP players
+    #[arg(long, env = "MB_ENCODE_RTSP_PORT", hide_env_values = true, value_name = "PORT")]
+    #[arg(default_value_t = Streams::default().rtsp_port)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..), help_heading = "Addresses")]
+    rtsp_port: u16,
+
+    /// Port for WebRTC, TCP and UDP
+    #[arg(long, env = "MB_ENCODE_WEBRTC_PORT", hide_env_values = true, value_name = "PORT")]
+    #[arg(default_value_t = Streams::default().webrtc_port)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..), help_heading = "Addresses")]
+    webrtc_port: u16,
+
+    /// The folder of the FIFOs, which are made where they are missing [default: temp/streams]
+    #[arg(long, env = "METABONK_STREAM_FIFO_DIR", hide_env_values = true, value_name = "FOLDER")]
+    #[arg(help_heading = "Files")]
+    fifo_dir: Option<PathBuf>,
+
+    /// The config to write, whole or not at all; go2rtc-config prints it with - [default: temp/go2rtc.yaml]
+    #[arg(long, env = "METABONK_GO2RTC_CONFIG", hide_env_values = true, value_name = "FILE", help_heading = "Files")]
+    out: Option<PathBuf>,
+
+    /// Options of mb-encode for every stream, such as --width 640 --fps 15
+    #[arg(last = true, value_name = "OPTIONS")]
+    options: Vec<String>,
+}
+
+impl StreamsArgs {
+    /// Checks what no option can tell by itself. The options of a stream are checked by mb-encode's own grammar here,
+    /// rather than by every worker when it starts.
+    ///
+    /// # Errors
+    /// [`Exit`], or what the grammar says about the options of a stream.
+    pub fn check(&self) -> anyhow::Result<Streams> {
+        let ports =
+            [("--api-port", self.api_port), ("--rtsp-port", self.rtsp_port), ("--webrtc-port", self.webrtc_port)];
+        for (one, other) in [(0, 1), (0, 2), (1, 2)] {
+            if ports[one].1 == ports[other].1 {
+                let ((one, port), (other, _)) = (ports[one], ports[other]);
+                let message = format!("{one} and {other} are both {port}: give each a port of its own");
+                return Err(Exit::Usage(message).into());
+            }
+        }
+        let mut streams = self.values();
+        let words = std::iter::once("--stdout".to_owned()).chain(streams.worker_options("omega-0"));
+        let output = StreamOptions::of(words)?.output;
+        output.destination()?;
+        streams.fifo_mode = output.fifo_mode;
+        Ok(streams)
+    }
+
+    /// The values by themselves, which have not been held against each other yet.
+    pub fn values(&self) -> Streams {
+        Streams {
+            workers: self.workers,
+            prefix: self.prefix.clone(),
+            mode: self.mode,
+            format: self.format,
+            preload: self.preload,
+            listen: self.listen,
+            api_port: self.api_port,
+            rtsp_port: self.rtsp_port,
+            webrtc_port: self.webrtc_port,
+            fifo_dir: self.fifo_dir.clone(),
+            out: self.out.clone(),
+            options: self.options.clone(),
+            ..Streams::default()
+        }
+    }
+}

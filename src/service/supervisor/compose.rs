@@ -1,0 +1,60 @@
+//! go2rtc in a container, by a compose file.
+
+use super::child::Recipe;
+use crate::os::environment::variable;
+use crate::service::streams::Streams;
+use anyhow::Context as _;
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::Command;
+
+/// The words that begin a call of compose for this project.
+#[derive(Debug)]
+pub struct Compose(Vec<OsString>);
+
+impl Compose {
+    /// For the go2rtc in `file`, and what runs it with `config` until it is ended. `temp` names the project, so that
+    /// another checkout's container is not taken for this one's.
+    pub fn new(
+        file: &Path,
+        temp: &Path,
+        config: &Path,
+        fifo_dir: Option<&Path>,
+        streams: &Streams,
+    ) -> anyhow::Result<(Self, Recipe)> {
+        let command = variable("METABONK_DOCKER_COMPOSE").and_then(|words| words.into_string().ok());
+        let command = command.unwrap_or_else(|| "docker compose".to_owned());
+        let mut words: Vec<OsString> = command.split_whitespace().map(OsString::from).collect();
+        let file = file.canonicalize().with_context(|| format!("cannot find {}", file.display()))?;
+        let project = format!(
+            "mb-encode-{:08x}",
+            crc::Crc::<u32>::new(&crc::CRC_32_CKSUM).checksum(temp.as_os_str().as_encoded_bytes())
+        );
+        words.extend(["-p".into(), project.into(), "-f".into(), file.into()]);
+        let program = words.first().cloned().unwrap_or_default();
+        let mut args = words[1..].to_vec();
+        args.extend(["up", "--no-color"].map(OsString::from));
+        let health = SocketAddr::new(
+            if streams.listen.is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { streams.listen },
+            streams.api_port,
+        );
+        let mut envs: Vec<(_, OsString)> = vec![
+            ("METABONK_GO2RTC_CONFIG", config.into()),
+            ("MB_ENCODE_UID", rustix::process::getuid().as_raw().to_string().into()),
+            ("MB_ENCODE_GID", rustix::process::getgid().as_raw().to_string().into()),
+            ("MB_ENCODE_HEALTH_URL", format!("http://{health}/").into()),
+        ];
+        envs.extend(fifo_dir.map(|folder| ("METABONK_STREAM_FIFO_DIR", folder.into())));
+        Ok((Self(words), Recipe { program, args, envs }))
+    }
+
+    /// Ends and removes the container, if there is one.
+    pub fn down(&self) {
+        let Self(words) = self;
+        let down = Command::new(&words[0]).args(&words[1..]).args(["down", "--timeout", "2"]).output();
+        if !down.as_ref().is_ok_and(|down| down.status.success()) {
+            tracing::warn!("compose could not take go2rtc's container down: {down:?}");
+        }
+    }
+}
