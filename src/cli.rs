@@ -79,7 +79,7 @@ fn stream(args: &Args) -> anyhow::Result<()> {
         worker::end_with_worker();
     }
     if role == Role::Rehearsal {
-        return Ok(stream::rehearse(&settings, make_renderer)?);
+        return Ok(stream::rehearse(&settings, make_renderer, &stream::Vitals::default())?);
     }
     let control = Arc::new(Control::new()?);
     let child = Child::default();

@@ -24,7 +24,6 @@ pub struct Error {
     fault: Fault,
     what: String,
     remedy: String,
-    device_loss: bool,
     examined: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -41,7 +40,7 @@ impl Error {
     }
 
     fn new(fault: Fault, what: String, remedy: String) -> Self {
-        Self { fault, what, remedy, device_loss: false, examined: false, source: None }
+        Self { fault, what, remedy, examined: false, source: None }
     }
 
     /// The same error with the cause that lies below it.
@@ -50,21 +49,10 @@ impl Error {
         self
     }
 
-    /// The same error, for a GPU that was there and is gone: a new session may work.
-    pub(crate) fn device_was_lost(mut self) -> Self {
-        self.device_loss = true;
-        self
-    }
-
     /// The same error, for a part that `mb-encode doctor` finds out more about.
     pub fn examined_by_doctor(mut self) -> Self {
         self.examined = true;
         self
-    }
-
-    /// Whether the GPU was lost while it was in use, so that starting over may help.
-    pub fn is_device_loss(&self) -> bool {
-        self.device_loss
     }
 
     /// What was seen and its cause on one line, without the remedy.

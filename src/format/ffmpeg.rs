@@ -8,12 +8,14 @@
 //!   to end by itself it would write the delimiter that is still in it as a picture of its own, which crashes go2rtc;
 //! - where this process is killed, ffmpeg finds both ends of its pipes closed, and ends, whatever the reader does.
 
+use super::annexb::byte_stream;
+use super::follower::Follower;
+use super::mpegts::PACKET_BYTES;
 use crate::codec::{ACCESS_UNIT_DELIMITER, AccessUnit};
 use crate::control::Control;
 use crate::error::Error;
-use crate::format::muxer::{Follower, PACKET_BYTES};
 use crate::settings::FrameRate;
-use crate::sink::{Delivery, LAST_WRITE};
+use crate::sink::{LAST_WRITE, Written};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
@@ -95,22 +97,23 @@ impl Ffmpeg {
         Ok(this)
     }
 
-    /// The packets of one picture, as [`Wrapper::wrap`](super::Wrapper::wrap).
+    /// The packets of one picture, as [`Format::lay_out`](super::Format::lay_out).
     pub fn wrap(
         &mut self,
         unit: &AccessUnit,
         reader: Option<BorrowedFd<'_>>,
         control: &Control,
-    ) -> Result<ControlFlow<Delivery, &[u8]>, Error> {
+    ) -> Result<ControlFlow<Written, &[u8]>, Error> {
         self.input.clear();
         if !std::mem::replace(&mut self.begun, true) {
             self.input.extend_from_slice(&ACCESS_UNIT_DELIMITER);
         }
-        self.input.extend_from_slice(unit.bytes());
+        let before = self.input.len();
+        byte_stream(unit, &mut self.input);
+        let elementary = ACCESS_UNIT_DELIMITER.len() + self.input.len() - before;
         // The next picture's delimiter: with it ffmpeg knows that this one is whole, and passes it on at once.
         self.input.extend_from_slice(&ACCESS_UNIT_DELIMITER);
         self.output.clear();
-        let elementary = ACCESS_UNIT_DELIMITER.len() + unit.bytes().len();
         let (mut sent, mut followed, mut whole) = (0, 0, false);
         let mut moved_at = Instant::now();
         let mut give_up_at = None;
@@ -140,17 +143,17 @@ impl Ffmpeg {
             };
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() && stopping {
-                return Ok(ControlFlow::Break(Delivery::Stopped));
+                return Ok(ControlFlow::Break(Written::Stopped));
             } else if left.is_zero() {
                 return Err(self.stalled());
             }
             if self.wait(sent < self.input.len(), reader, (!stopping).then(|| control.wake_fd()), left) {
-                return Ok(ControlFlow::Break(Delivery::ReaderGone));
+                return Ok(ControlFlow::Break(Written::ReaderGone));
             }
         }
     }
 
-    /// Waits until something moves. Gives `true` where the reader left.
+    /// Waits until something moves. Returns whether the reader left.
     fn wait(&self, more: bool, reader: Option<BorrowedFd<'_>>, wake: Option<BorrowedFd<'_>>, left: Duration) -> bool {
         let mut fds = Vec::with_capacity(5);
         fds.push(PollFd::new(&self.stdout, PollFlags::IN));

@@ -1,0 +1,45 @@
+//! What a running stream can be asked from outside, without stopping it.
+
+use crate::encoder::Encoder;
+use crate::gl::Gl;
+use crate::pulse::Pulse;
+use crate::stats::Stats;
+use std::sync::{Mutex, PoisonError};
+
+/// Written by the threads of one stream, and read by whoever watches it.
+#[derive(Debug, Default)]
+pub struct Vitals {
+    /// Counts since the start.
+    pub stats: Stats,
+    /// Which stage each thread is in, and since when.
+    pub pulse: Pulse,
+    chosen: Mutex<Option<Chosen>>,
+}
+
+/// What draws and encodes a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(serde::Serialize, serde::Deserialize))]
+pub struct Chosen {
+    /// The encoder: `NVENC` or `OpenH264`.
+    pub encoder: String,
+    /// The GPU that encodes; `None` where the CPU does.
+    pub gpu: Option<String>,
+    /// What draws, as OpenGL calls it.
+    pub renderer: String,
+}
+
+impl Vitals {
+    /// What draws and encodes now; `None` until everything is open. It may change after the loss of a GPU.
+    pub fn chosen(&self) -> Option<Chosen> {
+        self.chosen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn choose(&self, gl: &Gl, encoder: &Encoder) {
+        let gpu = match encoder {
+            Encoder::Nvenc(nvenc) => Some(nvenc.gpu().to_owned()),
+            Encoder::Openh264(_) => None,
+        };
+        let chosen = Chosen { encoder: encoder.name().to_owned(), gpu, renderer: gl.hardware().renderer.clone() };
+        *self.chosen.lock().unwrap_or_else(PoisonError::into_inner) = Some(chosen);
+    }
+}
