@@ -6,8 +6,10 @@
 mod access_unit;
 mod coded;
 mod h264;
+#[cfg(feature = "cli")]
 mod splitter;
 
 pub use access_unit::{AccessUnit, room_for};
-pub use h264::{ACCESS_UNIT_DELIMITER, NalUnit, NalUnitType, NalUnits, START_CODE_LONG, START_CODE_SHORT, nal_units};
+pub use h264::{ACCESS_UNIT_DELIMITER, NalUnit, NalUnitType, START_CODE_LONG, START_CODE_SHORT, nal_units};
+#[cfg(feature = "cli")]
 pub use splitter::Splitter;

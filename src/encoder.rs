@@ -6,19 +6,20 @@ mod openh264;
 mod picture;
 
 pub use fallback::{Opened, Plan, log_instead_of_nvenc};
-pub use nvenc::Nvenc;
+pub use nvenc::{Lost, Nvenc};
 pub use openh264::Openh264;
 pub use picture::{HostPicture, Readback};
 
 use crate::codec::AccessUnit;
 use crate::error::Error;
 
-/// An encoder of one of two kinds, which take their pictures from different places.
+/// An encoder of one of two kinds, which take their pictures from different places. Boxed, since it moves and
+/// OpenH264's is kilobytes large.
 pub enum Encoder {
     /// Codes a picture where it was drawn. It stays on the thread of its GL context.
-    Nvenc(Nvenc),
+    Nvenc(Box<Nvenc>),
     /// Codes pictures that were fetched to host memory. It may run on a thread of its own.
-    Openh264(Openh264),
+    Openh264(Box<Openh264>),
 }
 
 impl Encoder {

@@ -115,7 +115,7 @@ pub fn run_with(
         artist.release(&vitals.pulse);
         let lost = match ended? {
             Ended::Over(end) => break end,
-            Ended::Lost(error) => error,
+            Ended::Lost(lost) => lost,
         };
         let again = |plan| Pipeline::open(settings, &mut make_renderer, plan, vitals);
         match recovery.start_over(lost, again)? {

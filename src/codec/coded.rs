@@ -8,7 +8,7 @@ impl AccessUnit {
     ///
     /// Delimiters, SEI and filler are left out here, where the output of the encoders comes in, and not by the formats:
     /// nobody behind needs them, a format that wants a delimiter or filler writes its own, and go2rtc takes an SEI in
-    /// front of a picture for the picture. Access units from elsewhere (see [`Splitter`](super::Splitter)) keep theirs.
+    /// front of a picture for the picture. Access units from elsewhere, which the splitter cuts, keep theirs.
     pub fn push_annex_b(&mut self, stream: &[u8]) {
         for unit in nal_units(stream) {
             match unit.nal_unit_type() {

@@ -88,11 +88,6 @@ impl NalUnits {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         starts.zip(&self.ends).map(|(start, &end)| NalUnit(&self.bytes[start..end]))
     }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
 }
 
 /// Splits an Annex B byte stream at its start codes (H.264 section B.1.1). Zero bytes between NAL units belong to
@@ -141,7 +136,7 @@ mod tests {
         let mut units = NalUnits::with_room_for(16);
         for _ in 0..3 {
             units.clear();
-            assert!(units.is_empty());
+            assert_eq!(units.iter().count(), 0);
             for unit in nal_units(&[0, 0, 1, 0x67, 1, 0, 0, 1, 0x68, 0, 0, 1, 0x65, 2, 3]) {
                 units.push(unit);
             }

@@ -1,6 +1,7 @@
 //! Cuts a byte stream that somebody else writes into access units.
 
-use super::{AccessUnit, NalUnit, NalUnitType, NalUnits, START_CODE_SHORT, nal_units};
+use super::h264::NalUnits;
+use super::{AccessUnit, NalUnit, NalUnitType, START_CODE_SHORT, nal_units};
 
 /// Takes an Annex B byte stream in pieces of any size, and gives its access units (H.264 section 7.4.1.2.3).
 ///
@@ -142,7 +143,7 @@ impl Splitter {
                 self.parameter_sets.push(own);
             }
         }
-        let with_all = has(NalUnitType::IdrSlice) || has(NalUnitType::Sei) && self.own_sets.is_empty();
+        let with_all = has(NalUnitType::IdrSlice) || has(NalUnitType::Sei) && self.own_sets.iter().next().is_none();
         unit.begin(unit.pts());
         let sets = if with_all { &self.parameter_sets } else { &self.own_sets };
         sets.iter().for_each(|nal| unit.push(nal));
@@ -151,7 +152,7 @@ impl Splitter {
         self.searched = 0;
         self.has_picture = false;
         self.begun = false;
-        !self.parameter_sets.is_empty()
+        self.parameter_sets.iter().next().is_some()
     }
 }
 

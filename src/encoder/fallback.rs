@@ -67,14 +67,15 @@ impl Plan {
     /// # Errors
     /// It is not to be had here, or cannot code this size.
     pub fn open_with_fallback(self, gl: &Gl, settings: &Settings) -> Result<Opened, Error> {
-        let openh264 = |profile| Openh264::open(settings, profile).map(Encoder::Openh264);
+        let openh264 = |profile| Ok::<_, Error>(Encoder::Openh264(Box::new(Openh264::open(settings, profile)?)));
+        let nvenc = || Ok::<_, Error>(Encoder::Nvenc(Box::new(Nvenc::open(gl, settings)?)));
         let (encoder, instead_of_nvenc) = match self {
             Self::Openh264(profile) => (openh264(profile)?, None),
-            Self::Nvenc => (Encoder::Nvenc(Nvenc::open(gl, settings)?), None),
+            Self::Nvenc => (nvenc()?, None),
             Self::NvencElseOpenh264 => {
                 let began = Instant::now();
-                match Nvenc::open(gl, settings) {
-                    Ok(nvenc) => (Encoder::Nvenc(nvenc), None),
+                match nvenc() {
+                    Ok(nvenc) => (nvenc, None),
                     Err(why) => {
                         tracing::debug!("looked for NVENC for {} us", began.elapsed().as_micros());
                         (openh264(Profile::ConstrainedBaseline)?, Some(why))

@@ -8,6 +8,7 @@ use crate::gpu::GlImages;
 use crate::nvenc::{Config, Session};
 use crate::settings::Settings;
 use crate::stats::STAGE;
+use std::fmt;
 use std::time::Duration;
 use tracing::trace_span;
 
@@ -25,6 +26,12 @@ pub struct Nvenc {
 /// NVENC failed on a picture, for this reason. It is of no use any more; whatever it failed with, a new one may work.
 #[derive(Debug)]
 pub struct Lost(pub Error);
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 impl From<Lost> for Error {
     fn from(Lost(error): Lost) -> Self {

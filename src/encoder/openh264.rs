@@ -26,8 +26,7 @@ const _: () = assert!(
 
 /// The encoder on the CPU.
 pub struct Openh264 {
-    // Boxed: it is kilobytes large, and moves.
-    encoder: Box<::openh264::encoder::Encoder>,
+    encoder: ::openh264::encoder::Encoder,
     bitstream: Vec<u8>,
 }
 
@@ -71,10 +70,7 @@ impl Openh264 {
                 Profile::High => ::openh264::encoder::Profile::High,
             })
             .vui(VuiConfig::bt709());
-        Ok(Self {
-            encoder: Box::new(crate::openh264::open(config)?),
-            bitstream: Vec::with_capacity(codec::room_for(size)),
-        })
+        Ok(Self { encoder: crate::openh264::open(config)?, bitstream: Vec::with_capacity(codec::room_for(size)) })
     }
 
     /// Codes `picture` into `unit`: one picture in, one access unit out. The first picture is an IDR, and so is one with

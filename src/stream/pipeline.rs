@@ -2,7 +2,7 @@
 
 use super::vitals::Vitals;
 use crate::codec::AccessUnit;
-use crate::encoder::{Encoder, HostPicture, Opened, Plan, Readback, check_layout};
+use crate::encoder::{Encoder, HostPicture, Lost, Opened, Plan, Readback, check_layout};
 use crate::error::Error;
 use crate::gl::{Gl, Target};
 use crate::gpu::open_gl;
@@ -54,26 +54,29 @@ impl Pipeline {
         Ok(Self { encoder, artist: Artist { renderer, target, gl }, instead_of_nvenc })
     }
 
-    /// Draws and encodes the first picture of a stream, to see that it works. As a stream would, it goes on with what
-    /// there is to go on with.
-    pub fn first_picture(self, settings: &Settings, pulse: &Pulse) -> Result<AccessUnit, Error> {
-        let Self { mut encoder, mut artist, .. } = self;
+    /// Draws and encodes the first picture of a stream, to see that it works, and releases the GPU.
+    pub fn first_picture(mut self, settings: &Settings, pulse: &Pulse) -> Result<AccessUnit, Error> {
+        let unit = self.try_picture(settings, pulse);
+        let _releasing = pulse.during(Lane::Artist, Stage::Encoding);
+        drop(self);
+        unit
+    }
+
+    /// As a stream would, it goes on with what there is to go on with.
+    fn try_picture(&mut self, settings: &Settings, pulse: &Pulse) -> Result<AccessUnit, Error> {
+        let Self { encoder, artist, .. } = self;
         let tick = Pacer::new(settings.frame_rate).next(Duration::ZERO);
         artist.draw(&tick, pulse)?;
         let mut unit = AccessUnit::default();
         let _encoding = pulse.during(Lane::Artist, Stage::Encoding);
-        if let Encoder::Nvenc(nvenc) = &mut encoder {
-            let coded = nvenc.encode(&artist.target, tick.pts, true, &mut unit).map_err(Error::from);
-            match coded.and_then(|()| check_layout(&unit)) {
-                Ok(()) => return Ok(unit),
-                Err(why) => {
-                    tracing::debug!("NVENC codes no picture: {}", why.cause());
-                    let plan = Plan::without_nvenc(settings.encoder, why)?;
-                    encoder = plan.open_with_fallback(&artist.gl, settings)?.encoder;
-                }
-            }
+        if let Encoder::Nvenc(nvenc) = encoder {
+            let coded = nvenc.encode(&artist.target, tick.pts, true, &mut unit);
+            let Err(Lost(why)) = coded.and_then(|()| check_layout(&unit).map_err(Lost)) else { return Ok(unit) };
+            tracing::debug!("NVENC codes no picture: {}", why.cause());
+            let plan = Plan::without_nvenc(settings.encoder, why)?;
+            *encoder = plan.open_with_fallback(&artist.gl, settings)?.encoder;
         }
-        if let Encoder::Openh264(openh264) = &mut encoder {
+        if let Encoder::Openh264(openh264) = encoder {
             let mut picture = HostPicture::new(settings.size);
             Readback::new(settings.size).fetch(&artist.target, tick.pts, &mut picture);
             openh264.encode(&picture, true, &mut unit)?;

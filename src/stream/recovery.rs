@@ -5,7 +5,7 @@
 
 use super::End;
 use super::clock::Time;
-use crate::encoder::Plan;
+use crate::encoder::{Lost, Plan};
 use crate::error::Error;
 use crate::settings::EncoderChoice;
 use std::time::Duration;
@@ -45,7 +45,7 @@ impl<'a> Recovery<'a> {
     /// NVENC does not come back and nothing else may be taken, or nothing else can be opened either.
     pub fn start_over<P>(
         &mut self,
-        lost: Error,
+        Lost(lost): Lost,
         mut open: impl FnMut(Plan) -> Result<P, Error>,
     ) -> Result<Restart<P>, Error> {
         if self.came_back.is_some_and(|then| self.time.now().saturating_sub(then) > TRUSTED_AFTER) {
@@ -85,8 +85,8 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
     const OPENH264: Plan = Plan::Openh264(Profile::High);
 
-    fn lost() -> Error {
-        Error::machine("the GPU is gone", "")
+    fn lost() -> Lost {
+        Lost(Error::machine("the GPU is gone", ""))
     }
 
     /// Loses an encoder at the time at hand; the first `fails` attempts to open another one fail. Returns what was

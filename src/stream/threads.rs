@@ -9,7 +9,7 @@ use super::pipeline::Artist;
 use super::schedule::Schedule;
 use crate::codec::AccessUnit;
 use crate::control::Control;
-use crate::encoder::{HostPicture, Nvenc, Openh264, Readback, check_layout};
+use crate::encoder::{HostPicture, Lost, Nvenc, Openh264, Readback, check_layout};
 use crate::error::Error;
 use crate::pulse::{Lane, Pulse, Stage};
 use crate::stats::STAGE;
@@ -22,13 +22,13 @@ pub enum Ended {
     /// With the stream.
     Over(End),
     /// With a picture that it failed on. Another one may do better.
-    Lost(Error),
+    Lost(Lost),
 }
 
 /// Draws, encodes and writes on one thread: the GPU does the work, and its objects belong to that thread.
 pub fn on_gpu(
     artist: &mut Artist,
-    mut nvenc: Nvenc,
+    mut nvenc: Box<Nvenc>,
     schedule: &mut Schedule<'_>,
     delivery: &mut Delivery<'_>,
     control: &Control,
@@ -48,8 +48,8 @@ pub fn on_gpu(
         let coded = nvenc.encode(&artist.target, tick.pts, control.take_idr_request(), &mut unit);
         drop(encoding);
         // A picture that breaks streams is as good as none.
-        if let Err(why) = coded.map_err(Error::from).and_then(|()| check_layout(&unit)) {
-            break Ok(Ended::Lost(why));
+        if let Err(lost) = coded.and_then(|()| check_layout(&unit).map_err(Lost)) {
+            break Ok(Ended::Lost(lost));
         }
         let encode_time = begun.elapsed();
         schedule.drew(&tick);
@@ -77,7 +77,7 @@ struct Job {
 /// where one thread makes 450.
 pub fn on_host(
     artist: &mut Artist,
-    mut openh264: Openh264,
+    mut openh264: Box<Openh264>,
     schedule: &mut Schedule<'_>,
     delivery: &mut Delivery<'_>,
     control: &Control,
