@@ -9,9 +9,7 @@
 
 use anyhow::{Context as _, Error};
 use mb_encode::gl::{Gl, Target};
-use mb_encode::parts::AccessUnit;
-use mb_encode::parts::TestCard;
-use mb_encode::parts::{Encoder, HostPicture, Profile, Readback};
+use mb_encode::parts::{AccessUnit, HostPicture, Openh264, Profile, Readback, TestCard, byte_stream};
 use mb_encode::settings::Size;
 use mb_encode::{Frame, Renderer, Settings};
 use std::fs::File;
@@ -37,10 +35,8 @@ fn main() -> anyhow::Result<()> {
     let mut card = TestCard::new(&gl, size, "mb-encode")?;
     let mut readback = Readback::new(size);
     let mut picture = HostPicture::new(size);
-    let Encoder::Host(mut encoder) = Encoder::openh264(&settings, Profile::ConstrainedBaseline)? else {
-        anyhow::bail!("OpenH264 codes pictures in host memory");
-    };
-    let mut unit = AccessUnit::default();
+    let mut encoder = Openh264::open(&settings, Profile::ConstrainedBaseline)?;
+    let (mut unit, mut stream) = (AccessUnit::default(), Vec::new());
 
     let mut raw = BufWriter::with_capacity(1 << 20, File::create(raw).with_context(|| format!("cannot write {raw}"))?);
     let mut coded = BufWriter::new(File::create(coded).with_context(|| format!("cannot write {coded}"))?);
@@ -59,7 +55,9 @@ fn main() -> anyhow::Result<()> {
             raw.write_all(plane)?;
         }
         encoder.encode(&picture, false, &mut unit)?;
-        coded.write_all(unit.bytes())?;
+        stream.clear();
+        byte_stream(&unit, &mut stream);
+        coded.write_all(&stream)?;
     }
     raw.flush()?;
     coded.flush()?;

@@ -14,17 +14,17 @@ use crate::Error;
 use crate::error::Fault;
 use crate::service::exit::Exit;
 use command::{Args, Command};
-use commands::{completions, doctor, go2rtc_config, man, mpegts, status, stream, supervise, tied};
+use commands::{completions, doctor, go2rtc_config, man, mpegts, status, stream, supervise};
 use std::process::ExitCode;
 use std::time::Duration;
 
 /// A failure while running.
-const FAILED: u8 = 1;
+pub const FAILED: u8 = 1;
 /// Wrong use or input.
 const WRONG_USE: u8 = 2;
 /// go2rtc tells a viewer what it has read of standard error at the moment when standard output ends. So there is this
 /// much time between the two.
-const TO_BE_READ: Duration = Duration::from_millis(50);
+pub const TO_BE_READ: Duration = Duration::from_millis(50);
 
 /// Runs the program.
 pub fn run() -> ExitCode {
@@ -42,7 +42,6 @@ fn dispatch(args: &Args) -> anyhow::Result<ExitCode> {
         Some(Command::Mpegts(args)) => mpegts::run(args),
         Some(Command::Supervise(args)) => supervise::run(args),
         Some(Command::Status(args)) => status::run(args),
-        Some(Command::Tied(args)) => tied::run(args),
         Some(Command::Completions(args)) => completions::run(args, &command::grammar()),
         Some(Command::Man) => man::run(command::grammar()),
         None => stream::run(&args.stream),

@@ -24,7 +24,6 @@ pub struct Error {
     fault: Fault,
     what: String,
     remedy: String,
-    device_loss: bool,
     examined: bool,
     shortage: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
@@ -42,7 +41,7 @@ impl Error {
     }
 
     fn new(fault: Fault, what: String, remedy: String) -> Self {
-        Self { fault, what, remedy, device_loss: false, examined: false, shortage: false, source: None }
+        Self { fault, what, remedy, examined: false, shortage: false, source: None }
     }
 
     /// The same error with the cause that lies below it.
@@ -64,21 +63,10 @@ impl Error {
         self.shortage
     }
 
-    /// The same error, for a GPU that was there and is gone: a new session may work.
-    pub(crate) fn device_was_lost(mut self) -> Self {
-        self.device_loss = true;
-        self
-    }
-
     /// The same error, for a part that `mb-encode doctor` finds out more about.
     pub fn examined_by_doctor(mut self) -> Self {
         self.examined = true;
         self
-    }
-
-    /// Whether the GPU was lost while it was in use, so that starting over may help.
-    pub fn is_device_loss(&self) -> bool {
-        self.device_loss
     }
 
     /// What was seen and its cause on one line, without the remedy.
@@ -111,7 +99,9 @@ fn remedy_for_shortage(errno: i32) -> Option<&'static str> {
     match Errno::from_raw_os_error(errno) {
         Errno::MFILE => Some("raise the limit of open files: ulimit -n 1024, in a unit LimitNOFILE=1024"),
         Errno::NFILE => Some("the whole system has too many files open: raise fs.file-max, or close some"),
-        Errno::AGAIN => Some("raise the limit of processes: ulimit -u, in a unit TasksMax=, in a container --pids-limit"),
+        Errno::AGAIN => {
+            Some("raise the limit of processes: ulimit -u, in a unit TasksMax=, in a container --pids-limit")
+        }
         Errno::NOMEM => Some("free memory, or raise the limit of the container or unit"),
         _ => None,
     }

@@ -4,7 +4,7 @@
 
 use crate::error::{Error, Fault};
 use crate::pulse::Stage;
-use crate::stats::Snapshot;
+use crate::stats::{Chosen, Snapshot};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -43,9 +43,8 @@ pub struct Progress {
     pub seconds: f64,
     /// Everything counted since then.
     pub counts: Snapshot,
-    /// The encoder, and what draws, once they are open.
-    pub encoder: Option<String>,
-    pub renderer: Option<String>,
+    /// What draws and encodes, once it is open.
+    pub chosen: Option<Chosen>,
     /// What its threads are at, and for how long.
     pub stage: Stage,
     pub stage_seconds: f64,

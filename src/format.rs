@@ -1,104 +1,96 @@
-//! A writer with a wrapper in front of it.
+//! What an access unit is as bytes, and when they are written.
+//!
+//! ```text
+//! AccessUnit -> AnnexB            -> bytes    as go2rtc takes a raw stream
+//! AccessUnit -> Muxer             -> bytes    MPEG-TS, written here
+//! AccessUnit -> Ffmpeg            -> bytes    MPEG-TS, written by a child
+//! ```
+//!
+//! A format never writes to the reader: the sink does, which sees whether there is one.
 
-pub mod ffmpeg;
-pub mod muxer;
+mod annexb;
+mod ffmpeg;
+mod follower;
+mod mpegts;
+mod steadier;
+
+pub use annexb::{AnnexB, byte_stream};
 
 use crate::codec::AccessUnit;
 use crate::control::Control;
 use crate::error::Error;
-use crate::settings::{self, FrameRate, Settings};
-use crate::sink::{Delivery, Readiness, Sink, Writer};
+use crate::settings::{FrameRate, MpegTs, Settings};
+use crate::sink::Written;
 use ffmpeg::Ffmpeg;
-use muxer::Muxer;
+use mpegts::Muxer;
 use rustix::fd::BorrowedFd;
 use std::ops::ControlFlow;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Wraps access units in MPEG-TS.
+/// Turns access units into bytes, one after the other. Made once a stream.
 #[derive(Debug)]
-pub enum Wrapper {
-    /// Through an ffmpeg child.
+pub enum Format {
+    /// A raw stream.
+    AnnexB(AnnexB),
+    /// MPEG-TS from this process.
+    MpegTs(Muxer),
+    /// MPEG-TS from an ffmpeg child.
     Ffmpeg(Ffmpeg),
-    /// In this process.
-    Native(Muxer),
 }
 
-impl Wrapper {
-    /// The wrapper that `settings` ask for, if they do. ffmpeg takes as long to start as EGL does: open this first.
+impl Format {
+    /// The format that `settings` ask for. `live` is a stream that somebody takes as it comes, and not a file. ffmpeg
+    /// takes as long to start as EGL does: open this first.
     ///
     /// # Errors
     /// ffmpeg is not installed.
-    pub fn open(settings: &Settings) -> Result<Option<Self>, Error> {
-        settings.mpegts.map(|how| Self::new(how, settings.frame_rate)).transpose()
+    pub fn open(settings: &Settings, live: bool) -> Result<Self, Error> {
+        match settings.mpegts {
+            Some(how) => Self::mpegts(how, settings.frame_rate),
+            None => Ok(Self::AnnexB(AnnexB::new((live && settings.paced).then_some(settings.frame_rate)))),
+        }
     }
 
-    /// A wrapper of one kind for pictures at one rate.
+    /// MPEG-TS of one kind, for pictures at one rate.
     ///
     /// # Errors
     /// ffmpeg is not installed.
-    pub fn new(how: settings::MpegTs, frame_rate: FrameRate) -> Result<Self, Error> {
+    pub fn mpegts(how: MpegTs, frame_rate: FrameRate) -> Result<Self, Error> {
         Ok(match how {
-            settings::MpegTs::Ffmpeg => Self::Ffmpeg(Ffmpeg::start(frame_rate)?),
-            settings::MpegTs::Native => Self::native(frame_rate.interval()),
+            MpegTs::Ffmpeg => Self::Ffmpeg(Ffmpeg::start(frame_rate)?),
+            MpegTs::Native => Self::stamped(frame_rate.interval()),
         })
     }
 
-    /// A wrapper in this process. From a picture's time to when it is shown it takes `lead`.
-    pub fn native(lead: Duration) -> Self {
-        Self::Native(Muxer::new(lead))
+    /// MPEG-TS from this process. From a picture's time to when it is shown it takes `lead`.
+    pub fn stamped(lead: Duration) -> Self {
+        Self::MpegTs(Muxer::new(lead))
     }
 
-    /// The transport stream packets of one picture, all of them. Breaks where `reader` left or a stop was requested
-    /// before they were to be had.
+    /// When to write the picture that was due at `pts` and is ready `now`, both as time since the start of the stream.
+    /// MPEG-TS says itself when a picture is shown, so it is written at once.
+    pub fn release_at(&mut self, pts: Duration, now: Duration) -> Duration {
+        match self {
+            Self::AnnexB(annex_b) => annex_b.release_at(pts, now),
+            Self::MpegTs(_) | Self::Ffmpeg(_) => now,
+        }
+    }
+
+    /// The bytes of one picture, all of them. Breaks where `reader` left or a stop was requested before they were to be
+    /// had.
     ///
     /// # Errors
     /// ffmpeg ended, or does not answer.
-    pub fn wrap(
+    pub fn lay_out(
         &mut self,
         unit: &AccessUnit,
         reader: Option<BorrowedFd<'_>>,
         control: &Control,
-    ) -> Result<ControlFlow<Delivery, &[u8]>, Error> {
+    ) -> Result<ControlFlow<Written, &[u8]>, Error> {
         match self {
+            Self::AnnexB(annex_b) => Ok(ControlFlow::Continue(annex_b.lay_out(unit))),
+            Self::MpegTs(muxer) => Ok(ControlFlow::Continue(muxer.write(unit))),
             Self::Ffmpeg(ffmpeg) => ffmpeg.wrap(unit, reader, control),
-            Self::Native(muxer) => Ok(ControlFlow::Continue(muxer.write(unit))),
         }
-    }
-}
-
-/// Writes a transport stream where `writer` writes. The reader is looked at there, behind the wrapper, which never
-/// holds a picture.
-#[derive(Debug)]
-pub struct MpegTs {
-    writer: Writer,
-    wrapper: Mutex<Wrapper>,
-}
-
-impl MpegTs {
-    /// `writer` itself, or with the wrapper in front if there is one.
-    pub fn sink(writer: Writer, wrapper: Option<Wrapper>) -> Box<dyn Sink> {
-        match wrapper {
-            Some(wrapper) => Box::new(Self { writer, wrapper: Mutex::new(wrapper) }),
-            None => Box::new(writer),
-        }
-    }
-}
-
-impl Sink for MpegTs {
-    fn readiness(&self) -> Readiness {
-        self.writer.readiness()
-    }
-
-    fn write(&self, unit: &AccessUnit, control: &Control) -> Result<Delivery, Error> {
-        let mut wrapper = self.wrapper.lock().unwrap_or_else(PoisonError::into_inner);
-        match wrapper.wrap(unit, self.writer.reader(), control)? {
-            ControlFlow::Continue(packets) => self.writer.write_all(packets, control),
-            ControlFlow::Break(delivery) => Ok(delivery),
-        }
-    }
-
-    fn reader(&self) -> Option<BorrowedFd<'_>> {
-        self.writer.reader()
     }
 }

@@ -65,7 +65,8 @@ pub mod parts {
     pub use crate::codec::{AccessUnit, NalUnit, NalUnitType, START_CODE_LONG, nal_units};
     pub use crate::color::{KB, KG, KR, ycbcr_from_rgb};
     pub use crate::cuda::CudaContext;
-    pub use crate::encoder::{Encoder, HostPicture, Profile, Readback};
+    pub use crate::encoder::{HostPicture, Nvenc, Openh264, Profile, Readback};
+    pub use crate::format::byte_stream;
     pub use crate::source::TestCard;
     pub use crate::source::strip::{Mark, Strip};
     pub use crate::source::testcard::Layout;

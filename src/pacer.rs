@@ -1,6 +1,6 @@
 //! Deadlines on an absolute grid.
 //!
-//! The pacer answers one question: which frame is due now, and were any skipped. Picture `k` is due at
+//! The pacer answers one question: which picture is due now, and were any skipped. Point `k` of the grid is at
 //! `k / frame_rate` after the start, computed from `k` each time, so no rounding error adds up and a late
 //! picture never makes the next one late. Who comes late skips; the pacer never asks for a burst.
 //! It reads no clock: `now` is passed in, which is why its tests need no sleep.
@@ -8,13 +8,15 @@
 use crate::settings::FrameRate;
 use std::time::Duration;
 
-/// One point of the grid.
+/// One point of the grid, and the picture that is drawn if one is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tick {
-    /// Position on the grid, from 0.
+    /// Number of the picture, from 0 and without gaps: see [`Frame::index`](crate::Frame::index).
     pub index: u64,
-    /// When the frame is due, as time since the start of the stream. This is the picture's PTS.
+    /// When it is due, as time since the start of the stream. This is the picture's PTS.
     pub pts: Duration,
+    /// `pts` less that of the last picture drawn; for the first picture the frame interval.
+    pub delta: Duration,
     /// Grid points passed over since the tick before, because the caller was late.
     pub skipped: u64,
 }
@@ -23,69 +25,48 @@ pub struct Tick {
 #[derive(Debug)]
 pub struct Pacer {
     frame_rate: FrameRate,
+    /// The next point of the grid.
     next: u64,
+    /// Pictures drawn.
+    drawn: u64,
+    last_pts: Option<Duration>,
 }
 
 impl Pacer {
-    /// A pacer whose first frame is due at time zero.
+    /// A pacer whose first picture is due at time zero.
     pub fn new(frame_rate: FrameRate) -> Self {
-        Self { frame_rate, next: 0 }
+        Self { frame_rate, next: 0, drawn: 0, last_pts: None }
     }
 
-    /// The frame to draw next, given the time since the start of the stream.
+    /// The picture to draw next, given the time since the start of the stream.
     ///
-    /// Where its `pts` lies ahead of `now`, wait until then. A frame that is late by less than one interval is
-    /// still handed out, to be drawn at once; one that is later than that is skipped, and all skipped ones are
-    /// counted.
+    /// Where its `pts` lies ahead of `now`, wait until then. One that is late by less than one interval is still handed
+    /// out, to be drawn at once; one that is later than that is skipped, and all skipped ones are counted.
     pub fn next(&mut self, now: Duration) -> Tick {
-        let due = self.frame_rate.frames_in(now);
-        let index = self.next.max(due);
-        let tick = Tick { index, pts: self.frame_rate.time_of(index), skipped: index - self.next };
-        self.next = index + 1;
-        tick
+        self.take(self.next.max(self.frame_rate.frames_in(now)))
     }
 
-    /// The frame after the last one, whatever the time: for streams that run as fast as they can.
+    /// The point after the last one, whatever the time: for streams that run as fast as they can.
     pub fn next_unpaced(&mut self) -> Tick {
-        let index = self.next;
-        self.next += 1;
-        Tick { index, pts: self.frame_rate.time_of(index), skipped: 0 }
-    }
-}
-
-/// Evens out when access units are written.
-///
-/// go2rtc stamps a raw stream with the time of arrival, so every picture that takes longer to code than the others,
-/// each IDR for one, is shown late and the next one early. Here a picture that is ready sooner than usual is held back
-/// until its deadline plus the usual latency, which follows the slowest pictures.
-#[derive(Debug)]
-pub struct Steadier {
-    latency: Duration,
-    most: Duration,
-}
-
-impl Steadier {
-    /// The longest that a picture is held back: what coding a large one may take. A hiccup at a low rate would
-    /// otherwise be felt for minutes.
-    const MOST: Duration = Duration::from_millis(25);
-
-    /// Holds pictures of this rate back, by three quarters of an interval at most: in the last quarter the next one
-    /// may be on its way.
-    pub fn new(frame_rate: FrameRate) -> Self {
-        Self { latency: Duration::ZERO, most: (frame_rate.interval() * 3 / 4).min(Self::MOST) }
+        self.take(self.next)
     }
 
-    /// When to write a picture that was due at `pts` and is ready `now`, both as time since the start of the stream.
-    pub fn release(&mut self, pts: Duration, now: Duration) -> Duration {
-        let took = now.saturating_sub(pts);
-        if took > self.latency {
-            // By half: a hiccup of the machine is not the usual.
-            self.latency = (self.latency + (took - self.latency) / 2).min(self.most);
-        } else {
-            // Slowly, so that it lasts from one IDR to the next.
-            self.latency -= (self.latency - took) / 256;
-        }
-        pts + self.latency
+    fn take(&mut self, point: u64) -> Tick {
+        let (pts, skipped) = (self.frame_rate.time_of(point), point - self.next);
+        self.next = point + 1;
+        let delta = self.last_pts.map_or_else(|| self.frame_rate.interval(), |last| pts.saturating_sub(last));
+        Tick { index: self.drawn, pts, delta, skipped }
+    }
+
+    /// The picture of this tick was drawn.
+    pub fn drew(&mut self, tick: &Tick) {
+        self.drawn += 1;
+        self.last_pts = Some(tick.pts);
+    }
+
+    /// Pictures drawn so far.
+    pub fn drawn(&self) -> u64 {
+        self.drawn
     }
 }
 
@@ -106,20 +87,41 @@ mod tests {
             let now = k.saturating_sub(1) as u32 * 20 * MS + 3 * MS;
             let tick = pacer.next(now);
             assert_eq!((tick.index, tick.skipped), (k, 0));
-            assert_eq!(tick.pts, k as u32 * 20 * MS);
+            assert_eq!((tick.pts, tick.delta), (k as u32 * 20 * MS, 20 * MS));
+            pacer.drew(&tick);
         }
+    }
+
+    #[test]
+    fn pictures_that_are_not_drawn_have_no_number_and_leave_a_gap_in_time() {
+        let mut pacer = pacer(50, 1);
+        let first = pacer.next(Duration::ZERO);
+        pacer.drew(&first);
+        // Nobody draws this one.
+        pacer.next(20 * MS);
+        let tick = pacer.next(40 * MS);
+        assert_eq!((tick.index, tick.pts, tick.delta), (1, 40 * MS, 40 * MS));
+        pacer.drew(&tick);
+        assert_eq!((pacer.drawn(), pacer.next(60 * MS).index), (2, 2));
     }
 
     #[test]
     fn a_late_caller_skips_and_never_bursts() {
         let mut pacer = pacer(50, 1);
-        pacer.next(Duration::ZERO);
+        let first = pacer.next(Duration::ZERO);
+        pacer.drew(&first);
+        let next = |pacer: &mut Pacer, now| {
+            let tick = pacer.next(now);
+            pacer.drew(&tick);
+            tick
+        };
         // Frame 1 was due at 20 ms; at 39 ms it is late but not yet over.
-        assert_eq!(pacer.next(39 * MS), Tick { index: 1, pts: 20 * MS, skipped: 0 });
+        assert_eq!(next(&mut pacer, 39 * MS), Tick { index: 1, pts: 20 * MS, delta: 20 * MS, skipped: 0 });
         // 230 ms later frames 2 to 12 have passed; frame 13 began at 260 ms.
-        assert_eq!(pacer.next(269 * MS), Tick { index: 13, pts: 260 * MS, skipped: 11 });
+        let tick = Tick { index: 2, pts: 260 * MS, delta: 240 * MS, skipped: 11 };
+        assert_eq!(next(&mut pacer, 269 * MS), tick);
         // And the next one lies ahead again: no catching up.
-        assert_eq!(pacer.next(269 * MS), Tick { index: 14, pts: 280 * MS, skipped: 0 });
+        assert_eq!(next(&mut pacer, 269 * MS), Tick { index: 3, pts: 280 * MS, delta: 20 * MS, skipped: 0 });
     }
 
     #[test]
@@ -128,7 +130,7 @@ mod tests {
         let day = Duration::from_secs(24 * 3600);
         let tick = pacer.next(day);
         // 86400 s * 30000 / 1001 = 2589410.58…: that frame began less than one interval ago.
-        assert_eq!(tick.index, 2_589_410);
+        assert_eq!(tick.skipped, 2_589_410);
         assert!(day - tick.pts < Duration::from_micros(33_367));
         assert_eq!(tick.pts.as_nanos(), 2_589_410u128 * 1_001 * 1_000_000_000 / 30_000);
     }
@@ -138,29 +140,5 @@ mod tests {
         let mut pacer = pacer(25, 1);
         let pts: Vec<_> = (0..3).map(|_| pacer.next_unpaced().pts).collect();
         assert_eq!(pts, [Duration::ZERO, 40 * MS, 80 * MS]);
-    }
-
-    #[test]
-    fn slow_idr_pictures_are_written_on_the_grid_too() {
-        let mut steadier = Steadier::new(FrameRate::new(50, 1).unwrap());
-        let mut late = Vec::new();
-        for k in 0..1000u32 {
-            let took = if k % 50 == 0 { 6 * MS } else { 3 * MS };
-            let ready = k * 20 * MS + took;
-            late.push(steadier.release(k * 20 * MS, ready).max(ready) - k * 20 * MS);
-        }
-        let settled = &late[200..];
-        assert!(settled.iter().all(|&late| late >= 5 * MS && late <= 6 * MS), "{settled:?}");
-    }
-
-    #[test]
-    fn nothing_is_held_back_into_the_next_interval() {
-        let mut steadier = Steadier::new(FrameRate::new(50, 1).unwrap());
-        for _ in 0..10 {
-            assert!(steadier.release(Duration::ZERO, 400 * MS) <= 15 * MS);
-        }
-        let mut slow = Steadier::new(FrameRate::new(1, 1).unwrap());
-        slow.release(Duration::ZERO, 400 * MS);
-        assert!(slow.release(1000 * MS, 1010 * MS) <= 1025 * MS);
     }
 }

@@ -66,6 +66,13 @@ impl Pulse {
         self.lanes[lane as usize].store(now << 8 | stage as u64, Ordering::Relaxed);
     }
 
+    /// Notes that a lane is in a stage from now until what this returns is dropped, whatever comes between, and idle
+    /// then.
+    pub fn during(&self, lane: Lane, stage: Stage) -> impl Drop {
+        self.enter(lane, stage);
+        Idle { pulse: self, lane }
+    }
+
     /// The stage that has lasted longest on either lane, the idle ones aside, and for how long.
     pub fn longest(&self) -> (Stage, Duration) {
         let now = self.start.elapsed().as_millis() as u64;
@@ -73,6 +80,18 @@ impl Pulse {
         let busy = lanes.map(|lane| (stage(lane as u8), now.saturating_sub(lane >> 8)));
         let longest = busy.filter(|&(stage, _)| stage != Stage::Idle).max_by_key(|&(_, for_ms)| for_ms);
         longest.map_or((Stage::Idle, Duration::ZERO), |(stage, for_ms)| (stage, Duration::from_millis(for_ms)))
+    }
+}
+
+/// Ends a stage.
+struct Idle<'a> {
+    pulse: &'a Pulse,
+    lane: Lane,
+}
+
+impl Drop for Idle<'_> {
+    fn drop(&mut self) {
+        self.pulse.enter(self.lane, Stage::Idle);
     }
 }
 
@@ -96,5 +115,9 @@ mod tests {
         assert!(stage == Stage::Drawing && since >= Duration::from_millis(19), "{stage:?} {since:?}");
         pulse.enter(Lane::Artist, Stage::Idle);
         assert_eq!(pulse.longest().0, Stage::Encoding);
+        let reading = pulse.during(Lane::Coder, Stage::Reading);
+        assert_eq!(pulse.longest().0, Stage::Reading);
+        drop(reading);
+        assert_eq!(pulse.longest().0, Stage::Idle);
     }
 }

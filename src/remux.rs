@@ -4,16 +4,22 @@
 //! But a program that codes in real time writes a picture and then nothing until the next, so a pause in the stream says
 //! it as well. A pause in the middle of a picture is told from it by what comes next, and `Patience` learns.
 
+mod patience;
+mod stamps;
+
 use crate::codec::{AccessUnit, Splitter};
 use crate::control::Control;
 use crate::error::Error;
-use crate::format::{self, Wrapper};
+use crate::format::Format;
+use crate::os::poll;
 use crate::settings::{FrameRate, MpegTs};
-use crate::sink::{Delivery, Sink, Writer};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use crate::sink::{Outlet, Output, Writer, Written};
+use patience::Patience;
+use rustix::event::{PollFd, PollFlags};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
-use std::io::IsTerminal;
+use stamps::Stamps;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 /// Programs that write whenever a buffer is full do so in multiples of this. Such a piece ends no picture, but for one
@@ -23,10 +29,6 @@ const BUFFERS: usize = 4096;
 const PIECE: usize = 64 * 1024;
 /// More than any picture. Something else than H.264 might never come to an end.
 const MOST_HELD: usize = 32 << 20;
-/// Where the clock is ahead of the pictures by more than this, pictures are missing.
-const GAP: Duration = Duration::from_millis(250);
-/// The least from one picture to the next where pictures are stamped when they arrive.
-const LEAST_STEP: Duration = Duration::from_millis(1);
 /// How long before it is shown a picture may begin to arrive, where nothing says how far apart they are.
 const LEAD: Duration = Duration::from_millis(40);
 
@@ -35,38 +37,33 @@ const LEAD: Duration = Duration::from_millis(40);
 ///
 /// # Errors
 /// `input` is no H.264, or cannot be read; standard output or ffmpeg fail. A reader that left is no error.
-pub fn wrap(
-    input: impl AsFd + IsTerminal,
-    how: MpegTs,
-    frame_rate: Option<FrameRate>,
-    control: &Control,
-) -> Result<(), Error> {
-    if input.is_terminal() {
+pub fn wrap(input: impl AsFd, how: MpegTs, frame_rate: Option<FrameRate>, control: &Control) -> Result<(), Error> {
+    if rustix::termios::isatty(&input) {
         return Err(Error::input(
             "standard input is a terminal, which gives no H.264",
             "pipe it: ffmpeg -re -i film.mkv -c:v libx264 -bf 0 -f h264 - | mb-encode mpegts",
         ));
     }
-    let writer = Writer::stdout()?;
-    let wrapper = match (how, frame_rate) {
+    let writer = Writer::open(&Output::Stdout)?;
+    let format = match (how, frame_rate) {
         (MpegTs::Ffmpeg, None) => {
             return Err(Error::input(
                 "ffmpeg counts pictures, and needs to know how many there are in a second",
                 "say so: mb-encode mpegts --fps 30\nor stamp each picture when it arrives: mb-encode mpegts --how native",
             ));
         }
-        (how, Some(frame_rate)) => Wrapper::new(how, frame_rate)?,
-        (MpegTs::Native, None) => Wrapper::native(LEAD),
+        (how, Some(frame_rate)) => Format::mpegts(how, frame_rate)?,
+        (MpegTs::Native, None) => Format::stamped(LEAD),
     };
-    let sink = format::MpegTs::sink(writer, Some(wrapper));
-    Run::new(input.as_fd(), &*sink, control, frame_rate).finish()
+    Run::new(input.as_fd(), format, &writer, control, frame_rate).finish()
 }
 
 struct Run<'a> {
     input: BorrowedFd<'a>,
-    sink: &'a dyn Sink,
+    format: Format,
+    writer: &'a Writer,
     control: &'a Control,
-    clock: Clock,
+    stamps: Stamps,
     splitter: Splitter,
     patience: Patience,
     unit: AccessUnit,
@@ -89,12 +86,19 @@ enum Event {
 }
 
 impl<'a> Run<'a> {
-    fn new(input: BorrowedFd<'a>, sink: &'a dyn Sink, control: &'a Control, frame_rate: Option<FrameRate>) -> Self {
+    fn new(
+        input: BorrowedFd<'a>,
+        format: Format,
+        writer: &'a Writer,
+        control: &'a Control,
+        frame_rate: Option<FrameRate>,
+    ) -> Self {
         Self {
             input,
-            sink,
+            format,
+            writer,
             control,
-            clock: Clock::new(frame_rate),
+            stamps: Stamps::new(frame_rate),
             splitter: Splitter::default(),
             patience: Patience::default(),
             unit: AccessUnit::default(),
@@ -187,31 +191,29 @@ impl<'a> Run<'a> {
     /// Gives whether there is somebody to go on for.
     fn deliver(&mut self) -> Result<bool, Error> {
         self.pictures += 1;
-        self.unit.show_at(self.clock.time_of(self.begun));
-        Ok(self.sink.write(&self.unit, self.control)? == Delivery::Written)
+        self.unit.show_at(self.stamps.time_of(self.begun));
+        let written = match self.format.lay_out(&self.unit, Some(self.writer.as_fd()), self.control)? {
+            ControlFlow::Continue(bytes) => self.writer.write(bytes, self.control)?,
+            ControlFlow::Break(written) => written,
+        };
+        Ok(written == Written::Whole)
     }
 
     /// Waits for input, for the end of a picture by a pause, for a stop, or until the reader leaves.
     fn wait(&self) -> Event {
-        let timeout = (self.may_pause && self.splitter.may_be_whole()).then(|| {
-            let pause = self.patience.now();
-            Timespec { tv_sec: pause.as_secs() as i64, tv_nsec: pause.subsec_nanos().into() }
-        });
-        let mut fds = Vec::with_capacity(3);
-        fds.push(PollFd::from_borrowed_fd(self.input, PollFlags::IN));
-        fds.push(PollFd::from_borrowed_fd(self.control.wake_fd(), PollFlags::IN));
-        fds.extend(self.sink.reader().map(|reader| PollFd::from_borrowed_fd(reader, PollFlags::empty())));
-        loop {
-            match poll(&mut fds, timeout.as_ref()) {
-                Ok(0) => return Event::Pause,
-                Ok(_) if self.control.stop_requested() => return Event::End,
-                Ok(_) if fds.get(2).is_some_and(|fd| fd.revents().intersects(PollFlags::ERR | PollFlags::HUP)) => {
-                    return Event::End;
-                }
-                Ok(_) => return Event::Input,
-                // The other thread takes the signals.
-                Err(_) => {}
-            }
+        let pause = (self.may_pause && self.splitter.may_be_whole()).then(|| self.patience.now());
+        let mut fds = [
+            PollFd::from_borrowed_fd(self.input, PollFlags::IN),
+            PollFd::from_borrowed_fd(self.control.wake_fd(), PollFlags::IN),
+            PollFd::new(self.writer, PollFlags::empty()),
+        ];
+        // Signals are another thread's, so this is not interrupted before its time.
+        let found = poll::wait(&mut fds, pause);
+        let [_input, _wake, reader] = &fds;
+        match found {
+            0 => Event::Pause,
+            _ if self.control.stop_requested() || reader.revents().intersects(poll::GONE) => Event::End,
+            _ => Event::Input,
         }
     }
 }
@@ -221,116 +223,4 @@ fn no_h264(why: &str) -> Error {
         format!("standard input is not an H.264 byte stream: {why}"),
         "have it written so: ffmpeg … -f h264 -, gst-launch-1.0 … ! video/x-h264,stream-format=byte-stream ! fdsink",
     )
-}
-
-/// How long the stream has to pause for a picture to have ended.
-#[derive(Debug, Default)]
-struct Patience {
-    /// The longest pause within a picture so far.
-    longest: Duration,
-    /// Pauses between pictures so far.
-    between: u32,
-}
-
-impl Patience {
-    /// Longer than a program is kept from running on a busy machine between two writes of one picture, and far below
-    /// the time from one picture to the next.
-    const USUAL: Duration = Duration::from_millis(3);
-    /// At first, when nothing is known about the source: to lose a picture is worse than a late first one.
-    const AT_FIRST: Duration = Duration::from_millis(20);
-    /// So many pauses between pictures and none within make it known.
-    const KNOWN: u32 = 8;
-    /// From the longest pause seen to the longest one expected.
-    const MARGIN: u32 = 4;
-
-    fn now(&self) -> Duration {
-        let least = if self.between < Self::KNOWN { Self::AT_FIRST } else { Self::USUAL };
-        least.max(self.longest * Self::MARGIN)
-    }
-
-    /// Takes a pause that is over, which was `between` two pictures or within one.
-    fn saw(&mut self, pause: Duration, between: bool) {
-        if between {
-            self.between = self.between.saturating_add(1);
-        } else {
-            self.longest = self.longest.max(pause);
-        }
-    }
-}
-
-/// Says when pictures are to be shown.
-#[derive(Debug)]
-enum Clock {
-    /// On a grid, by their number.
-    Grid { frame_rate: FrameRate, next: u64, start: Option<Duration> },
-    /// When they arrive.
-    Arrival { last: Option<Duration>, start: Duration },
-}
-
-impl Clock {
-    fn new(frame_rate: Option<FrameRate>) -> Self {
-        match frame_rate {
-            Some(frame_rate) => Self::Grid { frame_rate, next: 0, start: None },
-            None => Self::Arrival { last: None, start: Duration::ZERO },
-        }
-    }
-
-    /// The time of the next picture, which began to arrive at `arrived`.
-    fn time_of(&mut self, arrived: Duration) -> Duration {
-        match self {
-            Self::Grid { frame_rate, next, start } => {
-                let since = arrived.saturating_sub(*start.get_or_insert(arrived));
-                if since > frame_rate.time_of(*next) + GAP {
-                    *next = frame_rate.frames_in(since);
-                }
-                *next += 1;
-                frame_rate.time_of(*next - 1)
-            }
-            Self::Arrival { last, start } => {
-                let time = match *last {
-                    Some(last) => arrived.saturating_sub(*start).max(last + LEAST_STEP),
-                    None => {
-                        *start = arrived;
-                        Duration::ZERO
-                    }
-                };
-                *last = Some(time);
-                time
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MS: Duration = Duration::from_millis(1);
-
-    #[test]
-    fn pictures_are_counted_and_a_gap_stays_one() {
-        let mut clock = Clock::new(Some(FrameRate::new(25, 1).unwrap()));
-        let arrivals = [1000, 1041, 1079, 1121, 2120, 2160, 2160, 2160];
-        let times = arrivals.map(|at| clock.time_of(at * MS));
-        assert_eq!(times, [0, 40, 80, 120, 1120, 1160, 1200, 1240].map(|at| at * MS));
-    }
-
-    #[test]
-    fn without_a_rate_pictures_have_the_times_of_their_arrival() {
-        let mut clock = Clock::new(None);
-        let times = [1000, 1041, 1041, 1041, 1082].map(|at| clock.time_of(at * MS));
-        assert_eq!(times, [0, 41, 42, 43, 82].map(|at| at * MS));
-    }
-
-    #[test]
-    fn pauses_within_a_picture_make_patient() {
-        let mut patience = Patience::default();
-        assert_eq!(patience.now(), Patience::AT_FIRST);
-        for _ in 0..Patience::KNOWN {
-            patience.saw(30 * MS, true);
-        }
-        assert_eq!(patience.now(), Patience::USUAL);
-        patience.saw(7 * MS, false);
-        assert_eq!(patience.now(), 28 * MS);
-    }
 }

@@ -1,31 +1,33 @@
-//! Where access units go, and whether anybody takes them.
+//! Where bytes go, and whether anybody takes them.
 
 mod writer;
 
 pub use writer::{LAST_WRITE, Writer};
 
-use crate::codec::AccessUnit;
 use crate::control::Control;
 use crate::error::Error;
 use rustix::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
-/// Takes one access unit after the other, whole.
-pub trait Sink: Send + Sync {
+/// What is looked at before a picture is drawn.
+pub trait Gate: Sync {
     /// Whether a picture drawn now would be taken at once. Never blocks.
     fn readiness(&self) -> Readiness;
-
-    /// Writes `unit` whole, waiting for the reader as long as it takes.
-    ///
-    /// # Errors
-    /// The sink is broken: the disk is full, say. A reader that left is no error.
-    fn write(&self, unit: &AccessUnit, control: &Control) -> Result<Delivery, Error>;
 
     /// Reports an error condition (`POLLERR` or `POLLHUP`) as soon as the reader leaves, written to or not.
     fn reader(&self) -> Option<BorrowedFd<'_>>;
 }
 
-/// What a sink says before a picture is drawn.
+/// What takes the bytes of one picture after the other, whole.
+pub trait Outlet: Sync {
+    /// Writes `bytes` whole, waiting for the reader as long as it takes.
+    ///
+    /// # Errors
+    /// The sink is broken: the disk is full, say. A reader that left is no error.
+    fn write(&self, bytes: &[u8], control: &Control) -> Result<Written, Error>;
+}
+
+/// What a gate says before a picture is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readiness {
     /// Draw.
@@ -36,11 +38,11 @@ pub enum Readiness {
     Gone,
 }
 
-/// What became of an access unit.
+/// How much of a picture was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Delivery {
-    /// Written whole.
-    Written,
+pub enum Written {
+    /// All of it.
+    Whole,
     /// The reader left before it had all of it.
     ReaderGone,
     /// A stop was requested, and the reader took too long for the rest.

@@ -1,6 +1,7 @@
-//! What a stream did: totals, one window at a time for the `--stats` line, and the stages of each picture.
+//! What a stream did, as counts that can be read at any time without stopping it, and the stages of each picture.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Target of the `tracing` spans, at trace level, one of which is open while a stage of a picture runs: `draw`,
@@ -10,6 +11,7 @@ pub const STAGE: &str = "mb_encode::stage";
 
 /// Counts since the start of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(serde::Serialize, serde::Deserialize))]
 pub struct Totals {
     /// Pictures written.
     pub pictures: u64,
@@ -42,90 +44,131 @@ impl fmt::Display for Totals {
     }
 }
 
-/// Counts since the start, and those of the window that is open now.
+/// Buckets from one time to twice that: a bucket is 9 % wide, and its middle within 5 % of everything in it.
+const PER_OCTAVE: f64 = 8.0;
+/// From 1 us to 2^25 us, which is half a minute. What takes longer is in the last one.
+const BUCKETS: usize = 25 * PER_OCTAVE as usize;
+
+/// Counts since the start of a stream, kept by its threads and read by anybody. Their memory is fixed.
 #[derive(Debug)]
 pub struct Stats {
-    totals: Totals,
-    at_opening: Totals,
-    opened: Duration,
-    window: Option<Duration>,
-    /// Encode times in the window, in microseconds.
-    encode_us: Vec<u32>,
+    pictures: AtomicU64,
+    bytes: AtomicU64,
+    late: AtomicU64,
+    held_back: AtomicU64,
+    /// Pictures by the time that it took to code them.
+    encode_times: [AtomicU64; BUCKETS],
 }
 
-/// One closed window.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Window {
-    /// Pictures written per second.
-    pub pictures_per_second: f64,
-    /// Bits written per second, in millions.
-    pub megabits_per_second: f64,
-    /// Pictures not drawn.
-    pub skipped: u64,
-    /// Median time to code a picture, in milliseconds.
-    pub encode_p50_ms: f64,
-    /// 99th percentile of the time to code a picture, in milliseconds.
-    pub encode_p99_ms: f64,
+impl Default for Stats {
+    fn default() -> Self {
+        let [pictures, bytes, late, held_back] = Default::default();
+        Self { pictures, bytes, late, held_back, encode_times: [const { AtomicU64::new(0) }; BUCKETS] }
+    }
 }
 
 impl Stats {
-    /// With the first window opened at time zero; `None` counts totals only.
-    pub fn new(window: Option<Duration>) -> Self {
-        let encode_us = Vec::with_capacity(if window.is_some() { 1024 } else { 0 });
-        Self { totals: Totals::default(), at_opening: Totals::default(), opened: Duration::ZERO, window, encode_us }
-    }
-
     /// Counts a picture that was written.
-    pub fn picture(&mut self, bytes: usize, encode_time: Duration) {
-        self.totals.pictures += 1;
-        self.totals.bytes += bytes as u64;
-        if self.window.is_some() {
-            self.encode_us.push(encode_time.as_micros() as u32);
-        }
+    pub fn picture(&self, bytes: usize, encode_time: Duration) {
+        self.encode_times[bucket_of(encode_time)].fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.pictures.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts pictures that were not drawn because this machine was late.
-    pub fn late(&mut self, pictures: u64) {
-        self.totals.late += pictures;
+    pub fn late(&self, pictures: u64) {
+        self.late.fetch_add(pictures, Ordering::Relaxed);
     }
 
     /// Counts a picture that was not drawn because the reader was behind.
-    pub fn held_back(&mut self) {
-        self.totals.held_back += 1;
+    pub fn held_back(&self) {
+        self.held_back.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts since the start.
+    /// Counts since the start. While the stream runs they may be a picture apart from each other.
     pub fn totals(&self) -> Totals {
-        self.totals
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Totals {
+            pictures: read(&self.pictures),
+            bytes: read(&self.bytes),
+            late: read(&self.late),
+            held_back: read(&self.held_back),
+        }
     }
 
-    /// Closes the window if it is over at `now`, which is time since the start, and opens the next one.
-    pub fn close_window(&mut self, now: Duration) -> Option<Window> {
-        let open_for = now.saturating_sub(self.opened);
-        if open_for < self.window? {
-            return None;
-        }
-        let (totals, before) = (self.totals, self.at_opening);
-        let per_second = |count: u64| count as f64 / open_for.as_secs_f64();
-        self.encode_us.sort_unstable();
-        let window = Window {
-            pictures_per_second: per_second(totals.pictures - before.pictures),
-            megabits_per_second: per_second(totals.bytes - before.bytes) * 8.0 / 1e6,
-            skipped: totals.skipped() - before.skipped(),
-            encode_p50_ms: percentile(&self.encode_us, 0.50),
-            encode_p99_ms: percentile(&self.encode_us, 0.99),
-        };
-        self.encode_us.clear();
-        self.at_opening = totals;
-        self.opened = now;
-        Some(window)
+    /// All counts as they are now.
+    pub fn snapshot(&self) -> Snapshot {
+        let mut encode_times: Vec<_> = self.encode_times.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+        let used = encode_times.iter().rposition(|&count| count > 0).map_or(0, |last| last + 1);
+        encode_times.truncate(used);
+        Snapshot { totals: self.totals(), encode_times }
     }
 }
 
-/// The smallest of the sorted values that `share` of them do not exceed, in milliseconds; 0 without any.
-fn percentile(sorted_us: &[u32], share: f64) -> f64 {
-    let rank = (sorted_us.len() as f64 * share).ceil() as usize;
-    sorted_us.get(rank.saturating_sub(1)).map_or(0.0, |&us| f64::from(us) / 1000.0)
+/// The counts of a stream at one time, or between two.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(serde::Serialize, serde::Deserialize))]
+pub struct Snapshot {
+    /// Pictures and bytes.
+    pub totals: Totals,
+    /// Pictures by the time that it took to code them, up to the last bucket that is not empty.
+    encode_times: Vec<u64>,
+}
+
+impl Snapshot {
+    /// What was counted after `earlier`, which is a snapshot of the same stream.
+    pub fn since(&self, earlier: &Self) -> Self {
+        let (now, then) = (&self.totals, &earlier.totals);
+        let totals = Totals {
+            pictures: now.pictures.saturating_sub(then.pictures),
+            bytes: now.bytes.saturating_sub(then.bytes),
+            late: now.late.saturating_sub(then.late),
+            held_back: now.held_back.saturating_sub(then.held_back),
+        };
+        let before = earlier.encode_times.iter().copied().chain(std::iter::repeat(0));
+        let encode_times = self.encode_times.iter().zip(before).map(|(now, then)| now.saturating_sub(then)).collect();
+        Self { totals, encode_times }
+    }
+
+    /// The time within which `share` of the pictures were coded, to 5 %; zero without any.
+    pub fn encode_time(&self, share: f64) -> Duration {
+        let pictures: u64 = self.encode_times.iter().sum();
+        let rank = ((pictures as f64 * share).ceil() as u64).max(1);
+        let mut counted = 0;
+        let bucket = self.encode_times.iter().position(|count| {
+            counted += count;
+            counted >= rank
+        });
+        bucket.map_or(Duration::ZERO, |bucket| bound(bucket as f64 + 0.5))
+    }
+
+    /// The upper bound of each bucket of encode times that is not empty, with the pictures in it.
+    pub fn encode_times(&self) -> impl Iterator<Item = (Duration, u64)> {
+        let buckets = self.encode_times.iter().enumerate().filter(|&(_, &count)| count > 0);
+        buckets.map(|(bucket, &count)| (bound(bucket as f64 + 1.0), count))
+    }
+}
+
+fn bucket_of(time: Duration) -> usize {
+    // A float that is cast is cut off at zero and at the largest.
+    (((time.as_secs_f64() * 1e6).log2() * PER_OCTAVE) as usize).min(BUCKETS - 1)
+}
+
+/// Where a bucket begins, or a part of it.
+fn bound(bucket: f64) -> Duration {
+    Duration::from_secs_f64((bucket / PER_OCTAVE).exp2() / 1e6)
+}
+
+/// What draws and encodes a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(serde::Serialize, serde::Deserialize))]
+pub struct Chosen {
+    /// The encoder: `NVENC` or `OpenH264`.
+    pub encoder: String,
+    /// The GPU that encodes; `None` where the CPU does.
+    pub gpu: Option<String>,
+    /// What draws, as OpenGL calls it.
+    pub renderer: String,
 }
 
 #[cfg(test)]
@@ -133,37 +176,47 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_window_counts_only_what_happened_in_it() {
-        let mut stats = Stats::new(Some(Duration::from_secs(2)));
-        stats.picture(1_000_000, Duration::from_millis(9));
-        assert_eq!(stats.close_window(Duration::from_millis(1999)), None);
-        assert_eq!(stats.close_window(Duration::from_secs(2)).unwrap().megabits_per_second, 4.0);
+    fn what_was_counted_between_two_snapshots_is_told() {
+        let stats = Stats::default();
+        stats.picture(1_000_000, Duration::from_millis(900));
+        let before = stats.snapshot();
         for ms in 1..=100 {
             stats.picture(2500, Duration::from_millis(ms));
         }
         stats.late(3);
         stats.held_back();
-        let window = stats.close_window(Duration::from_secs(4)).unwrap();
-        assert_eq!(
-            window,
-            Window {
-                pictures_per_second: 50.0,
-                megabits_per_second: 1.0,
-                skipped: 4,
-                encode_p50_ms: 50.0,
-                encode_p99_ms: 99.0
-            }
-        );
+        let between = stats.snapshot().since(&before);
+        assert_eq!(between.totals, Totals { pictures: 100, bytes: 250_000, late: 3, held_back: 1 });
+        for (share, ms) in [(0.5, 50.0), (0.99, 99.0), (1.0, 100.0), (0.0, 1.0)] {
+            let told = between.encode_time(share).as_secs_f64() * 1e3;
+            assert!((told / ms - 1.0).abs() < 0.05, "{share}: {told} ms, not {ms}");
+        }
+        assert_eq!(between.encode_times().map(|(_, count)| count).sum::<u64>(), 100);
         assert_eq!(stats.totals(), Totals { pictures: 101, bytes: 1_250_000, late: 3, held_back: 1 });
-        let empty = stats.close_window(Duration::from_secs(6)).unwrap();
-        assert_eq!((empty.pictures_per_second, empty.encode_p99_ms), (0.0, 0.0));
+        let nothing = stats.snapshot().since(&stats.snapshot());
+        assert_eq!((nothing.totals, nothing.encode_time(0.99)), (Totals::default(), Duration::ZERO));
     }
 
     #[test]
-    fn without_a_window_nothing_is_kept() {
-        let mut stats = Stats::new(None);
-        stats.picture(1, Duration::ZERO);
-        assert_eq!(stats.close_window(Duration::MAX), None);
-        assert!(stats.encode_us.is_empty());
+    fn every_time_has_a_bucket_that_is_near() {
+        for us in (0..45_000).map(|step| 1.0005f64.powi(step)).take_while(|&us| us < 33e6) {
+            let time = Duration::from_secs_f64(us / 1e6);
+            let stats = Stats::default();
+            stats.picture(1, time);
+            let told = stats.snapshot().encode_time(0.5).as_secs_f64() * 1e6;
+            assert!((told / us - 1.0).abs() < 0.05, "{us} us, told as {told}");
+        }
+        for (time, bucket) in [(Duration::ZERO, 0), (Duration::from_nanos(1), 0), (Duration::MAX, BUCKETS - 1)] {
+            assert_eq!(bucket_of(time), bucket);
+        }
+    }
+
+    #[cfg(feature = "cli")]
+    #[test]
+    fn a_snapshot_crosses_processes() {
+        let stats = Stats::default();
+        stats.picture(7, Duration::from_micros(2));
+        let line = serde_json::to_string(&stats.snapshot()).unwrap();
+        assert_eq!(serde_json::from_str::<Snapshot>(&line).unwrap(), stats.snapshot());
     }
 }

@@ -6,7 +6,6 @@ use super::commands::go2rtc_config::ConfigArgs;
 use super::commands::mpegts::MpegTsArgs;
 use super::commands::status::StatusArgs;
 use super::commands::supervise::SuperviseArgs;
-use super::commands::tied::TiedArgs;
 use super::environment;
 use super::options::StreamOptions;
 use crate::os::environment::variable;
@@ -65,8 +64,6 @@ pub enum Command {
     Mpegts(MpegTsArgs),
     Supervise(Box<SuperviseArgs>),
     Status(StatusArgs),
-    #[command(hide = true)]
-    Tied(TiedArgs),
     Completions(CompletionsArgs),
     /// Print the man page
     Man,

@@ -8,4 +8,3 @@ pub mod mpegts;
 pub mod status;
 pub mod stream;
 pub mod supervise;
-pub mod tied;

@@ -1,8 +1,9 @@
 //! Logging to standard error, which is the only place that people read, and the options for it.
 
 use super::named::{self, named};
+use crate::os::poll;
 use crate::settings::Named;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::PollFlags;
 use std::io::{self, IsTerminal, Write, stderr};
 use std::time::Duration;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -68,11 +69,6 @@ impl LoggingArgs {
     pub fn stats_interval(&self) -> Option<Duration> {
         self.stats.map(|seconds| Duration::from_secs(seconds.into()))
     }
-
-    /// The level that was asked for.
-    pub fn level(&self) -> Option<LogLevel> {
-        self.log_level
-    }
 }
 
 /// Starts logging as `args` say.
@@ -107,9 +103,8 @@ struct Unblocked;
 impl Write for Unblocked {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let stderr = stderr();
-        let mut fds = [PollFd::new(&stderr, PollFlags::OUT)];
         // A pipe that polls writable takes a line whole.
-        if poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0) {
+        if !poll::look(&stderr, PollFlags::OUT).is_empty() {
             let _ = stderr.lock().write_all(line);
         }
         Ok(line.len())

@@ -173,7 +173,6 @@ impl StreamOptions {
     }
 
     /// How long the stream may take for a step until it counts as hung.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no stream is watched yet"))]
     pub fn limits(&self) -> Limits {
         Limits { opening: Duration::from_secs(self.start_timeout), picture: Duration::from_secs(self.hang_timeout) }
     }

@@ -1,4 +1,4 @@
-//! NAL units in an Annex B byte stream (H.264 annex B).
+//! NAL units, and how an Annex B byte stream holds them (H.264 annex B).
 
 /// A start code with its `zero_byte`, mandatory before parameter sets and the first NAL unit of an access unit
 /// (H.264 section B.1.2).
@@ -56,6 +56,40 @@ impl<'a> NalUnit<'a> {
     }
 }
 
+/// NAL units one behind the other, in memory that is kept for the next ones.
+#[derive(Debug, Default)]
+pub struct NalUnits {
+    bytes: Vec<u8>,
+    /// Where each one ends in `bytes`.
+    ends: Vec<usize>,
+}
+
+impl NalUnits {
+    /// With room for so many bytes.
+    pub fn with_room_for(bytes: usize) -> Self {
+        // SPS, PPS and a slice, and more than an encoder adds to them.
+        Self { bytes: Vec::with_capacity(bytes), ends: Vec::with_capacity(16) }
+    }
+
+    /// Forgets all of them, and keeps their memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
+    /// Adds one behind the others.
+    pub fn push(&mut self, unit: NalUnit<'_>) {
+        self.bytes.extend_from_slice(unit.bytes());
+        self.ends.push(self.bytes.len());
+    }
+
+    /// All of them, in the order in which they came.
+    pub fn iter(&self) -> impl Iterator<Item = NalUnit<'_>> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, &end)| NalUnit(&self.bytes[start..end]))
+    }
+}
+
 /// Splits an Annex B byte stream at its start codes (H.264 section B.1.1). Zero bytes between NAL units belong to
 /// none of them.
 pub fn nal_units(stream: &[u8]) -> impl Iterator<Item = NalUnit<'_>> {
@@ -79,4 +113,36 @@ pub fn nal_units(stream: &[u8]) -> impl Iterator<Item = NalUnit<'_>> {
 
 fn after_start_code(stream: &[u8]) -> Option<&[u8]> {
     memchr::memmem::find(stream, &START_CODE_SHORT).map(|at| &stream[at + START_CODE_SHORT.len()..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splits_long_and_short_start_codes_and_drops_trailing_zeros() {
+        let types = |stream| nal_units(stream).map(NalUnit::nal_unit_type).collect::<Vec<_>>();
+        let stream = [0, 0, 0, 1, 0x67, 1, 2, 0, 0, 0, 0, 1, 0x68, 3, 0, 0, 1, 0x65, 0, 0, 3, 1];
+        let units: Vec<_> = nal_units(&stream).map(NalUnit::bytes).collect();
+        assert_eq!(units, [&[0x67, 1, 2][..], &[0x68, 3], &[0x65, 0, 0, 3, 1]]);
+        assert_eq!(types(&stream), [NalUnitType::Sps, NalUnitType::Pps, NalUnitType::IdrSlice]);
+        assert_eq!(types(&[]), []);
+        assert_eq!(types(&[0, 0, 1]), []);
+        assert_eq!(types(&[1, 2, 3]), []);
+    }
+
+    #[test]
+    fn units_are_kept_apart_and_their_memory_is_used_again() {
+        let mut units = NalUnits::with_room_for(16);
+        for _ in 0..3 {
+            units.clear();
+            assert_eq!(units.iter().count(), 0);
+            for unit in nal_units(&[0, 0, 1, 0x67, 1, 0, 0, 1, 0x68, 0, 0, 1, 0x65, 2, 3]) {
+                units.push(unit);
+            }
+            let each: Vec<_> = units.iter().map(NalUnit::bytes).collect();
+            assert_eq!(each, [&[0x67, 1][..], &[0x68], &[0x65, 2, 3]]);
+            assert_eq!(units.bytes.capacity(), 16);
+        }
+    }
 }

@@ -1,11 +1,11 @@
 //! Cuts a byte stream that somebody else writes into access units.
 
-use super::{AccessUnit, NalUnit, NalUnitType, START_CODE_LONG, START_CODE_SHORT, nal_units};
+use super::h264::NalUnits;
+use super::{AccessUnit, NalUnit, NalUnitType, START_CODE_SHORT, nal_units};
 
 /// Takes an Annex B byte stream in pieces of any size, and gives its access units (H.264 section 7.4.1.2.3).
 ///
-/// What it gives is laid out as a transport stream needs it: delimiters and filler are left out, parameter sets stand
-/// first. SEI stays in its access unit. An IDR picture that comes without parameter sets gets the last ones, so that
+/// What it gives holds what a transport stream needs: delimiters and filler are left out, parameter sets stand first. SEI stays in its access unit. An IDR picture that comes without parameter sets gets the last ones, so that
 /// decoding can start there, and so does a picture with SEI in front: go2rtc 1.9.14 takes an SEI that stands first out
 /// of a packet that its viewers share, and crashes where two of them do so at once. Nothing is given before the first
 /// parameter sets, for nobody could decode it.
@@ -24,8 +24,10 @@ pub struct Splitter {
     begun: bool,
     torn: bool,
     has_b_pictures: bool,
-    /// SPS and PPS so far, behind start codes.
-    parameter_sets: Vec<u8>,
+    /// SPS and PPS so far.
+    parameter_sets: NalUnits,
+    /// Those of the access unit at hand.
+    own_sets: NalUnits,
 }
 
 /// What a NAL unit is to the access unit that it is in.
@@ -127,51 +129,48 @@ impl Splitter {
         }
     }
 
-    /// Lays out what ends at `end`. Gives whether it can be decoded.
+    /// Fills `unit` with what ends at `end`. Gives whether it can be decoded.
     fn give(&mut self, end: usize, unit: &mut AccessUnit) -> bool {
-        let mut own_sets = Vec::new();
-        let mut others = Vec::new();
-        let (mut has_sps, mut has_sei, mut slices) = (false, false, 0);
-        unit.is_idr = false;
-        for nal in nal_units(&self.bytes[..end]) {
-            match (nal.nal_unit_type(), place_of(nal.bytes())) {
-                (NalUnitType::AccessUnitDelimiter | NalUnitType::Filler, _) => {}
-                (kind @ (NalUnitType::Sps | NalUnitType::Pps), _) => {
-                    has_sps |= kind == NalUnitType::Sps;
-                    append(&mut own_sets, &START_CODE_LONG, nal);
-                }
-                // What is left of a picture that was passed on already.
-                (_, Some(Place::OtherSlice | Place::Behind)) if slices == 0 => {}
-                (kind, place) => {
-                    let is_slice = matches!(place, Some(Place::FirstSlice | Place::OtherSlice));
-                    unit.is_idr |= kind == NalUnitType::IdrSlice;
-                    has_sei |= kind == NalUnitType::Sei;
-                    let code = if is_slice && slices == 0 { &START_CODE_LONG[..] } else { &START_CODE_SHORT };
-                    slices += usize::from(is_slice);
-                    append(&mut others, code, nal);
-                }
+        let stream = &self.bytes[..end];
+        self.own_sets.clear();
+        kept(stream).filter(|&nal| is_parameter_set(nal)).for_each(|nal| self.own_sets.push(nal));
+        let has = |kind| kept(stream).any(|nal| nal.nal_unit_type() == kind);
+        if has(NalUnitType::Sps) {
+            self.parameter_sets.clear();
+        }
+        for own in self.own_sets.iter() {
+            if !self.parameter_sets.iter().any(|known| known == own) {
+                self.parameter_sets.push(own);
             }
         }
-        if has_sps {
-            self.parameter_sets.clone_from(&own_sets);
-        } else if !own_sets.is_empty() && memchr::memmem::find(&self.parameter_sets, &own_sets).is_none() {
-            self.parameter_sets.extend_from_slice(&own_sets);
-        }
-        unit.bytes.clear();
-        let with_all = unit.is_idr || has_sei && own_sets.is_empty();
-        unit.bytes.extend_from_slice(if with_all { &self.parameter_sets } else { &own_sets });
-        unit.bytes.extend_from_slice(&others);
+        let with_all = has(NalUnitType::IdrSlice) || has(NalUnitType::Sei) && self.own_sets.iter().next().is_none();
+        unit.begin(unit.pts());
+        let sets = if with_all { &self.parameter_sets } else { &self.own_sets };
+        sets.iter().for_each(|nal| unit.push(nal));
+        kept(stream).filter(|&nal| !is_parameter_set(nal)).for_each(|nal| unit.push(nal));
         self.bytes.drain(..end);
         self.searched = 0;
         self.has_picture = false;
         self.begun = false;
-        !self.parameter_sets.is_empty()
+        self.parameter_sets.iter().next().is_some()
     }
 }
 
-fn append(bytes: &mut Vec<u8>, code: &[u8], nal: NalUnit<'_>) {
-    bytes.extend_from_slice(code);
-    bytes.extend_from_slice(nal.bytes());
+/// The NAL units of an access unit but for delimiters, filler, and what is left of a picture that was passed on already.
+fn kept(stream: &[u8]) -> impl Iterator<Item = NalUnit<'_>> {
+    let mut has_slice = false;
+    nal_units(stream).filter(move |nal| match (nal.nal_unit_type(), place_of(nal.bytes())) {
+        (NalUnitType::AccessUnitDelimiter | NalUnitType::Filler, _) => false,
+        (_, Some(Place::OtherSlice | Place::Behind)) => has_slice,
+        (_, place) => {
+            has_slice |= matches!(place, Some(Place::FirstSlice));
+            true
+        }
+    })
+}
+
+fn is_parameter_set(nal: NalUnit<'_>) -> bool {
+    matches!(nal.nal_unit_type(), NalUnitType::Sps | NalUnitType::Pps)
 }
 
 /// What the NAL unit at the start of `bytes` is, if so much of it is there (H.264 table 7-1).
@@ -204,36 +203,42 @@ mod tests {
     const P: &[u8] = &[0, 0, 1, 0x61, 0xe0, 4];
     const P_MORE: &[u8] = &[0, 0, 1, 0x61, 0x40, 5];
 
-    /// Each access unit as its bytes.
-    fn cut(pieces: &[&[u8]]) -> Vec<Vec<u8>> {
+    /// The NAL units of an access unit, each as its bytes.
+    fn held(unit: &AccessUnit) -> Vec<Vec<u8>> {
+        unit.nal_units().map(|nal| nal.bytes().to_vec()).collect()
+    }
+
+    /// The NAL units of a byte stream, in the same way.
+    fn in_stream(parts: &[&[u8]]) -> Vec<Vec<u8>> {
+        nal_units(&parts.concat()).map(|nal| nal.bytes().to_vec()).collect()
+    }
+
+    /// Each access unit as its NAL units.
+    fn cut(pieces: &[&[u8]]) -> Vec<Vec<Vec<u8>>> {
         let (mut splitter, mut unit, mut units) = (Splitter::default(), AccessUnit::default(), Vec::new());
         for piece in pieces {
             splitter.push(piece);
             while splitter.next(&mut unit) {
-                units.push(unit.bytes().to_vec());
+                units.push(held(&unit));
             }
         }
         while splitter.rest(&mut unit) {
-            units.push(unit.bytes().to_vec());
+            units.push(held(&unit));
         }
         assert!(!splitter.take_torn());
         units
-    }
-
-    fn long(short: &[u8]) -> Vec<u8> {
-        [&[0], short].concat()
     }
 
     #[test]
     fn access_units_are_the_same_in_pieces_of_any_size() {
         let stream = [AUD, SEI, SPS, PPS, IDR, AUD, SEI, P, P_MORE, FILLER, P, SPS, PPS, IDR, IDR].concat();
         let whole = [
-            [SPS, PPS, SEI, &long(IDR)].concat(),
+            in_stream(&[SPS, PPS, SEI, IDR]),
             // Parameter sets that are missing are put in.
-            [SPS, PPS, SEI, &long(P), P_MORE].concat(),
-            long(P),
-            [SPS, PPS, &long(IDR)].concat(),
-            [SPS, PPS, &long(IDR)].concat(),
+            in_stream(&[SPS, PPS, SEI, P, P_MORE]),
+            in_stream(&[P]),
+            in_stream(&[SPS, PPS, IDR]),
+            in_stream(&[SPS, PPS, IDR]),
         ];
         for bytes in 1..=stream.len() {
             assert_eq!(cut(&stream.chunks(bytes).collect::<Vec<_>>()), whole, "pieces of {bytes} bytes");
@@ -242,8 +247,8 @@ mod tests {
 
     #[test]
     fn what_nobody_can_decode_is_left_out() {
-        assert_eq!(cut(&[P, P, SPS, PPS, IDR]), [[SPS, PPS, &long(IDR)].concat()]);
-        assert_eq!(cut(&[P, SEI]), [[0u8; 0]; 0]);
+        assert_eq!(cut(&[P, P, SPS, PPS, IDR]), [in_stream(&[SPS, PPS, IDR])]);
+        assert!(cut(&[P, SEI]).is_empty());
     }
 
     #[test]
@@ -257,7 +262,7 @@ mod tests {
         assert!(!splitter.next(&mut unit) && !splitter.may_be_whole(), "a start code begins");
         splitter.push(&[7]);
         assert!(splitter.rest(&mut unit) && unit.is_idr());
-        assert_eq!(unit.bytes(), [SPS, PPS, &long(IDR), &[0, 7]].concat());
+        assert_eq!(held(&unit), in_stream(&[SPS, PPS, IDR, &[0, 7]]));
         assert_eq!(splitter.held(), 0);
 
         // It went on: that is told, and what is left of it joins no other picture.
@@ -265,7 +270,7 @@ mod tests {
             splitter.push(more);
             splitter.push(P);
             assert!(!splitter.next(&mut unit) && splitter.rest(&mut unit));
-            assert_eq!(unit.bytes(), long(P));
+            assert_eq!(held(&unit), in_stream(&[P]));
             assert!(splitter.take_torn() && !splitter.take_torn());
         }
     }

@@ -301,8 +301,7 @@ fn failed(function: &str, status: c_uint) -> Error {
     if !matches!(status, 2 | 34 | 46 | 100 | 101 | 802 | 803) {
         error = error.examined_by_doctor();
     }
-    // A context that such an error was seen in is spoiled, and so is everything made in it.
-    if matches!(status, 4 | 46 | 700 | 719 | 999) { error.device_was_lost() } else { error }
+    error
 }
 
 /// Turns the status of `function` into a result.

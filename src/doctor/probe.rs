@@ -5,8 +5,9 @@ use super::{Finding, Group, Part, State, system};
 use crate::codec::AccessUnit;
 use crate::color;
 use crate::cuda::{CudaContext, Driver, PitchedBuffer};
-use crate::encoder::{Encoder, HostPicture, Profile};
+use crate::encoder::{HostPicture, Nvenc, Openh264, Profile};
 use crate::error::Error;
+use crate::format::byte_stream;
 use crate::gl::{Gl, Nv12, Survey, Surveyed, Target, Texture};
 use crate::gpu::{GlImages, open_gl};
 use crate::nvenc::{Api, Capabilities, Session};
@@ -386,13 +387,11 @@ fn coded_by_nvenc(gl: &Gl, settings: &Settings) -> Result<Seen<()>, Error> {
     let size = settings.size;
     let target = Target::new(gl, size)?;
     let mut card = TestCard::new(gl, size, "doctor")?;
-    let Encoder::Gpu(mut encoder) = Encoder::nvenc(gl, settings)? else {
-        return Err(Error::machine("NVENC is no encoder on the GPU", ""));
-    };
+    let mut encoder = Nvenc::open(gl, settings)?;
     let mut decoder = decoder()?;
     let mut unit = AccessUnit::default();
     let mut frames = Vec::new();
-    let mut bytes = 0;
+    let (mut stream, mut bytes) = (Vec::new(), 0);
     let strip = Strip::new(size);
     let mut keep = |picture: &::openh264::decoder::DecodedYUV<'_>| {
         frames.push(strip.read(picture.y(), picture.strides().0).map(|mark| u64::from(mark.frame)));
@@ -403,8 +402,10 @@ fn coded_by_nvenc(gl: &Gl, settings: &Settings) -> Result<Seen<()>, Error> {
         card.draw(&Frame { gl, target: &target, index, pts, delta, wall_clock: SystemTime::now() })?;
         encoder.encode(&target, pts, false, &mut unit)?;
         check_unit(&unit, index)?;
-        bytes += unit.bytes().len();
-        match decoder.decode(unit.bytes()) {
+        stream.clear();
+        byte_stream(&unit, &mut stream);
+        bytes += stream.len();
+        match decoder.decode(&stream) {
             Ok(Some(picture)) => keep(&picture),
             Ok(None) => {}
             Err(error) => return Err(not_decoded("NVENC").caused_by(error)),
@@ -423,17 +424,17 @@ fn coded_by_nvenc(gl: &Gl, settings: &Settings) -> Result<Seen<()>, Error> {
 }
 
 fn coded_by_openh264(settings: &Settings) -> Result<(), Error> {
-    let Encoder::Host(mut encoder) = Encoder::openh264(settings, Profile::ConstrainedBaseline)? else {
-        return Err(Error::machine("OpenH264 is no encoder on the processor", ""));
-    };
+    let mut encoder = Openh264::open(settings, Profile::ConstrainedBaseline)?;
     let picture = HostPicture::new(settings.size);
     let mut decoder = decoder()?;
-    let mut unit = AccessUnit::default();
+    let (mut unit, mut stream) = (AccessUnit::default(), Vec::new());
     let mut decoded = 0;
     for index in 0..CODED {
         encoder.encode(&picture, false, &mut unit)?;
         check_unit(&unit, index)?;
-        match decoder.decode(unit.bytes()) {
+        stream.clear();
+        byte_stream(&unit, &mut stream);
+        match decoder.decode(&stream) {
             Ok(picture) => decoded += u64::from(picture.is_some()),
             Err(error) => return Err(not_decoded("OpenH264").caused_by(error)),
         }

@@ -1,6 +1,5 @@
 //! NVENC fed from GL through CUDA: no picture leaves the GPU.
 
-use super::GpuEncoder;
 use crate::codec::AccessUnit;
 use crate::cuda::{CudaContext, PitchedBuffer};
 use crate::error::Error;
@@ -9,6 +8,7 @@ use crate::gpu::GlImages;
 use crate::nvenc::{Config, Session};
 use crate::settings::Settings;
 use crate::stats::STAGE;
+use std::fmt;
 use std::time::Duration;
 use tracing::trace_span;
 
@@ -20,6 +20,23 @@ pub struct Nvenc {
     session: Session,
     images: GlImages<2>,
     nv12: Nv12,
+    gpu: String,
+}
+
+/// NVENC failed on a picture, for this reason. It is of no use any more; whatever it failed with, a new one may work.
+#[derive(Debug)]
+pub struct Lost(pub Error);
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl From<Lost> for Error {
+    fn from(Lost(error): Lost) -> Self {
+        error
+    }
 }
 
 impl Nvenc {
@@ -44,13 +61,38 @@ impl Nvenc {
         session.set_up(&config, input)?;
         let nv12 = Nv12::new(gl, size)?;
         let images = GlImages::register(&context, nv12.planes())?;
-        tracing::debug!(gpu = context.name(), device = context.ordinal(), "coding with NVENC");
-        Ok(Self { session, images, nv12 })
+        let gpu = context.name();
+        tracing::debug!(gpu, device = context.ordinal(), "coding with NVENC");
+        Ok(Self { session, images, nv12, gpu })
     }
-}
 
-impl GpuEncoder for Nvenc {
-    fn encode(&mut self, target: &Target, pts: Duration, force_idr: bool, unit: &mut AccessUnit) -> Result<(), Error> {
+    /// The name of the GPU that it is on.
+    pub fn gpu(&self) -> &str {
+        &self.gpu
+    }
+
+    /// Codes what `target` shows into `unit`, to be shown at `pts`: one picture in, one access unit out. The first
+    /// picture is an IDR, and so is one with `force_idr`.
+    ///
+    /// # Errors
+    /// [`Lost`], whatever failed.
+    pub fn encode(
+        &mut self,
+        target: &Target,
+        pts: Duration,
+        force_idr: bool,
+        unit: &mut AccessUnit,
+    ) -> Result<(), Lost> {
+        self.encode_here(target, pts, force_idr, unit).map_err(Lost)
+    }
+
+    fn encode_here(
+        &mut self,
+        target: &Target,
+        pts: Duration,
+        force_idr: bool,
+        unit: &mut AccessUnit,
+    ) -> Result<(), Error> {
         trace_span!(target: STAGE, "convert").in_scope(|| self.nv12.convert(target));
         let mapped = trace_span!(target: STAGE, "map").in_scope(|| self.images.map(self.nv12.planes()))?;
         trace_span!(target: STAGE, "copy").in_scope(|| mapped.copy_to(self.session.input()))?;

@@ -1,6 +1,6 @@
 //! OpenH264 on the CPU: constrained baseline, one slice a picture, one thread.
 
-use super::{HostEncoder, HostPicture, Profile};
+use super::{HostPicture, Profile};
 use crate::codec::{self, AccessUnit};
 use crate::color;
 use crate::error::Error;
@@ -24,12 +24,15 @@ const _: () = assert!(
     "the VUI written below is BT.709 limited"
 );
 
+/// The encoder on the CPU.
 pub struct Openh264 {
     encoder: ::openh264::encoder::Encoder,
     bitstream: Vec<u8>,
 }
 
 impl Openh264 {
+    /// Opens it, in a profile that the stream has already or is to have.
+    ///
     /// # Errors
     /// The size is more than OpenH264 codes.
     pub fn open(settings: &Settings, profile: Profile) -> Result<Self, Error> {
@@ -69,10 +72,13 @@ impl Openh264 {
             .vui(VuiConfig::bt709());
         Ok(Self { encoder: crate::openh264::open(config)?, bitstream: Vec::with_capacity(codec::room_for(size)) })
     }
-}
 
-impl HostEncoder for Openh264 {
-    fn encode(&mut self, picture: &HostPicture, force_idr: bool, unit: &mut AccessUnit) -> Result<(), Error> {
+    /// Codes `picture` into `unit`: one picture in, one access unit out. The first picture is an IDR, and so is one with
+    /// `force_idr`.
+    ///
+    /// # Errors
+    /// It failed, and cannot be used any more.
+    pub fn encode(&mut self, picture: &HostPicture, force_idr: bool, unit: &mut AccessUnit) -> Result<(), Error> {
         let failed = |error| Error::machine("OpenH264 failed to code a picture", String::new()).caused_by(error);
         let (width, height) = (picture.size().width() as usize, picture.size().height() as usize);
         let planes = YUVSlices::new(picture.planes(), (width, height), (width, width / 2, width / 2));

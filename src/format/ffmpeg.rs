@@ -8,20 +8,24 @@
 //!   to end by itself it would write the delimiter that is still in it as a picture of its own, which crashes go2rtc;
 //! - where this process is killed, ffmpeg finds both ends of its pipes closed, and ends, whatever the reader does.
 
+use super::annexb::byte_stream;
+use super::follower::Follower;
+use super::mpegts::PACKET_BYTES;
 use crate::codec::{ACCESS_UNIT_DELIMITER, AccessUnit};
 use crate::control::Control;
 use crate::error::Error;
-use crate::format::muxer::{Follower, PACKET_BYTES};
+use crate::os::poll;
+use crate::os::process::{Child, Orphaned};
 use crate::settings::FrameRate;
-use crate::sink::{Delivery, LAST_WRITE};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use crate::sink::{LAST_WRITE, Written};
+use rustix::event::PollFlags;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 use std::io;
 use std::ops::ControlFlow;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// ffmpeg may take this long for a picture, or to start, before it counts as stalled. It takes 0.2 ms and 80 ms.
@@ -65,14 +69,13 @@ impl Ffmpeg {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Ctrl-C in a terminal goes to the whole group; this process ends it when its own last picture is out.
         command.process_group(0);
-        let mut child = command.spawn().map_err(|error| match error.kind() {
+        let mut child = Child::start(command, Orphaned::Killed, &[]).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => {
                 Error::machine("ffmpeg is not installed", format!("install it: apt install ffmpeg\nor {WITHOUT}"))
             }
             _ => Error::machine("cannot start ffmpeg", WITHOUT).caused_by(error),
         })?;
-        let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
-        else {
+        let (Some(stdin), Some(stdout), Some(stderr)) = child.take_pipes() else {
             unreachable!("all three are piped");
         };
         let this = Self {
@@ -95,22 +98,23 @@ impl Ffmpeg {
         Ok(this)
     }
 
-    /// The packets of one picture, as [`Wrapper::wrap`](super::Wrapper::wrap).
+    /// The packets of one picture, as [`Format::lay_out`](super::Format::lay_out).
     pub fn wrap(
         &mut self,
         unit: &AccessUnit,
         reader: Option<BorrowedFd<'_>>,
         control: &Control,
-    ) -> Result<ControlFlow<Delivery, &[u8]>, Error> {
+    ) -> Result<ControlFlow<Written, &[u8]>, Error> {
         self.input.clear();
         if !std::mem::replace(&mut self.begun, true) {
             self.input.extend_from_slice(&ACCESS_UNIT_DELIMITER);
         }
-        self.input.extend_from_slice(unit.bytes());
+        let before = self.input.len();
+        byte_stream(unit, &mut self.input);
+        let elementary = ACCESS_UNIT_DELIMITER.len() + self.input.len() - before;
         // The next picture's delimiter: with it ffmpeg knows that this one is whole, and passes it on at once.
         self.input.extend_from_slice(&ACCESS_UNIT_DELIMITER);
         self.output.clear();
-        let elementary = ACCESS_UNIT_DELIMITER.len() + unit.bytes().len();
         let (mut sent, mut followed, mut whole) = (0, 0, false);
         let mut moved_at = Instant::now();
         let mut give_up_at = None;
@@ -140,31 +144,33 @@ impl Ffmpeg {
             };
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() && stopping {
-                return Ok(ControlFlow::Break(Delivery::Stopped));
+                return Ok(ControlFlow::Break(Written::Stopped));
             } else if left.is_zero() {
                 return Err(self.stalled());
             }
             if self.wait(sent < self.input.len(), reader, (!stopping).then(|| control.wake_fd()), left) {
-                return Ok(ControlFlow::Break(Delivery::ReaderGone));
+                return Ok(ControlFlow::Break(Written::ReaderGone));
             }
         }
     }
 
-    /// Waits until something moves. Gives `true` where the reader left.
+    /// Waits until something moves. Returns whether the reader left.
     fn wait(&self, more: bool, reader: Option<BorrowedFd<'_>>, wake: Option<BorrowedFd<'_>>, left: Duration) -> bool {
-        let mut fds = Vec::with_capacity(5);
-        fds.push(PollFd::new(&self.stdout, PollFlags::IN));
+        let mut fds = poll::Set::default();
+        fds.add(Moves::Ffmpeg, &self.stdout);
         if more {
-            fds.push(PollFd::new(&self.stdin, PollFlags::OUT));
+            fds.add_for(Moves::Ffmpeg, &self.stdin, PollFlags::OUT);
         }
-        fds.extend(self.stderr.as_ref().map(|stderr| PollFd::new(stderr, PollFlags::IN)));
-        fds.extend(wake.map(|wake| PollFd::from_borrowed_fd(wake, PollFlags::IN)));
-        fds.extend(reader.map(|reader| PollFd::from_borrowed_fd(reader, PollFlags::empty())));
-        let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
-        // An interrupted poll reports nothing, and the caller comes back.
-        poll(&mut fds, Some(&timeout)).is_ok()
-            && reader.is_some()
-            && fds.last().is_some_and(|fd| fd.revents().intersects(PollFlags::ERR | PollFlags::HUP))
+        if let Some(stderr) = &self.stderr {
+            fds.add(Moves::Ffmpeg, stderr);
+        }
+        if let Some(wake) = &wake {
+            fds.add(Moves::Ffmpeg, wake);
+        }
+        if let Some(reader) = &reader {
+            fds.add_for(Moves::Reader, reader, PollFlags::empty());
+        }
+        fds.wait(Some(left)).any(|(what, events)| what == Moves::Reader && events.intersects(poll::GONE))
     }
 
     fn send(&mut self, sent: usize) -> Result<usize, Error> {
@@ -215,15 +221,11 @@ impl Ffmpeg {
             self.listen();
             let left = until.saturating_duration_since(Instant::now());
             let Some(stderr) = self.stderr.as_ref().filter(|_| !left.is_zero()) else { break };
-            let timeout = Timespec { tv_sec: 0, tv_nsec: left.subsec_nanos().into() };
-            let _ = poll(&mut [PollFd::new(stderr, PollFlags::IN)], Some(&timeout));
+            poll::wait_for(stderr, PollFlags::IN, Some(left));
         }
         // It has closed its pipes, so it is ending if it has not ended.
-        while Instant::now() < until && matches!(self.child.try_wait(), Ok(None)) {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        match self.child.try_wait() {
-            Ok(Some(status)) => self.in_its_words(Error::machine(format!("ffmpeg ended ({status})"), SEE_FFMPEG)),
+        match self.child.end_by(until) {
+            Some(status) => self.in_its_words(Error::machine(format!("ffmpeg ended ({status})"), SEE_FFMPEG)),
             _ => self.in_its_words(Error::machine("ffmpeg closed its pipes", SEE_FFMPEG)),
         }
     }
@@ -239,10 +241,9 @@ impl Ffmpeg {
     }
 }
 
-impl Drop for Ffmpeg {
-    fn drop(&mut self) {
-        // Both fail on a child that has ended and was waited for, which is what they are to reach.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// What the wait for a picture ends with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Moves {
+    Ffmpeg,
+    Reader,
 }

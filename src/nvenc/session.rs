@@ -159,7 +159,7 @@ impl Session {
     /// the GPU's default stream is waited for.
     ///
     /// # Errors
-    /// The driver's. One with [`Error::is_device_loss`] may be met by a new session.
+    /// The driver's. Whatever it is, a new session may work.
     pub fn encode(&mut self, pts: Duration, force_idr: bool, unit: &mut AccessUnit) -> Result<(), Error> {
         let mapped = self.map_input()?;
         let coded = self.encode_mapped(mapped, pts, force_idr, unit);

@@ -113,7 +113,7 @@ impl Status {
         if !matches!(self.0, 1 | 2 | 8 | 10 | 12 | 15 | 21) {
             error = error.examined_by_doctor();
         }
-        if self.is_loss() { error.device_was_lost() } else { error }
+        error
     }
 }
 

@@ -3,6 +3,7 @@
 //! The parent makes the pair and passes one end on; the child finds it by [`Link::VARIABLE`]. What is said is none of
 //! this file's business.
 
+use super::environment::variable;
 use super::process;
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -46,14 +47,13 @@ impl Link {
     /// The end that this process was started with. `None` where its parent passed on none; the variable alone may have
     /// come down from further up.
     pub fn of_this_process() -> Option<Self> {
-        let value = std::env::var(Self::VARIABLE).ok()?;
+        let value = variable(Self::VARIABLE)?.into_string().ok()?;
         let (parent, number) = value.split_once(' ')?;
         if Pid::from_raw(parent.parse().ok()?) != getppid() {
             return None;
         }
         process::inherited(number.parse().ok()?).map(|socket| Self { socket })
     }
-
 
     /// Sends a message. One that the other end does not take is lost: nobody waits for who has stopped.
     pub fn send(&self, message: &impl Serialize) {

@@ -25,13 +25,7 @@ impl Openings {
         let path = std::ffi::CString::new(path)?;
         // SAFETY: the group is open and the path ends with a zero; the kernel writes nothing here.
         let marked = unsafe {
-            libc::fanotify_mark(
-                group.as_raw_fd(),
-                libc::FAN_MARK_ADD,
-                libc::FAN_OPEN,
-                CWD.as_raw_fd(),
-                path.as_ptr(),
-            )
+            libc::fanotify_mark(group.as_raw_fd(), libc::FAN_MARK_ADD, libc::FAN_OPEN, CWD.as_raw_fd(), path.as_ptr())
         };
         if marked == -1 { Err(io::Error::last_os_error()) } else { Ok(Self { group, seen: Cell::new(0) }) }
     }

@@ -7,7 +7,8 @@ use std::path::Path;
 /// another user's process nothing can be known, so it does not.
 pub fn listens_on_all(pid: Pid, ports: &[u16]) -> bool {
     let folder = format!("/proc/{}", pid.as_raw_nonzero());
-    let tables = ["tcp", "tcp6"].map(|name| std::fs::read_to_string(format!("{folder}/net/{name}")).unwrap_or_default());
+    let tables =
+        ["tcp", "tcp6"].map(|name| std::fs::read_to_string(format!("{folder}/net/{name}")).unwrap_or_default());
     let listening: Vec<_> = tables.iter().flat_map(|table| table.lines().skip(1).filter_map(listener)).collect();
     let own = sockets_of(Path::new(&folder));
     let is_its = |port: u16| listening.iter().any(|&(at, inode)| at == port && own.contains(&inode));

@@ -23,6 +23,9 @@ pub const GRACE: Duration = Duration::from_millis(1500);
 /// The same for a process that gives [`GRACE`] to children of its own first.
 pub const GRACE_OF_PARENT: Duration = Duration::from_millis(1700);
 
+/// How long the end of a process that was killed is waited for.
+const UNKILLABLE: Duration = Duration::from_secs(1);
+
 /// What becomes of a child whose parent has ended without ending it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Orphaned {
@@ -115,16 +118,13 @@ impl Child {
         let _ = pidfd_send_signal(&self.pidfd, signal);
     }
 
-    /// Waits for its end until `deadline`, and then kills it. Returns how it ended, and whether it had to be killed.
-    ///
-    /// # Errors
-    /// Somebody else has waited for it.
-    pub fn end_by(&mut self, deadline: Instant) -> io::Result<(ExitStatus, bool)> {
-        let killed = !poll::readable_until(&self.pidfd, deadline);
-        if killed {
-            self.signal(Signal::KILL);
+    /// Waits for its end until `deadline`. `None` where it had to be killed.
+    pub fn end_by(&mut self, deadline: Instant) -> Option<ExitStatus> {
+        if poll::readable_until(&self.pidfd, deadline) {
+            return self.process.wait().ok();
         }
-        Ok((self.process.wait()?, killed))
+        self.kill();
+        None
     }
 
     /// Waits for its end.
@@ -135,20 +135,19 @@ impl Child {
         self.process.wait()
     }
 
-    /// Kills it. Returns how it ended.
-    ///
-    /// # Errors
-    /// Somebody else has waited for it.
-    pub fn kill(&mut self) -> io::Result<ExitStatus> {
+    /// Kills it. One that hangs inside the kernel outlives that, and is left to it.
+    pub fn kill(&mut self) {
         self.signal(Signal::KILL);
-        self.process.wait()
+        if poll::readable_until(&self.pidfd, Instant::now() + UNKILLABLE) {
+            let _ = self.process.wait();
+        }
     }
 }
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // Both fail on a child that was waited for, which is what they are to reach.
-        let _ = self.kill();
+        // Does nothing to a child that was waited for, which is what it is to reach.
+        self.kill();
     }
 }
 
@@ -194,8 +193,8 @@ mod tests {
     fn one_that_ends_when_asked_is_not_killed() {
         let mut child = shell("sleep 60 & wait");
         child.ask_to_end();
-        let (status, killed) = child.end_by(Instant::now() + Duration::from_secs(20)).unwrap();
-        assert_eq!((status.signal(), killed), (Some(15), false));
+        let status = child.end_by(Instant::now() + Duration::from_secs(20)).unwrap();
+        assert_eq!(status.signal(), Some(15));
     }
 
     #[test]
@@ -205,8 +204,8 @@ mod tests {
         io::Read::read_exact(&mut stdout.unwrap(), &mut [0; 6]).unwrap();
         assert!(!child.has_ended());
         child.ask_to_end();
-        let (status, killed) = child.end_by(Instant::now() + Duration::from_millis(50)).unwrap();
-        assert_eq!((status.signal(), killed), (Some(9), true));
+        assert_eq!(child.end_by(Instant::now() + Duration::from_millis(50)), None);
+        assert_eq!(child.wait().unwrap().signal(), Some(9));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What this process is to a worker or a supervisor: they tell their children in the environment.
 
 use crate::error::Error;
+use crate::os::environment::variable;
 use rustix::process::{Pid, getppid};
 
 /// The part that a process was started for.
@@ -22,9 +23,9 @@ impl Role {
     /// # Errors
     /// The variable is some other process's: whoever was started as a part never takes the part of the whole.
     pub fn of_this_process() -> Result<Self, Error> {
-        match std::env::var(Self::VARIABLE) {
-            Ok(value) if !value.is_empty() => Self::from_value(&value, getppid()),
-            _ => Ok(Self::Program),
+        match variable(Self::VARIABLE) {
+            Some(value) => Self::from_value(&value.to_string_lossy(), getppid()),
+            None => Ok(Self::Program),
         }
     }
 

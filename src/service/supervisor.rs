@@ -209,7 +209,8 @@ impl<'a> Supervisor<'a> {
         // The local one's.
         let go2rtc = self.args.go2rtc.as_ref().and(self.server.as_ref()).and_then(|server| server.kept.pid());
         self.workers.iter_mut().for_each(|worker| look_after(worker, go2rtc, now));
-        if self.server.as_mut().is_some_and(|server| server.look(now)) && !std::mem::replace(&mut self.announced, true) {
+        if self.server.as_mut().is_some_and(|server| server.look(now)) && !std::mem::replace(&mut self.announced, true)
+        {
             self.announce();
         }
     }

@@ -77,7 +77,8 @@ impl Watcher<'_> {
         command.process_group(0);
         let child = Child::start(command, Orphaned::Killed, &[theirs.as_fd()]).map_err(cannot_start)?;
         drop(theirs);
-        let mut run = Run { watcher: self, child, link, health: Health::new(self.limits, Instant::now()), failure: None };
+        let mut run =
+            Run { watcher: self, child, link, health: Health::new(self.limits, Instant::now()), failure: None };
         loop {
             let now = Instant::now();
             if self.control.stop_requested() {
@@ -103,7 +104,7 @@ impl Watcher<'_> {
                 return run.hung(hang);
             }
             if wakes.contains(&Wake::Company) && company.has_come() {
-                run.child.kill()?;
+                run.child.kill();
                 return Ok(Ended::InCompany);
             }
             if wakes.contains(&Wake::Ended) {
@@ -177,14 +178,13 @@ impl Run<'_> {
     }
 
     fn hung(mut self, hang: Error) -> anyhow::Result<Ended> {
-        self.child.kill()?;
+        self.child.kill();
         Ok(Ended::Hung(hang))
     }
 
     fn stop(mut self) -> anyhow::Result<Ended> {
         self.child.ask_to_end();
-        let (_, killed) = self.child.end_by(Instant::now() + GRACE)?;
-        if killed {
+        if self.child.end_by(Instant::now() + GRACE).is_none() {
             let seconds = GRACE.as_secs_f64();
             tracing::warn!("the encoder process did not exit within {seconds} s (driver hang?): killed it");
         }
@@ -265,7 +265,8 @@ impl Health {
     }
 
     fn next_look(&self, now: Instant) -> Instant {
-        let look = if self.is_slow(now) { now + Self::OFTEN } else { (self.started + Self::SLOW).max(now + Self::SLOW) };
+        let look =
+            if self.is_slow(now) { now + Self::OFTEN } else { (self.started + Self::SLOW).max(now + Self::SLOW) };
         look.min(self.deadline())
     }
 }
@@ -289,7 +290,7 @@ mod tests {
 
     fn progress(stage: Stage, stage_seconds: f64) -> Progress {
         let counts = Snapshot::default();
-        Progress { seconds: 1.0, counts, encoder: None, renderer: None, stage, stage_seconds }
+        Progress { seconds: 1.0, counts, chosen: None, stage, stage_seconds }
     }
 
     #[test]

@@ -4,11 +4,11 @@
 //! non-blocking: the flag belongs to the open file description, which the parent shares. So each write waits in `poll`
 //! and hands over no more than `PIPE_BUF` bytes, which a pipe that polls writable always takes.
 
-use super::{Delivery, Readiness, Sink};
-use crate::codec::AccessUnit;
+use super::{Gate, Outlet, Output, Readiness, Written};
 use crate::control::Control;
 use crate::error::Error;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use crate::os::poll;
+use rustix::event::PollFlags;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -24,7 +24,7 @@ pub const LAST_WRITE: Duration = Duration::from_millis(100);
 /// A reader may be this many access units behind before pictures are skipped.
 const UNITS_BEHIND: usize = 2;
 
-/// A sink on standard output, a file, or the FIFO that a reader has opened.
+/// Standard output, a file, or the FIFO that a reader has opened: the gate in front of it and the outlet to it.
 #[derive(Debug)]
 pub struct Writer {
     fd: OwnedFd,
@@ -40,6 +40,25 @@ pub struct Writer {
 }
 
 impl Writer {
+    /// Opens `output`. A file is emptied if it exists.
+    ///
+    /// # Errors
+    /// Standard output is closed or a terminal, the file cannot be written (the fault is the caller's), or no file
+    /// descriptor is left.
+    pub fn open(output: &Output) -> Result<Self, Error> {
+        match output {
+            Output::Stdout => Self::stdout(),
+            Output::File(path) => Self::file(path),
+            Output::Pipe { fd, name } => {
+                let fd = fd.try_clone().map_err(|error| {
+                    Error::machine(format!("cannot use {name}"), "raise the limit of open files: ulimit -n")
+                        .caused_by(error)
+                })?;
+                Self::new(fd, name.clone())
+            }
+        }
+    }
+
     /// The standard output of this process.
     ///
     /// # Errors
@@ -65,11 +84,7 @@ impl Writer {
         Self::new(fd, "standard output".to_owned())
     }
 
-    /// A file at `path`, emptied if it exists.
-    ///
-    /// # Errors
-    /// It cannot be written; the fault is the caller's.
-    pub fn file(path: &Path) -> Result<Self, Error> {
+    fn file(path: &Path) -> Result<Self, Error> {
         let name = path.display().to_string();
         if let Ok(stat) = rustix::fs::stat(path) {
             match FileType::from_raw_mode(stat.st_mode) {
@@ -96,15 +111,6 @@ impl Writer {
         Self::new(fd, name)
     }
 
-    /// The writing end of a pipe, from [`Fifo::wait_for_reader`](super::Fifo::wait_for_reader) say; `name` stands for
-    /// it in messages.
-    ///
-    /// # Errors
-    /// The descriptor cannot be examined.
-    pub fn pipe(fd: OwnedFd, name: impl Into<String>) -> Result<Self, Error> {
-        Self::new(fd, name.into())
-    }
-
     fn new(fd: OwnedFd, name: String) -> Result<Self, Error> {
         let stat = rustix::fs::fstat(&fd)
             .map_err(|errno| Error::machine(format!("cannot examine {name}"), String::new()).caused_by(errno))?;
@@ -117,41 +123,6 @@ impl Writer {
             last_bytes: Default::default(),
             written: AtomicUsize::new(0),
         })
-    }
-
-    /// Writes `bytes` whole: one access unit, as it is or wrapped.
-    pub(crate) fn write_all(&self, bytes: &[u8], control: &Control) -> Result<Delivery, Error> {
-        let mut rest = bytes;
-        let mut give_up_at = None;
-        while !rest.is_empty() {
-            let events = if control.stop_requested() {
-                let give_up_at = *give_up_at.get_or_insert_with(|| Instant::now() + LAST_WRITE);
-                let left = give_up_at.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    return Ok(Delivery::Stopped);
-                }
-                let mut fds = [PollFd::new(&self.fd, PollFlags::OUT)];
-                let _ = poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: left.subsec_nanos().into() }));
-                fds[0].revents()
-            } else {
-                control.wait(Some((self.fd.as_fd(), PollFlags::OUT)), None)
-            };
-            if events.intersects(PollFlags::ERR | PollFlags::HUP) {
-                return Ok(Delivery::ReaderGone);
-            }
-            if !events.contains(PollFlags::OUT) {
-                continue;
-            }
-            match rustix::io::write(&self.fd, &rest[..rest.len().min(self.chunk)]) {
-                Ok(written) => rest = &rest[written..],
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                // Nobody reads any more: for a filter that is an end like any other.
-                Err(Errno::PIPE | Errno::CONNRESET) => return Ok(Delivery::ReaderGone),
-                Err(errno) => return Err(self.failed(errno)),
-            }
-        }
-        self.note_written(bytes.len());
-        Ok(Delivery::Written)
     }
 
     fn note_written(&self, bytes: usize) {
@@ -170,13 +141,16 @@ impl Writer {
     }
 }
 
-impl Sink for Writer {
+impl AsFd for Writer {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Gate for Writer {
     fn readiness(&self) -> Readiness {
-        let mut fds = [PollFd::new(&self.fd, PollFlags::OUT)];
-        // With a zero timeout poll fails on no descriptor that exists.
-        let _ = poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
-        let events = fds[0].revents();
-        if events.intersects(PollFlags::ERR | PollFlags::HUP) {
+        let events = poll::look(&self.fd, PollFlags::OUT);
+        if events.intersects(poll::GONE) {
             return Readiness::Gone;
         }
         let behind = || {
@@ -187,11 +161,41 @@ impl Sink for Writer {
         if !events.contains(PollFlags::OUT) || self.is_pipe && behind() { Readiness::Busy } else { Readiness::Ready }
     }
 
-    fn write(&self, unit: &AccessUnit, control: &Control) -> Result<Delivery, Error> {
-        self.write_all(unit.bytes(), control)
-    }
-
     fn reader(&self) -> Option<BorrowedFd<'_>> {
         Some(self.fd.as_fd())
+    }
+}
+
+impl Outlet for Writer {
+    fn write(&self, bytes: &[u8], control: &Control) -> Result<Written, Error> {
+        let mut rest = bytes;
+        let mut give_up_at = None;
+        while !rest.is_empty() {
+            let events = if control.stop_requested() {
+                let give_up_at = *give_up_at.get_or_insert_with(|| Instant::now() + LAST_WRITE);
+                let left = give_up_at.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return Ok(Written::Stopped);
+                }
+                poll::wait_for(&self.fd, PollFlags::OUT, Some(left))
+            } else {
+                control.wait(Some((self.fd.as_fd(), PollFlags::OUT)), None)
+            };
+            if events.intersects(poll::GONE) {
+                return Ok(Written::ReaderGone);
+            }
+            if !events.contains(PollFlags::OUT) {
+                continue;
+            }
+            match rustix::io::write(&self.fd, &rest[..rest.len().min(self.chunk)]) {
+                Ok(written) => rest = &rest[written..],
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                // Nobody reads any more: for a filter that is an end like any other.
+                Err(Errno::PIPE | Errno::CONNRESET) => return Ok(Written::ReaderGone),
+                Err(errno) => return Err(self.failed(errno)),
+            }
+        }
+        self.note_written(bytes.len());
+        Ok(Written::Whole)
     }
 }

@@ -51,7 +51,7 @@ pub fn watch<T>(
     limits: &Limits,
     control: &Control,
     link: Option<&Link>,
-    give_up: fn(&Error) -> std::convert::Infallible,
+    give_up: fn(&Error),
     stream: impl FnOnce() -> Result<T, Error>,
 ) -> Result<T, Error> {
     let done = eventfd(0, EventfdFlags::CLOEXEC).map_err(|errno| no_watchdog(errno.into()))?;
@@ -94,7 +94,7 @@ enum From {
 }
 
 impl Watch<'_> {
-    fn run(&self, link: Option<&Link>, give_up: fn(&Error) -> std::convert::Infallible) {
+    fn run(&self, link: Option<&Link>, give_up: fn(&Error)) {
         let interval = interval(self.limits);
         loop {
             let mut fds = poll::Set::default();
@@ -134,8 +134,7 @@ impl Watch<'_> {
         Progress {
             seconds: self.start.elapsed().as_secs_f64(),
             counts: self.vitals.stats.snapshot(),
-            encoder: self.vitals.encoder(),
-            renderer: self.vitals.renderer(),
+            chosen: self.vitals.chosen(),
             stage,
             stage_seconds: lasted.as_secs_f64(),
         }
@@ -182,7 +181,7 @@ mod tests {
         let limits = Limits { picture: Duration::from_millis(40), ..LIMITS };
         ours.send(&Request::Idr);
         ours.send(&Request::Stop);
-        let never = |_: &Error| -> std::convert::Infallible { panic!("there is a worker to do that") };
+        let never = |_: &Error| panic!("there is a worker to do that");
         let ended = watch(&vitals, &limits, &control, Some(&theirs), never, || {
             vitals.pulse.enter(crate::pulse::Lane::Artist, Stage::Drawing);
             while !(control.stop_requested() && control.take_idr_request()) {

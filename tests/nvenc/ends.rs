@@ -8,8 +8,7 @@ use crate::support::children;
 use crate::support::decode;
 use crate::support::process::{DEADLINE, Process, ready};
 use mb_encode::gl::{Gl, Target};
-use mb_encode::parts::AccessUnit;
-use mb_encode::parts::Encoder;
+use mb_encode::parts::{AccessUnit, Nvenc};
 use mb_encode::settings::{Settings, Size};
 use process::scenes;
 use rustix::event::PollFlags;
@@ -212,8 +211,7 @@ fn a_thousand_lives() {
     };
     let mut early = None;
     for life in 0..LIVES {
-        let encoder = Encoder::nvenc(&gl, &settings).unwrap_or_else(|error| panic!("life {life}: {error}"));
-        let Encoder::Gpu(mut encoder) = encoder else { panic!("NVENC codes on the GPU") };
+        let mut encoder = Nvenc::open(&gl, &settings).unwrap_or_else(|error| panic!("life {life}: {error}"));
         encoder
             .encode(&target, Duration::ZERO, false, &mut unit)
             .unwrap_or_else(|error| panic!("life {life}: {error}"));

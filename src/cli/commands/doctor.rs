@@ -4,8 +4,7 @@ use crate::cli::options::parse_device;
 use crate::cli::print::print;
 use crate::doctor::{self, Group, Report, State};
 use crate::os::environment::variable;
-use crate::os::process as tied;
-use std::ffi::OsStr;
+use crate::os::process;
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -61,7 +60,7 @@ pub fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let report = doctor::examine(args.device, Duration::from_secs(args.timeout.into()), |group| {
-        let mut command = tied::command(OsStr::new(tied::THIS_PROGRAM));
+        let mut command = process::this_program();
         // What is set for streams is not for the probes: the last words of one that crashes are to be its driver's.
         for (name, _) in std::env::vars_os() {
             if name.as_encoded_bytes().starts_with(b"MB_ENCODE_") {

@@ -1,11 +1,20 @@
 //! `mb-encode mpegts`: H.264 in, MPEG-TS out.
 
-use crate::Control;
 use crate::cli::named::named;
-use crate::os::signals::{self, Child};
-use crate::settings::{FrameRate, MpegTs};
-use std::ffi::OsString;
+use crate::os::poll;
+use crate::os::process::{Child, GRACE, GRACE_OF_PARENT, Orphaned};
+use crate::os::signals;
+use crate::service::exit::Exit;
+use crate::settings::{FrameRate, MpegTs, Named as _};
+use crate::{Control, Error, remux};
+use rustix::event::PollFlags;
+use rustix::fd::OwnedFd;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Instant;
 
 const AFTER_HELP: &str = "\
 A picture ends where the next one begins, or where the source pauses: for 3 ms (20 ms until it
@@ -27,7 +36,7 @@ Exit codes:
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct MpegTsArgs {
-    /// Who wraps [default: ffmpeg with --fps, else native]
+    /// Who wraps [default: native]
     // The alias: it is what messages about ffmpeg name.
     #[arg(long, alias = "mpegts", env = "MB_ENCODE_MPEGTS", hide_env_values = true, value_name = "HOW")]
     #[arg(value_parser = named::<MpegTs>())]
@@ -44,12 +53,60 @@ pub struct MpegTsArgs {
 }
 
 pub fn run(args: &MpegTsArgs) -> anyhow::Result<()> {
+    let how = args.how.unwrap_or_default();
+    if args.command.first().is_some_and(|program| Path::new(program).file_name() == Some(OsStr::new("mb-encode"))) {
+        return become_mb_encode(&args.command, how);
+    }
     let control = Arc::new(Control::new()?);
-    signals::start(&control, &Child::default())?;
-    let how = match args.how {
-        Some(how) => how,
-        None if args.fps.is_some() => MpegTs::Ffmpeg,
-        None => MpegTs::Native,
+    signals::start(&control, GRACE_OF_PARENT, || {})?;
+    if args.command.is_empty() {
+        return Ok(remux::wrap(std::io::stdin(), how, args.fps, &control)?);
+    }
+    wrap_command(&args.command, how, args.fps, &control)
+}
+
+/// mb-encode wraps its own stream: not a process more than needed.
+fn become_mb_encode(command: &[OsString], how: MpegTs) -> anyhow::Result<()> {
+    let error = Command::new(&command[0]).args(&command[1..]).env("MB_ENCODE_MPEGTS", how.name()).exec();
+    Err(cannot_run(&command[0], error).into())
+}
+
+/// Runs the command and wraps what it writes. Both end together, also where this process is killed.
+fn wrap_command(command: &[OsString], how: MpegTs, fps: Option<FrameRate>, control: &Control) -> anyhow::Result<()> {
+    let mut program = Command::new(&command[0]);
+    program.args(&command[1..]).stdout(Stdio::piped());
+    let started = Child::start(program, Orphaned::Killed, &[]).map_err(|error| cannot_run(&command[0], error));
+    let mut child = started?;
+    let (_, Some(stdout), _) = child.take_pipes() else { unreachable!("its standard output is piped") };
+    let stdout = OwnedFd::from(stdout);
+    let wrapped = remux::wrap(&stdout, how, fps, control);
+    let has_finished = poll::look(&stdout, PollFlags::empty()).contains(PollFlags::HUP);
+    drop(stdout);
+    let status = if has_finished && wrapped.is_ok() {
+        // It has closed its standard output, and ends when it likes.
+        control.wait(Some((child.ended(), PollFlags::IN)), None);
+        child.has_ended().then(|| child.wait()).transpose()?
+    } else {
+        None
     };
-    Ok(crate::remux::wrap(std::io::stdin(), how, args.fps, &control)?)
+    let Some(status) = status else {
+        child.ask_to_end();
+        let _ = child.end_by(Instant::now() + GRACE);
+        return Ok(wrapped?);
+    };
+    // Its reader has left, which is nobody's failure.
+    let code = status.code().or(status.signal().filter(|&signal| signal != libc::SIGPIPE).map(|signal| 128 + signal));
+    match code {
+        None | Some(0) => Ok(()),
+        Some(code) if code == 128 + libc::SIGPIPE => Ok(()),
+        Some(code) => Err(Exit::of_child(code).into()),
+    }
+}
+
+fn cannot_run(program: &OsStr, error: std::io::Error) -> Error {
+    Error::input(
+        format!("cannot run {}", program.to_string_lossy()),
+        "name a program that is there, with its path if it is not on the PATH",
+    )
+    .caused_by(error)
 }

@@ -1,6 +1,8 @@
 //! `mb-encode status`: how everything is that a supervisor keeps running.
 
-use crate::service::supervisor;
+use crate::Error;
+use crate::cli::print::print;
+use crate::service::supervisor::status;
 use std::path::PathBuf;
 
 /// Show the state of supervised workers
@@ -18,5 +20,11 @@ pub struct StatusArgs {
 }
 
 pub fn run(args: &StatusArgs) -> anyhow::Result<()> {
-    supervisor::run_status(&args.temp, args.json)
+    let status = status::ask(&args.temp)?;
+    let text = if args.json { format!("{:#}\n", serde_json::to_value(&status)?) } else { status.table() };
+    print(text.as_bytes())?;
+    match status.is_bad() {
+        true => Err(Error::machine("not everything is running", "temp/logs says more").into()),
+        false => Ok(()),
+    }
 }

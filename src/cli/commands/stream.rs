@@ -2,51 +2,91 @@
 
 use crate::cli::options::{Scene, StreamOptions};
 use crate::cli::output::Destination;
+use crate::cli::{FAILED, TO_BE_READ};
+use crate::events::{Event, Failure};
 use crate::gl::Gl;
-use crate::os::signals::{self, Child};
-use crate::service::worker::{self, Role};
+use crate::os::link::Link;
+use crate::os::process::{GRACE, GRACE_OF_PARENT};
+use crate::os::signals;
+use crate::service::role::Role;
+use crate::service::worker;
 use crate::source::{Bar, Renderer, ShaderScene, TestCard};
-use crate::{Control, Error, Output, Settings, stream};
+use crate::stream::{self, Vitals, watchdog};
+use crate::{Control, Error, Output, Settings};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
 pub fn run(options: &StreamOptions) -> anyhow::Result<()> {
-    let settings = options.settings();
-    let output = options.output.destination()?;
-    let shader = options.shader_source()?;
-    let make_renderer = |gl: &Gl, settings: &Settings| make_renderer(options, shader.as_ref(), gl, settings);
-    if let (Destination::File(out), Some(shader)) = (&output, options.shader_path()) {
-        keep_shader(out, shader)?;
+    let role = Role::of_this_process()?;
+    let link = Link::of_this_process().map(Arc::new);
+    let ended = match role {
+        Role::Program => program(options, link.clone()),
+        Role::Rehearsal => {
+            watched(options, link.as_deref(), |make, vitals, _| stream::rehearse(&options.settings(), make, vitals))
+        }
+        Role::Reader(_) => watched(options, link.as_deref(), |make, vitals, control| {
+            let stats_every = options.logging.stats_interval();
+            stream::run_with(&options.settings(), &Output::Stdout, make, control, stats_every, vitals).map(|_| ())
+        }),
+    };
+    if let (Err(error), Some(link)) = (&ended, &link) {
+        if let Some(error) = error.downcast_ref::<Error>() {
+            link.send(&Event::Failed(Failure::from(error)));
+        }
     }
-    let role = Role::of_this_process();
-    if role != Role::Program {
-        worker::end_with_worker()?;
-    }
-    if role == Role::Rehearsal {
-        return Ok(stream::rehearse(&settings, make_renderer)?);
-    }
+    ended
+}
+
+/// What a person or a supervisor has started.
+fn program(options: &StreamOptions, link: Option<Arc<Link>>) -> anyhow::Result<()> {
+    let output = match options.output.destination()? {
+        Destination::Fifo(fifo) => {
+            // Known here and now, and not with the first reader.
+            options.shader_source()?;
+            let control = Arc::new(Control::new()?);
+            signals::start(&control, GRACE_OF_PARENT, overdue)?;
+            return worker::serve(&fifo, options.limits(), &control, link);
+        }
+        Destination::File(path) => Output::File(path),
+        Destination::Stdout => Output::Stdout,
+    };
+    watched(options, None, |make, vitals, control| {
+        let stats_every = options.logging.stats_interval();
+        stream::run_with(&options.settings(), &output, make, control, stats_every, vitals).map(|_| ())
+    })
+}
+
+/// What makes the renderer of a stream.
+type Make<'a> = &'a mut dyn FnMut(&Gl, &Settings) -> Result<Box<dyn Renderer>, Error>;
+
+/// Runs something that draws and encodes in this process, with a watchdog beside it.
+fn watched(
+    options: &StreamOptions,
+    link: Option<&Link>,
+    stream: impl FnOnce(Make<'_>, &Vitals, &Control) -> Result<(), Error>,
+) -> anyhow::Result<()> {
     let control = Arc::new(Control::new()?);
-    let child = Child::default();
-    signals::start(&control, &child)?;
-    let stats_every = options.logging.stats_interval();
-    match (&output, role) {
-        (Destination::Fifo(fifo), Role::Program) => worker::serve(fifo, &control, &child),
-        (Destination::Fifo(_), Role::Reader(reader)) => {
-            let connected = Instant::now();
-            let totals = stream::run(&settings, &Output::Stdout, make_renderer, &control, stats_every)?;
-            stream::log_disconnected(reader, &totals, connected.elapsed());
-            Ok(())
-        }
-        (destination, _) => {
-            let output = match destination {
-                Destination::File(path) => Output::File(path.clone()),
-                _ => Output::Stdout,
-            };
-            stream::run(&settings, &output, make_renderer, &control, stats_every)?;
-            Ok(())
-        }
+    signals::start(&control, GRACE, overdue)?;
+    let shader = options.shader_source()?;
+    if let (Destination::File(out), Some(shader)) = (options.output.destination()?, options.shader_path()) {
+        keep_shader(&out, shader)?;
     }
+    let mut make = |gl: &Gl, settings: &Settings| make_renderer(options, shader.as_ref(), gl, settings);
+    let vitals = Vitals::default();
+    watchdog::watch(&vitals, &options.limits(), &control, link, give_up, || stream(&mut make, &vitals, &control))?;
+    Ok(())
+}
+
+/// Ends a process whose stream hangs. Its other threads are left as they are: a driver that hangs would hang in its
+/// clean-up as well.
+fn give_up(hang: &Error) {
+    tracing::error!("{hang}");
+    std::thread::sleep(TO_BE_READ);
+    signal_hook::low_level::exit(FAILED.into());
+}
+
+fn overdue() {
+    tracing::error!("the stream did not stop when it was asked to (driver hang?): ending without its clean-up");
 }
 
 /// Refuses to write the video over the shader that it shows, by whatever name.

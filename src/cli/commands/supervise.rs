@@ -1,12 +1,16 @@
 //! `mb-encode supervise`: what is asked of a supervisor, checked before anything runs.
 
-use crate::cli::logging::LogLevel;
 use crate::cli::options::StreamOptions;
 use crate::cli::streams::StreamsArgs;
 use crate::service::exit::Exit;
-use crate::service::streams::{Mode, Streams};
 use crate::service::supervisor::{self, Supervise};
+use crate::{Control, os::signals};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Ending a container takes longest.
+const LONGEST_END: Duration = Duration::from_secs(30);
 
 /// Run workers and go2rtc, keep them running, and end them all with this process
 ///
@@ -36,31 +40,17 @@ pub fn run(args: &SuperviseArgs) -> anyhow::Result<()> {
         let message = "--out names the file that go2rtc reads here; go2rtc-config prints with --out -";
         return Err(Exit::Usage(message.to_owned()).into());
     }
-    if streams.mode == Mode::Fifo {
-        check_logging(&streams)?;
-    }
-    supervisor::run(&Supervise {
+    let control = Arc::new(Control::new()?);
+    // It bounds its own end, and a container may take longer than a worker.
+    signals::start(&control, LONGEST_END, || {})?;
+    let words = std::iter::once("--stdout".to_owned()).chain(streams.worker_options("omega-0"));
+    let limits = StreamOptions::of(words)?.limits();
+    let supervise = Supervise {
         streams,
+        limits,
         temp: args.temp.clone(),
         go2rtc: args.go2rtc.clone(),
         compose: args.compose.clone(),
-    })
-}
-
-/// Workers tell how they are by what they log.
-fn check_logging(streams: &Streams) -> anyhow::Result<()> {
-    let given = |option: &str| streams.options.iter().any(|word| word.starts_with(option));
-    if given("--log-format") {
-        let message = "--log-format is not for workers that are looked after: their logs are text";
-        return Err(Exit::Usage(message.to_owned()).into());
-    }
-    let words = std::iter::once("--stdout".to_owned()).chain(streams.worker_options("omega-0"));
-    // A level from the environment is replaced for them.
-    let level = StreamOptions::of(words)?.logging.level().filter(|_| given("--log-level"));
-    if matches!(level, Some(LogLevel::Off | LogLevel::Error | LogLevel::Warn)) {
-        let message =
-            "--log-level is info, debug or trace for workers that are looked after: they tell how they are by it";
-        return Err(Exit::Usage(message.to_owned()).into());
-    }
-    Ok(())
+    };
+    supervisor::run(&supervise, &control)
 }

@@ -4,6 +4,7 @@ use super::server::{self, Server};
 use super::worker::{LastEnd, State, Worker};
 use crate::events::Progress;
 use crate::service::go2rtc::api;
+use crate::stats::Chosen;
 use crate::{Error, Totals};
 use anyhow::Context as _;
 use rustix::fd::{AsFd, AsRawFd as _};
@@ -57,8 +58,8 @@ pub struct Member {
 pub struct Stream {
     /// Readers are counted from 1.
     pub reader: Option<u64>,
-    pub encoder: Option<String>,
-    pub renderer: Option<String>,
+    /// What draws and encodes it.
+    pub chosen: Option<Chosen>,
     /// Since it began.
     pub totals: Totals,
     /// Of the last seconds.
@@ -96,12 +97,13 @@ pub fn of_worker(worker: &Worker, now: Instant) -> Member {
     let latest = account.latest.as_ref().map(|(progress, _)| progress);
     let stream = reader.map(|reader| Stream {
         reader: Some(reader),
-        encoder: latest.and_then(|latest| latest.encoder.clone()),
-        renderer: latest.and_then(|latest| latest.renderer.clone()),
+        chosen: latest.and_then(|latest| latest.chosen.clone()),
         totals: latest.map(|latest| latest.counts.totals).unwrap_or_default(),
-        figures: account.earlier.as_ref().zip(account.latest.as_ref()).and_then(|((earlier, _), (latest, _))| {
-            figures(earlier, latest)
-        }),
+        figures: account
+            .earlier
+            .as_ref()
+            .zip(account.latest.as_ref())
+            .and_then(|((earlier, _), (latest, _))| figures(earlier, latest)),
     });
     let last_end = account.last_end.as_ref().map(|(end, at)| Ended {
         seconds_ago: now.saturating_duration_since(*at).as_secs_f64(),
@@ -150,8 +152,8 @@ fn figures(earlier: &Progress, latest: &Progress) -> Option<Figures> {
         frames_per_second: counts.totals.pictures as f64 / seconds,
         megabits_per_second: counts.totals.bytes as f64 * 8e-6 / seconds,
         skipped: Some(counts.totals.skipped()),
-        encode_p50_ms: Some(counts.encode_percentile_ms(0.50)),
-        encode_p99_ms: Some(counts.encode_percentile_ms(0.99)),
+        encode_p50_ms: Some(counts.encode_time(0.50).as_secs_f64() * 1e3),
+        encode_p99_ms: Some(counts.encode_time(0.99).as_secs_f64() * 1e3),
     })
 }
 
@@ -283,8 +285,8 @@ impl Member {
             if let (Some(p50), Some(p99)) = (figures.encode_p50_ms, figures.encode_p99_ms) {
                 text += &format!(", encode p50 {p50:.2} ms p99 {p99:.2} ms");
             }
-            if let Some(encoder) = &stream.encoder {
-                text += &format!(", {encoder}");
+            if let Some(chosen) = &stream.chosen {
+                text += &format!(", {}", chosen.encoder);
             }
             return text;
         }
@@ -308,7 +310,8 @@ mod tests {
     fn a_line_a_member() {
         let figures =
             Figures { frames_per_second: 15.0, megabits_per_second: 0.99, skipped: Some(2), ..Figures::default() };
-        let stream = Stream { figures: Some(figures), encoder: Some("OpenH264".to_owned()), ..Stream::default() };
+        let chosen = Chosen { encoder: "OpenH264".to_owned(), gpu: None, renderer: "llvmpipe".to_owned() };
+        let stream = Stream { figures: Some(figures), chosen: Some(chosen), ..Stream::default() };
         let failure = Failure { cause: "the stream hung".to_owned(), remedy: String::new(), input: false };
         let last_end = Some(Ended { seconds_ago: 12.3, failure: Some(failure) });
         let members = vec![
@@ -332,7 +335,8 @@ mod tests {
             restarts: 3,
             ..member("omega-2", "down")
         };
-        let status = Status { members: vec![down], trouble: vec!["temp/logs/omega-2.log: full".into()], elsewhere: None };
+        let status =
+            Status { members: vec![down], trouble: vec!["temp/logs/omega-2.log: full".into()], elsewhere: None };
         assert_eq!(
             status.table(),
             "omega-2  down: signal: 9 (SIGKILL) (starting again in 2 s) [started again 3 times]\n\

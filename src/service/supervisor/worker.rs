@@ -223,7 +223,7 @@ mod tests {
         let mut counts = Snapshot::default();
         counts.totals.pictures = pictures;
         let stage = Stage::Idle;
-        Event::Progress(Progress { seconds: 1.0, counts, encoder: None, renderer: None, stage, stage_seconds: 0.0 })
+        Event::Progress(Progress { seconds: 1.0, counts, chosen: None, stage, stage_seconds: 0.0 })
     }
 
     fn failure(cause: &str) -> Failure {

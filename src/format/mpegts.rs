@@ -6,7 +6,7 @@
 //! - one access unit is one PES packet, with an access unit delimiter in front, so none holds a delimiter or an SEI
 //!   alone, which would crash go2rtc;
 //! - `PES_packet_length` is set, so that a picture is passed on with its last byte and not with the next one's first.
-//!   The field has 16 bits: an access unit of more than [`MAX_BOUNDED`] bytes is written without and passed on one
+//!   The field has 16 bits: an access unit of more than 65,521 bytes is written without and passed on one
 //!   picture late;
 //! - no packet consists of an adaptation field alone, which go2rtc takes for an error. The PCR travels in the first
 //!   packet of a picture, and stuffing in its last one. (Under 10 pictures/s the PCR comes less often than the 100 ms of
@@ -15,6 +15,7 @@
 //! Written here and not taken from a crate: `mpeg2ts` 0.6 writes the PCR's reserved bits as zeros, stuffs tables
 //! through the adaptation field, which section 2.4.3.5 keeps for PES packets, and names no oldest Rust.
 
+use super::annexb::byte_stream;
 use crate::codec::{ACCESS_UNIT_DELIMITER, AccessUnit};
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ pub const SYNC_BYTE: u8 = 0x47;
 /// How long PAT and PMT stand before they are written again.
 pub const TABLES_EVERY: Duration = Duration::from_millis(100);
 /// The longest access unit whose PES packet states its length.
+#[cfg(test)]
 pub const MAX_BOUNDED: usize = 0xffff - (PES_HEADER_BYTES - 6) - ACCESS_UNIT_DELIMITER.len();
 
 /// The PID of the PAT (table 2-3).
@@ -39,7 +41,8 @@ const STREAM_TYPE_H264: u8 = 0x1b;
 const STREAM_ID_VIDEO: u8 = 0xe0;
 const PES_HEADER_BYTES: usize = 14;
 const FLAGS_AND_PCR_BYTES: usize = 7;
-const PACKET_HEADER_BYTES: usize = 4;
+/// Section 2.4.3.2.
+pub const PACKET_HEADER_BYTES: usize = 4;
 const PAYLOAD_BYTES: usize = PACKET_BYTES - PACKET_HEADER_BYTES;
 /// PTS and PCR base wrap around here (sections 2.4.3.5 and 2.4.3.7).
 const CLOCK_MASK: u64 = (1 << 33) - 1;
@@ -95,14 +98,12 @@ impl Muxer {
             self.write_tables();
         }
         self.pes.clear();
-        let length = if unit.bytes().len() <= MAX_BOUNDED {
-            PES_HEADER_BYTES - 6 + ACCESS_UNIT_DELIMITER.len() + unit.bytes().len()
-        } else {
-            0
-        };
-        self.pes.extend_from_slice(&pes_header(length as u16, clock_90khz(pts + self.lead)));
+        self.pes.extend_from_slice(&pes_header(0, clock_90khz(pts + self.lead)));
         self.pes.extend_from_slice(&ACCESS_UNIT_DELIMITER);
-        self.pes.extend_from_slice(unit.bytes());
+        byte_stream(unit, &mut self.pes);
+        // The 6 bytes up to the field are not counted.
+        let length = u16::try_from(self.pes.len() - 6).unwrap_or(0);
+        self.pes[4..6].copy_from_slice(&length.to_be_bytes());
         self.write_pes(clock_90khz(pts), unit.is_idr());
         &self.packets
     }
@@ -190,46 +191,8 @@ fn clock_90khz(time: Duration) -> u64 {
     ((time.as_nanos() * 9 + 50_000) / 100_000) as u64 & CLOCK_MASK
 }
 
-/// Follows a transport stream that someone else writes, to know when a picture is whole.
-#[derive(Debug, Default)]
-pub struct Follower {
-    /// Bytes of the PES packet that are still to come; `None` between two.
-    rest: Option<usize>,
-}
-
-impl Follower {
-    /// Takes the next packet. Gives `true` where a PES packet ends with it; one that does not state its length ends
-    /// with `unbounded` bytes of payload.
-    ///
-    /// # Errors
-    /// A sentence on why this is no packet.
-    pub fn ends_picture(&mut self, packet: &[u8; PACKET_BYTES], unbounded: usize) -> Result<bool, &'static str> {
-        if packet[0] != SYNC_BYTE {
-            return Err("a packet does not start with 0x47");
-        }
-        let field = if packet[3] & 0x20 == 0 { 0 } else { 1 + usize::from(packet[4]) };
-        let payload = packet.get(PACKET_HEADER_BYTES + field..).unwrap_or_default();
-        if u16::from_be_bytes([packet[1] & 0x1f, packet[2]]) != VIDEO_PID {
-            return Ok(false);
-        }
-        if packet[1] & 0x40 != 0 {
-            let [0, 0, 1, _, long, short, _, _, options, ..] = payload else {
-                return Err("a PES packet does not start with its header");
-            };
-            let length = usize::from(u16::from_be_bytes([*long, *short]));
-            self.rest = Some(if length == 0 { 9 + usize::from(*options) + unbounded } else { 6 + length });
-        }
-        self.rest = self.rest.map(|rest| rest.saturating_sub(payload.len()));
-        if self.rest == Some(0) {
-            self.rest = None;
-            return Ok(true);
-        }
-        Ok(false)
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
@@ -241,14 +204,22 @@ mod tests {
         unit
     }
 
-    fn p_picture(bytes: usize, pts: Duration) -> AccessUnit {
+    /// A picture that is no IDR picture, in so many bytes.
+    pub fn p_picture(bytes: usize, pts: Duration) -> AccessUnit {
         // The start code makes four of them.
         let unit = unit(&[&[0x61][..], &vec![0x55; bytes - 5]].concat(), pts);
-        assert_eq!(unit.bytes().len(), bytes);
+        assert_eq!(laid_out(&unit).len(), bytes);
         unit
     }
 
-    fn packets(stream: &[u8]) -> Vec<[u8; PACKET_BYTES]> {
+    fn laid_out(unit: &AccessUnit) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        byte_stream(unit, &mut bytes);
+        bytes
+    }
+
+    /// A stream cut into its packets.
+    pub fn packets(stream: &[u8]) -> Vec<[u8; PACKET_BYTES]> {
         assert_eq!(stream.len() % PACKET_BYTES, 0);
         stream.chunks(PACKET_BYTES).map(|packet| packet.try_into().unwrap()).collect()
     }
@@ -310,7 +281,7 @@ mod tests {
                     elementary.extend_from_slice(payload);
                 }
             }
-            assert_eq!(elementary, [&ACCESS_UNIT_DELIMITER, written.bytes()].concat());
+            assert_eq!(elementary, [&ACCESS_UNIT_DELIMITER, &laid_out(&written)[..]].concat());
             let bounded = bytes <= MAX_BOUNDED;
             assert_eq!(length, Some(if bounded { elementary.len() + 8 } else { 0 }), "{bytes} bytes");
         }
@@ -350,25 +321,5 @@ mod tests {
         assert_eq!(pes_header(0, CLOCK_MASK)[9..], [0x2f, 0xff, 0xff, 0xff, 0xff]);
         assert_eq!(pes_header(0, 1 << 30 | 1 << 15 | 1)[9..], [0x23, 0, 3, 0, 3]);
         assert_eq!(flags_and_pcr(CLOCK_MASK, false), [0x10, 0xff, 0xff, 0xff, 0xff, 0xfe, 0]);
-    }
-
-    #[test]
-    fn a_follower_sees_each_picture_end_with_its_last_packet() {
-        let mut muxer = Muxer::new(40 * MS);
-        let mut follower = Follower::default();
-        for bytes in [10, 150, 160, 5000, MAX_BOUNDED, MAX_BOUNDED + 1, 200_000] {
-            let picture = p_picture(bytes, Duration::ZERO);
-            let unbounded = ACCESS_UNIT_DELIMITER.len() + bytes;
-            let ends: Vec<_> = packets(muxer.write(&picture))
-                .iter()
-                .map(|packet| follower.ends_picture(packet, unbounded).unwrap())
-                .collect();
-            let (last, before) = ends.split_last().unwrap();
-            assert!(last & !before.contains(&true), "{bytes} bytes");
-        }
-        assert!(follower.ends_picture(&[0; PACKET_BYTES], 1).is_err());
-        let mut headless = [0xff; PACKET_BYTES];
-        headless[..4].copy_from_slice(&packet_header(VIDEO_PID, true, false, 0));
-        assert!(follower.ends_picture(&headless, 1).is_err());
     }
 }

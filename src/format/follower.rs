@@ -1,0 +1,70 @@
+//! Where the pictures of a transport stream end that somebody else writes.
+
+use super::mpegts::{PACKET_BYTES, PACKET_HEADER_BYTES, SYNC_BYTE, VIDEO_PID};
+
+/// Follows a transport stream that someone else writes, to know when a picture is whole.
+#[derive(Debug, Default)]
+pub struct Follower {
+    /// Bytes of the PES packet that are still to come; `None` between two.
+    rest: Option<usize>,
+}
+
+impl Follower {
+    /// Takes the next packet. Gives `true` where a PES packet ends with it; one that does not state its length ends
+    /// with `unbounded` bytes of payload.
+    ///
+    /// # Errors
+    /// A sentence on why this is no packet.
+    pub fn ends_picture(&mut self, packet: &[u8; PACKET_BYTES], unbounded: usize) -> Result<bool, &'static str> {
+        if packet[0] != SYNC_BYTE {
+            return Err("a packet does not start with 0x47");
+        }
+        let field = if packet[3] & 0x20 == 0 { 0 } else { 1 + usize::from(packet[4]) };
+        let payload = packet.get(PACKET_HEADER_BYTES + field..).unwrap_or_default();
+        if u16::from_be_bytes([packet[1] & 0x1f, packet[2]]) != VIDEO_PID {
+            return Ok(false);
+        }
+        if packet[1] & 0x40 != 0 {
+            let [0, 0, 1, _, long, short, _, _, options, ..] = payload else {
+                return Err("a PES packet does not start with its header");
+            };
+            let length = usize::from(u16::from_be_bytes([*long, *short]));
+            self.rest = Some(if length == 0 { 9 + usize::from(*options) + unbounded } else { 6 + length });
+        }
+        self.rest = self.rest.map(|rest| rest.saturating_sub(payload.len()));
+        if self.rest == Some(0) {
+            self.rest = None;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::mpegts::tests::{p_picture, packets};
+    use super::super::mpegts::{MAX_BOUNDED, Muxer};
+    use super::*;
+    use crate::codec::ACCESS_UNIT_DELIMITER;
+    use std::time::Duration;
+
+    #[test]
+    fn a_follower_sees_each_picture_end_with_its_last_packet() {
+        let mut muxer = Muxer::new(Duration::from_millis(40));
+        let mut follower = Follower::default();
+        for bytes in [10, 150, 160, 5000, MAX_BOUNDED, MAX_BOUNDED + 1, 200_000] {
+            let picture = p_picture(bytes, Duration::ZERO);
+            let unbounded = ACCESS_UNIT_DELIMITER.len() + bytes;
+            let ends: Vec<_> = packets(muxer.write(&picture))
+                .iter()
+                .map(|packet| follower.ends_picture(packet, unbounded).unwrap())
+                .collect();
+            let (last, before) = ends.split_last().unwrap();
+            assert!(last & !before.contains(&true), "{bytes} bytes");
+        }
+        assert!(follower.ends_picture(&[0; PACKET_BYTES], 1).is_err());
+        let mut headless = [0xff; PACKET_BYTES];
+        headless[..4].copy_from_slice(&[SYNC_BYTE, 0x41, 0, 0x10]);
+        assert!(follower.ends_picture(&headless, 1).is_err());
+    }
+}

@@ -1,0 +1,93 @@
+//! The time of a stream, and what ends a wait in it.
+
+use super::End;
+use crate::control::Control;
+use crate::sink::Gate;
+use rustix::event::PollFlags;
+use std::time::{Duration, Instant};
+
+/// Time since the start of a stream. Tests have their own, in which nobody sleeps.
+pub trait Time: Sync {
+    /// How long the stream has run.
+    fn now(&self) -> Duration;
+
+    /// Waits until then, or returns the end that comes before.
+    fn wait_until(&self, then: Duration) -> Option<End>;
+}
+
+/// The clock on the wall, for a stream that has a reader and can be stopped.
+pub struct Clock<'a> {
+    start: Instant,
+    gate: &'a dyn Gate,
+    control: &'a Control,
+}
+
+impl<'a> Clock<'a> {
+    /// Starts at zero now.
+    pub fn start(gate: &'a dyn Gate, control: &'a Control) -> Self {
+        Self { start: Instant::now(), gate, control }
+    }
+}
+
+impl Time for Clock<'_> {
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn wait_until(&self, then: Duration) -> Option<End> {
+        loop {
+            if self.control.stop_requested() {
+                return Some(End::Stopped);
+            }
+            let left = then.saturating_sub(self.now());
+            if left.is_zero() {
+                return None;
+            }
+            let reader = self.gate.reader().map(|fd| (fd, PollFlags::empty()));
+            if self.control.wait(reader, Some(left)).intersects(PollFlags::ERR | PollFlags::HUP) {
+                return Some(End::ReaderGone);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    /// A clock that stands still but for waits, which are over at once.
+    #[derive(Default)]
+    pub struct Still {
+        pub now: Mutex<Duration>,
+        /// When the reader leaves, or a stop is requested.
+        pub end: Option<(Duration, End)>,
+    }
+
+    impl Still {
+        /// As if something had taken so long.
+        pub fn pass(&self, time: Duration) {
+            *self.now.lock().unwrap() += time;
+        }
+    }
+
+    impl Time for Still {
+        fn now(&self) -> Duration {
+            *self.now.lock().unwrap()
+        }
+
+        fn wait_until(&self, then: Duration) -> Option<End> {
+            let mut now = self.now.lock().unwrap();
+            match self.end {
+                Some((at, end)) if at <= then => {
+                    *now = (*now).max(at);
+                    Some(end)
+                }
+                _ => {
+                    *now = (*now).max(then);
+                    None
+                }
+            }
+        }
+    }
+}

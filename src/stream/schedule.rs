@@ -1,0 +1,219 @@
+//! When the next picture is drawn, and whether.
+
+use super::End;
+use super::clock::Time;
+use super::report::Report;
+use crate::control::Control;
+use crate::pacer::{Pacer, Tick};
+use crate::settings::Settings;
+use crate::sink::{Gate, Readiness};
+use crate::stats::Stats;
+
+/// Hands out the pictures of a stream, through all lives of its encoder. A picture that would not be taken is never
+/// drawn.
+pub struct Schedule<'a> {
+    paced: bool,
+    /// How many pictures there are.
+    pictures: Option<u64>,
+    pacer: Pacer,
+    time: &'a dyn Time,
+    gate: &'a dyn Gate,
+    control: &'a Control,
+    stats: &'a Stats,
+    report: Report,
+}
+
+impl<'a> Schedule<'a> {
+    /// From the first picture on, which is due at time zero.
+    pub fn new(
+        settings: &Settings,
+        time: &'a dyn Time,
+        gate: &'a dyn Gate,
+        control: &'a Control,
+        stats: &'a Stats,
+        report: Report,
+    ) -> Self {
+        let Settings { frame_rate, paced, pictures, .. } = *settings;
+        Self { paced, pictures, pacer: Pacer::new(frame_rate), time, gate, control, stats, report }
+    }
+
+    /// Whether pictures are held to real time.
+    pub fn is_paced(&self) -> bool {
+        self.paced
+    }
+
+    /// Waits until a picture is due that the sink has room for, or returns how the stream ends.
+    pub fn next(&mut self) -> Result<Tick, End> {
+        if self.pictures == Some(self.pacer.drawn()) {
+            return Err(End::Done);
+        }
+        loop {
+            let tick = if self.paced { self.pacer.next(self.time.now()) } else { self.pacer.next_unpaced() };
+            if self.paced {
+                self.time.wait_until(tick.pts).map_or(Ok(()), Err)?;
+            }
+            self.stats.late(tick.skipped);
+            self.report.tell(self.time.now(), self.stats);
+            if self.control.stop_requested() {
+                return Err(End::Stopped);
+            }
+            match self.gate.readiness() {
+                Readiness::Gone => return Err(End::ReaderGone),
+                // Without pacing nothing is gained by skipping: the writer waits for the reader.
+                Readiness::Busy if self.paced => self.stats.held_back(),
+                Readiness::Busy | Readiness::Ready => return Ok(tick),
+            }
+        }
+    }
+
+    /// The picture was drawn and is on its way.
+    pub fn drew(&mut self, tick: &Tick) {
+        self.pacer.drew(tick);
+    }
+
+    /// The picture was not drawn: the encoder is behind.
+    pub fn too_late(&mut self) {
+        self.stats.late(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::clock::tests::Still;
+    use super::*;
+    use crate::stats::Totals;
+    use rustix::fd::BorrowedFd;
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// Says what it was told to, and then that it is ready.
+    struct Scripted(Mutex<Vec<Readiness>>);
+
+    impl Gate for Scripted {
+        fn readiness(&self) -> Readiness {
+            self.0.lock().unwrap().pop().unwrap_or(Readiness::Ready)
+        }
+
+        fn reader(&self) -> Option<BorrowedFd<'_>> {
+            None
+        }
+    }
+
+    /// Runs a schedule of 50 pictures/s, in front of a gate that says `said`, the first one first.
+    fn with(
+        change: impl FnOnce(&mut Settings),
+        time: &Still,
+        said: &[Readiness],
+        check: impl FnOnce(&mut Schedule<'_>, &Control),
+    ) -> Totals {
+        let mut settings = Settings { frame_rate: "50".parse().unwrap(), ..Settings::default() };
+        change(&mut settings);
+        let gate = Scripted(Mutex::new(said.iter().rev().copied().collect()));
+        let (control, stats) = (Control::new().unwrap(), Stats::default());
+        check(&mut Schedule::new(&settings, time, &gate, &control, &stats, Report::new(None)), &control);
+        stats.totals()
+    }
+
+    #[test]
+    fn pictures_come_when_they_are_due_and_so_many_as_were_asked_for() {
+        let time = Still::default();
+        let totals = with(
+            |settings| settings.pictures = Some(3),
+            &time,
+            &[],
+            |schedule, _| {
+                for k in 0..3u32 {
+                    let tick = schedule.next().unwrap();
+                    assert_eq!((tick.index, tick.pts, time.now()), (k.into(), k * 20 * MS, k * 20 * MS));
+                    schedule.drew(&tick);
+                    time.pass(15 * MS);
+                }
+                assert_eq!(schedule.next(), Err(End::Done));
+            },
+        );
+        assert_eq!(totals, Totals::default());
+    }
+
+    #[test]
+    fn a_busy_reader_costs_the_pictures_that_it_would_not_take() {
+        let time = Still::default();
+        let totals = with(
+            |_| (),
+            &time,
+            &[Readiness::Ready, Readiness::Busy, Readiness::Busy],
+            |schedule, _| {
+                let first = schedule.next().unwrap();
+                schedule.drew(&first);
+                let tick = schedule.next().unwrap();
+                assert_eq!((tick.index, tick.pts, tick.delta), (1, 60 * MS, 60 * MS));
+            },
+        );
+        assert_eq!((totals.held_back, totals.late), (2, 0));
+    }
+
+    #[test]
+    fn who_is_late_skips() {
+        let time = Still::default();
+        let totals = with(
+            |_| (),
+            &time,
+            &[],
+            |schedule, _| {
+                let first = schedule.next().unwrap();
+                schedule.drew(&first);
+                time.pass(110 * MS);
+                assert_eq!(schedule.next().unwrap().pts, 100 * MS);
+                schedule.too_late();
+            },
+        );
+        assert_eq!((totals.held_back, totals.late), (0, 5));
+    }
+
+    #[test]
+    fn without_pace_time_does_not_matter_and_a_busy_reader_is_waited_for() {
+        let time = Still::default();
+        let totals = with(
+            |settings| settings.paced = false,
+            &time,
+            &[Readiness::Busy; 3],
+            |schedule, _| {
+                for k in 0..3u32 {
+                    let tick = schedule.next().unwrap();
+                    assert_eq!((tick.index, tick.pts, time.now()), (k.into(), k * 20 * MS, Duration::ZERO));
+                    schedule.drew(&tick);
+                }
+            },
+        );
+        assert_eq!(totals, Totals::default());
+    }
+
+    #[test]
+    fn a_stop_and_a_reader_that_leaves_end_it_also_in_a_wait() {
+        for end in [End::Stopped, End::ReaderGone] {
+            let time = Still { end: Some((50 * MS, end)), ..Still::default() };
+            with(
+                |_| (),
+                &time,
+                &[],
+                |schedule, _| {
+                    let ticks: Vec<_> = std::iter::repeat_with(|| schedule.next()).take(4).collect();
+                    assert!(ticks[..3].iter().all(Result::is_ok) && ticks[3] == Err(end), "{ticks:?}");
+                },
+            );
+            assert_eq!(time.now(), 50 * MS);
+        }
+        let time = Still::default();
+        with(|_| (), &time, &[Readiness::Gone], |schedule, _| assert_eq!(schedule.next(), Err(End::ReaderGone)));
+        with(
+            |settings| settings.paced = false,
+            &time,
+            &[],
+            |schedule, control| {
+                control.request_stop();
+                assert_eq!(schedule.next(), Err(End::Stopped));
+            },
+        );
+    }
+}

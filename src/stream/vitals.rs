@@ -1,0 +1,33 @@
+//! What a running stream can be asked from outside, without stopping it.
+
+use crate::encoder::Encoder;
+use crate::gl::Gl;
+use crate::pulse::Pulse;
+use crate::stats::{Chosen, Stats};
+use std::sync::{Mutex, PoisonError};
+
+/// Written by the threads of one stream, and read by whoever watches it.
+#[derive(Debug, Default)]
+pub struct Vitals {
+    /// Counts since the start.
+    pub stats: Stats,
+    /// Which stage each thread is in, and since when.
+    pub pulse: Pulse,
+    chosen: Mutex<Option<Chosen>>,
+}
+
+impl Vitals {
+    /// What draws and encodes now; `None` until everything is open. It may change after the loss of a GPU.
+    pub fn chosen(&self) -> Option<Chosen> {
+        self.chosen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn choose(&self, gl: &Gl, encoder: &Encoder) {
+        let gpu = match encoder {
+            Encoder::Nvenc(nvenc) => Some(nvenc.gpu().to_owned()),
+            Encoder::Openh264(_) => None,
+        };
+        let chosen = Chosen { encoder: encoder.name().to_owned(), gpu, renderer: gl.hardware().renderer.clone() };
+        *self.chosen.lock().unwrap_or_else(PoisonError::into_inner) = Some(chosen);
+    }
+}
