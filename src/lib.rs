@@ -11,6 +11,7 @@
 mod codec;
 mod color;
 mod error;
+mod nvidia;
 mod pacer;
 mod pulse;
 pub mod settings;
@@ -61,6 +62,8 @@ pub mod parts {
     pub use crate::color::{KB, KG, KR, ycbcr_from_rgb};
     pub use crate::cuda::CudaContext;
     pub use crate::encoder::{Encoder, HostPicture, Profile, Readback};
+    pub use crate::gpu::open_cuda;
+    pub use crate::nvidia::{API_FLOOR, DRIVER_CAPABILITIES, DRIVER_FLOOR};
     pub use crate::source::TestCard;
     pub use crate::source::strip::{Mark, Strip};
     pub use crate::source::testcard::Layout;

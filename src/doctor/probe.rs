@@ -7,9 +7,10 @@ use crate::color;
 use crate::cuda::{CudaContext, Driver, PitchedBuffer};
 use crate::encoder::{Encoder, HostPicture, Profile};
 use crate::error::Error;
-use crate::gl::{Gl, Nv12, Survey, Surveyed, Target, Texture};
-use crate::gpu::{GlImages, open_gl};
+use crate::gl::{Gl, Nv12, Survey, Target, Texture};
+use crate::gpu::{GlImages, open_cuda, open_gl};
 use crate::nvenc::{Api, Capabilities, Session};
+use crate::nvidia::{driver_capabilities, driver_floor, is_too_old};
 use crate::settings::{EncoderChoice, Settings, Size};
 use crate::source::strip::Strip;
 use crate::source::{Frame, Renderer, TestCard};
@@ -107,7 +108,7 @@ impl Probe<'_> {
     fn interop(&mut self) -> Option<()> {
         let (gl, context) = self.check(Part::GlOnCuda, |settings| {
             let gl = open_gl(settings)?;
-            let context = CudaContext::open(&gl)?;
+            let context = open_cuda(&gl)?;
             let found = format!("GL draws on CUDA device {}, {}", context.ordinal(), context.name());
             ok((gl, context), found)
         })?;
@@ -121,7 +122,7 @@ impl Probe<'_> {
     fn nvenc(&mut self) -> Option<()> {
         let (gl, session) = self.check(Part::NvencSession, |settings| {
             let gl = open_gl(settings)?;
-            let context = CudaContext::open(&gl)?;
+            let context = open_cuda(&gl)?;
             let session = Session::open(&context, settings.size)?;
             ok((gl, session), "opened (GeForce drivers allow 3 to 12 at once on the whole system)")
         })?;
@@ -151,9 +152,12 @@ impl Probe<'_> {
     }
 }
 
-const NVIDIA_VENDOR: &str = "make NVIDIA's EGL known to libEGL: /usr/share/glvnd/egl_vendor.d/10_nvidia.json with\n\
+const NVIDIA_VENDOR: &str = concat!(
+    "make NVIDIA's EGL known to libEGL: /usr/share/glvnd/egl_vendor.d/10_nvidia.json with\n\
      {\"file_format_version\":\"1.0.0\",\"ICD\":{\"library_path\":\"libEGL_nvidia.so.0\"}}\n\
-     in a container set NVIDIA_DRIVER_CAPABILITIES=compute,video,graphics,utility";
+     in a container set ",
+    driver_capabilities!()
+);
 
 /// libEGL says nothing of a vendor whose library it cannot load.
 fn vendors() -> Result<Seen<()>, Error> {
@@ -180,16 +184,16 @@ fn vendors() -> Result<Seen<()>, Error> {
 }
 
 fn devices(survey: &Survey) -> Result<Seen<()>, Error> {
-    let named = survey.devices.iter().map(|device| match device {
-        Surveyed::Cuda(ordinal) => format!("NVIDIA GPU (CUDA {ordinal})"),
-        Surveyed::Software => "software".to_owned(),
-        Surveyed::Other => "another GPU".to_owned(),
+    let named = survey.devices.iter().map(|device| match device.cuda_ordinal {
+        Some(ordinal) => format!("NVIDIA GPU (CUDA {ordinal})"),
+        None if device.is_software => "software".to_owned(),
+        None => "another GPU".to_owned(),
     });
     let mut named: Vec<_> = named.collect();
     if survey.surfaceless {
         named.push("Mesa without a device".to_owned());
     }
-    let has_gpu = survey.devices.iter().any(|device| matches!(device, Surveyed::Cuda(_)));
+    let has_gpu = !survey.gpus().is_empty();
     if named.is_empty() {
         return Err(Error::machine(
             "EGL shows no device that draws without a window system",
@@ -233,8 +237,9 @@ fn driver() -> Result<Seen<Option<&'static Driver>>, Error> {
     let driver = Driver::load()?;
     let found = format!("libcuda.so.1, CUDA {}{module}", driver.version());
     // A libcuda of CUDA's compatibility package is newer than the driver that it stands on.
-    if system::kernel_module().is_some_and(|version| system::is_too_old(&version)) {
-        let remedy = "install NVIDIA driver 530.41.03 or newer: NVENC comes with the driver, not with CUDA";
+    if system::kernel_module().is_some_and(|version| is_too_old(&version)) {
+        let remedy =
+            concat!("install NVIDIA driver ", driver_floor!(), " or newer: NVENC comes with the driver, not with CUDA");
         return other(Some(driver), State::Warn, found + ", which is too old", remedy);
     }
     ok(Some(driver), found)
