@@ -7,6 +7,11 @@
 //! To stream your own GL drawing, implement [`Renderer`] and hand it to [`stream`]; `examples/own_renderer.rs` does so
 //! in a few lines. Who draws with their own GL calls finds the bindings that [`gl::Gl::glow`] speaks in [`glow`].
 
+#![cfg_attr(
+    not(feature = "cli"),
+    allow(dead_code, unused_imports, reason = "the program alone uses some of what lies below it")
+)]
+
 // Floor 0: words. Pure, no I/O.
 mod codec;
 mod color;
