@@ -87,12 +87,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn statuses_keep_their_number_and_only_some_are_a_loss() {
-        assert_eq!(described("cuInit", NO_DEVICE), "cuInit failed with CUDA_ERROR_NO_DEVICE (100)");
-        assert_eq!(described("cuInit", 12_345), "cuInit failed with CUDA status 12345");
+    fn a_status_keeps_its_number_and_has_a_meaning() {
         assert!(check("cuInit", 0).is_ok());
-        for (status, is_loss) in [(2, false), (46, true), (100, false), (700, true), (719, true), (12_345, false)] {
-            assert_eq!(failed("cuMemcpy2D", status).is_device_loss(), is_loss, "{status}");
+        for (status, meaning, described) in [
+            (NO_DEVICE, "CUDA shows no GPU", "cuInit failed with CUDA_ERROR_NO_DEVICE (100)"),
+            (
+                700,
+                "the GPU was lost or its driver is in a bad state",
+                "cuInit failed with CUDA_ERROR_ILLEGAL_ADDRESS (700)",
+            ),
+            (12_345, "the NVIDIA driver failed", "cuInit failed with CUDA status 12345"),
+        ] {
+            assert_eq!(check("cuInit", status).unwrap_err().cause(), format!("{meaning}: {described}"));
         }
     }
 }
