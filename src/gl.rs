@@ -11,7 +11,7 @@ mod target;
 mod texture;
 
 pub use context::{Gl, Hardware};
-pub(crate) use egl::{Device, INSTALL_EGL, Survey};
+pub(crate) use egl::{INSTALL_EGL, Survey};
 pub(crate) use nv12::{Nv12, Plane};
 pub use program::{Program, WHOLE_TARGET};
 pub use target::Target;

@@ -136,3 +136,25 @@ impl Device {
         self.handle
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_extension_is_known_by_its_whole_name() {
+        let listed = "EGL_EXT_device_base EGL_EXT_device_query_name EGL_EXT_platform_device";
+        assert!(has(listed, "EGL_EXT_platform_device"));
+        assert!(!has(listed, "EGL_EXT_device_query"));
+        assert!(!has("", "EGL_EXT_device_query"));
+    }
+
+    #[test]
+    fn only_devices_that_cuda_counts_are_gpus_of_nvidia() {
+        let device = |cuda_ordinal, is_software| Device { handle: std::ptr::null_mut(), cuda_ordinal, is_software };
+        let devices = vec![device(Some(1), false), device(None, true), device(Some(0), false), device(None, false)];
+        let survey = Survey { version: "1.5".to_owned(), devices, surfaceless: true };
+        let ordinals: Vec<_> = survey.gpus().iter().map(|gpu| gpu.cuda_ordinal).collect();
+        assert_eq!(ordinals, [Some(1), Some(0)], "in EGL's order");
+    }
+}

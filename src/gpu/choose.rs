@@ -3,7 +3,7 @@
 
 use crate::cuda::{CudaContext, Driver, NO_DEVICE, described, failed};
 use crate::error::Error;
-use crate::gl::{Device, Gl, INSTALL_EGL, Survey};
+use crate::gl::{Gl, INSTALL_EGL, Survey};
 use crate::nvidia::driver_capabilities;
 use crate::settings::{EncoderChoice, Settings};
 use std::ffi::c_uint;
@@ -87,7 +87,8 @@ impl Gl {
 fn open_gpu(driver: &'static Driver, ordinal: u32) -> Result<Gl, Error> {
     let survey = Survey::take()?;
     let mut gpus = survey.gpus();
-    likeliest_first(&mut gpus, ordinal);
+    // The one that EGL takes for it is the likeliest; the others follow in EGL's order.
+    gpus.sort_by_key(|gpu| gpu.cuda_ordinal != Some(ordinal));
     let mut error = no_such_gpu(ordinal, gpus.len());
     for gpu in gpus {
         let opened = Gl::on_device(gpu);
@@ -101,11 +102,6 @@ fn open_gpu(driver: &'static Driver, ordinal: u32) -> Result<Gl, Error> {
         }
     }
     Err(error)
-}
-
-/// The one that EGL takes for CUDA's `ordinal`, and then the others in EGL's order.
-fn likeliest_first(gpus: &mut [&Device], ordinal: u32) {
-    gpus.sort_by_key(|gpu| gpu.cuda_ordinal != Some(ordinal));
 }
 
 fn no_such_gpu(ordinal: u32, seen: usize) -> Error {
