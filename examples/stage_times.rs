@@ -17,9 +17,7 @@
 
 use clap::Parser;
 use mb_encode::gl::Gl;
-use mb_encode::parts::CudaContext;
-use mb_encode::parts::STAGE;
-use mb_encode::parts::TestCard;
+use mb_encode::parts::{CudaContext, STAGE, TestCard, open_cuda};
 use mb_encode::settings::{Bitrate, EncoderChoice, FrameRate, Size};
 use mb_encode::{Control, Error, Frame, Output, Renderer, Settings, stream};
 use rustix::time::{ClockId, clock_gettime};
@@ -98,7 +96,7 @@ impl Clock {
             // A failure is met by the stream too, which tells it.
             "map" | "copy" | "unmap" => CUDA.with_borrow_mut(|cuda| {
                 if cuda.is_none() {
-                    *cuda = GL.with_borrow(|gl| gl.as_ref().and_then(|gl| CudaContext::open(gl).ok()));
+                    *cuda = GL.with_borrow(|gl| gl.as_ref().and_then(|gl| open_cuda(gl).ok()));
                 }
                 let _ = cuda.as_ref().map(CudaContext::finish);
             }),

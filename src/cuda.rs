@@ -1,12 +1,15 @@
-//! CUDA: the context of the GPU that draws, memory on it, and GL textures as it sees them.
+//! CUDA: the driver, the context of one GPU, and memory on it. It knows no GL.
 
 mod buffer;
 mod calls;
+mod context;
 mod driver;
+mod status;
 
 pub use buffer::PitchedBuffer;
-pub(crate) use driver::check;
-pub use driver::{CudaContext, Driver};
+pub use context::CudaContext;
+pub use driver::Driver;
+pub use status::{NO_DEVICE, check, described, failed};
 
 /// Whether an NVIDIA driver is installed, working or not.
 pub fn is_installed() -> bool {

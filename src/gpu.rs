@@ -3,5 +3,5 @@
 mod choose;
 mod interop;
 
-pub use choose::open_gl;
+pub use choose::{open_cuda, open_gl};
 pub use interop::GlImages;

@@ -6,21 +6,50 @@
 //!
 //! To stream your own GL drawing, implement [`Renderer`] and hand it to [`stream`]; `examples/own_renderer.rs` does so
 //! in a few lines. Who draws with their own GL calls finds the bindings that [`gl::Gl::glow`] speaks in [`glow`].
+//!
+//! # Floors
+//!
+//! The source is a house of six floors. A room is a module of this crate; it uses what lies below it, and rooms of its own
+//! floor as long as no circle comes of it, neither between rooms nor between the files of one. `tests/floors` reads these
+//! two tables and holds every file to them.
+//!
+//! | floor | rooms | what lives there | may use |
+//! |---|---|---|---|
+//! | 0 words | `codec` `color` `error` `events` `nvidia` `pacer` `pulse` `settings` `stats` | values and decisions, without I/O | floor 0 |
+//! | 1 machine | `control` `cuda` `gl` `gpu` `nvenc` `openh264` `os` | the operating system and the drivers | floors 0 to 1 |
+//! | 2 stages | `encoder` `format` `sink` `source` | what a picture passes through | floors 0 to 2 |
+//! | 3 stream | `doctor` `remux` `stream` | one stream from start to end, and the self-check | floors 0 to 3 |
+//! | 4 service | `service` | the processes that serve readers | floors 0 to 4 |
+//! | 5 program | `cli` | the command line and the exit codes | floors 0 to 5 |
+//!
+//! | what | only in | because |
+//! |---|---|---|
+//! | `clap` | `cli` | the library needs no command line |
+//! | `unsafe` | floor 1 | it is read in one place |
+//! | `std::process::exit` | `cli.rs` `os` | who ends the program runs no destructor of somebody else |
+//! | `crate::gl` | `gl` `gpu` `encoder` `source` `doctor` | pictures are drawn, coded and checked there |
+//! | `crate::gl::Gl` | `stream` `cli` | they hand it from one to another, for renderers are made with it |
+//! | `crate::cuda` | `cuda` `nvenc` `gpu` `encoder` `doctor` | CUDA knows no GL, and GL no CUDA |
+//! | `crate::nvenc` | `nvenc` `encoder` `doctor` | the encoder hides which one it is |
+//! | `crate::gpu` | `gpu` `encoder` `source` `doctor` | a stream does not choose its GPU |
+//! | lines of a file | at most 420 | a file has one noun |
 
-// What only the program calls is dead without it. The build with it finds what nobody calls.
-#![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
+#![cfg_attr(
+    not(feature = "cli"),
+    allow(dead_code, unused_imports, reason = "the program alone uses some of what lies below it")
+)]
 
-// Floor 0: words. Pure, no I/O.
 mod codec;
 mod color;
 mod error;
 #[cfg(feature = "cli")]
 mod events;
+mod nvidia;
 mod pacer;
 mod pulse;
 pub mod settings;
 mod stats;
-// Floor 1: the machine. All `unsafe` lives here.
+
 mod control;
 mod cuda;
 pub mod gl;
@@ -28,21 +57,21 @@ mod gpu;
 mod nvenc;
 mod openh264;
 mod os;
-// Floor 2: stages.
+
 mod encoder;
 mod format;
 mod sink;
 mod source;
-// Floor 3: one stream.
+
 #[cfg(feature = "cli")]
 mod doctor;
 #[cfg(feature = "cli")]
 mod remux;
 pub mod stream;
-// Floor 4: processes that serve.
+
 #[cfg(feature = "cli")]
 mod service;
-// Floor 5: the program.
+
 #[cfg(feature = "cli")]
 mod cli;
 
@@ -67,6 +96,8 @@ pub mod parts {
     pub use crate::cuda::CudaContext;
     pub use crate::encoder::{HostPicture, Nvenc, Openh264, Profile, Readback};
     pub use crate::format::byte_stream;
+    pub use crate::gpu::open_cuda;
+    pub use crate::nvidia::{API_FLOOR, DRIVER_CAPABILITIES, DRIVER_FLOOR};
     pub use crate::source::TestCard;
     pub use crate::source::strip::{Mark, Strip};
     pub use crate::source::testcard::Layout;

@@ -1,6 +1,7 @@
 //! Memory on the GPU for a picture.
 
-use super::driver::{CudaContext, check};
+use super::context::CudaContext;
+use super::status::check;
 use crate::error::Error;
 use cudarc::driver::sys;
 

@@ -1,6 +1,8 @@
 //! Processes that may crash or hang: started, listened to, and given up on.
 
-use super::{Finding, Group, Part, State};
+use super::finding::{Finding, State};
+use super::group::Group;
+use super::part::Part;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;

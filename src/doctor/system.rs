@@ -4,21 +4,12 @@ use crate::os::environment::variable;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// The NVIDIA kernel module's version, as `530.41.03`.
+/// The NVIDIA kernel module's version, as `535.54.03`.
 pub(super) fn kernel_module() -> Option<String> {
     module_version(&std::fs::read_to_string("/proc/driver/nvidia/version").ok()?)
 }
 
-/// The driver that brought NVENC 12.1.
-const OLDEST_DRIVER: [u32; 3] = [530, 41, 3];
-
-/// Whether a driver of this version is older than the oldest one that will do. One that says it in another way is not.
-pub(super) fn is_too_old(version: &str) -> bool {
-    let numbers: Option<Vec<u32>> = version.split('.').map(|number| number.parse().ok()).collect();
-    numbers.is_some_and(|numbers| numbers.as_slice() < OLDEST_DRIVER.as_slice())
-}
-
-/// The first line ends like `Kernel Module  530.41.03  Thu Mar 16 …`, or `Kernel Module for x86_64  …`.
+/// The first line ends like `Kernel Module  535.54.03  Thu Mar 16 …`, or `Kernel Module for x86_64  …`.
 fn module_version(text: &str) -> Option<String> {
     let words = text.lines().find(|line| line.starts_with("NVRM version:"))?.split_whitespace();
     let is_version = |word: &&str| word.contains('.') && word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
@@ -87,27 +78,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn drivers_before_the_floor_are_too_old() {
-        for (version, too_old) in [
-            ("470.57.02", true),
-            ("530.30.02", true),
-            ("530.41.02", true),
-            ("530.41.03", false),
-            ("535.54", false),
-            ("570.86.16", false),
-            ("of its own kind", false),
-        ] {
-            assert_eq!(is_too_old(version), too_old, "{version}");
-        }
-    }
-
-    #[test]
     fn the_kernel_modules_version_is_found_in_both_forms() {
         let open =
             "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.86.16  Release Build\nGCC version: 12.2.0";
         assert_eq!(module_version(open).as_deref(), Some("570.86.16"));
-        let closed = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  530.41.03  Thu Mar 16 19:48:20 UTC 2023\n";
-        assert_eq!(module_version(closed).as_deref(), Some("530.41.03"));
+        let closed = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.54.03  Thu Mar 16 19:48:20 UTC 2023\n";
+        assert_eq!(module_version(closed).as_deref(), Some("535.54.03"));
         assert_eq!(module_version("something else 1.2"), None);
     }
 }

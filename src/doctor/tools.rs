@@ -1,7 +1,8 @@
 //! Programs that stand beside this one.
 
 use super::child::listen;
-use super::{Finding, Part, State};
+use super::finding::{Finding, State};
+use super::part::Part;
 use crate::os::environment::variable;
 use std::path::PathBuf;
 use std::process::Command;

@@ -1,10 +1,10 @@
 //! NVENC fed from GL through CUDA: no picture leaves the GPU.
 
 use crate::codec::AccessUnit;
-use crate::cuda::{CudaContext, PitchedBuffer};
+use crate::cuda::PitchedBuffer;
 use crate::error::Error;
 use crate::gl::{Gl, Nv12, Target};
-use crate::gpu::GlImages;
+use crate::gpu::{GlImages, open_cuda};
 use crate::nvenc::{Config, Session};
 use crate::settings::Settings;
 use crate::stats::STAGE;
@@ -47,7 +47,7 @@ impl Nvenc {
     pub fn open(gl: &Gl, settings: &Settings) -> Result<Self, Error> {
         let size = settings.size;
         // A machine without the driver gets no further than this, in well under a millisecond.
-        let context = CudaContext::open(gl)?;
+        let context = open_cuda(gl)?;
         let mut session = Session::open(&context, size)?;
         let input = PitchedBuffer::new(&context, size.width() as usize, size.height() as usize * 3 / 2)?;
         let config = Config {

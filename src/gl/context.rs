@@ -1,25 +1,19 @@
-//! The EGL display and context: desktop OpenGL 3.3 core, no window system, no surface.
+//! The EGL display and context: desktop OpenGL 3.3 core, no window system, no surface. Which device it is opened on is
+//! decided by the caller.
 
+use super::egl::{Device, INSTALL_EGL, Library, has, load};
 use crate::error::Error;
-use crate::os::dl;
+use crate::nvidia::driver_floor;
 use khronos_egl as egl;
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::fmt;
 use std::rc::Rc;
-use std::sync::Once;
-
-type Egl = egl::DynamicInstance<egl::EGL1_5>;
 
 /// `EGL_PLATFORM_DEVICE_EXT`, EGL_EXT_platform_device.
 const PLATFORM_DEVICE: egl::Enum = 0x313F;
 /// `EGL_PLATFORM_SURFACELESS_MESA`, EGL_MESA_platform_surfaceless.
 const PLATFORM_SURFACELESS: egl::Enum = 0x31DD;
-/// `EGL_CUDA_DEVICE_NV`, EGL_NV_device_cuda.
-const CUDA_DEVICE: egl::Int = 0x323A;
-
-const INSTALL_EGL: &str = "install it: apt install libegl1 libgl1-mesa-dri (in a container with an NVIDIA GPU also set \
-     NVIDIA_DRIVER_CAPABILITIES=compute,video,graphics,utility)";
 
 /// A current OpenGL context, and the front door to everything drawn with it.
 ///
@@ -29,7 +23,7 @@ pub struct Gl(Rc<Context>);
 
 struct Context {
     glow: glow::Context,
-    egl: Egl,
+    egl: Library,
     display: egl::Display,
     context: egl::Context,
     hardware: Hardware,
@@ -80,42 +74,21 @@ impl fmt::Display for Hardware {
 }
 
 impl Gl {
-    /// Opens a context on the GPU that CUDA calls `device`. With `None` it takes the first NVIDIA GPU that works, else what
-    /// Mesa offers, which is software rendering where there is no GPU. The context is current on this thread when it
-    /// returns.
+    /// Opens a context on `device`. The context is current on this thread when it returns.
     ///
     /// # Errors
-    /// No libEGL or none that works, no such GPU, or a driver without OpenGL 3.3 core.
-    pub fn open(device: Option<u32>) -> Result<Self, Error> {
-        let egl = load()?;
-        let extensions = client_extensions(&egl)?;
-        let gpus = gpus(&egl, &extensions);
-        if let Some(ordinal) = device {
-            let gpu = gpus.iter().find(|gpu| gpu.cuda_ordinal == Some(ordinal));
-            let gpu = gpu.ok_or_else(|| no_such_gpu(ordinal, gpus.len()))?;
-            return Self::open_display(PLATFORM_DEVICE, gpu.handle, None);
-        }
-        let mut passed_over = None;
-        for gpu in &gpus {
-            match Self::open_display(PLATFORM_DEVICE, gpu.handle, None) {
-                Ok(gl) => return Ok(gl),
-                Err(error) => {
-                    tracing::debug!("a GPU that EGL shows cannot be used: {}", error.cause());
-                    passed_over.get_or_insert(error);
-                }
-            }
-        }
-        if has(&extensions, "EGL_MESA_platform_surfaceless") {
-            let why = passed_over.map(|error| error.cause());
-            return Self::open_display(PLATFORM_SURFACELESS, egl::DEFAULT_DISPLAY, why);
-        }
-        Err(passed_over.unwrap_or_else(|| {
-            Error::machine(
-                "EGL has no driver that draws without a window system (EGL_MESA_platform_surfaceless)",
-                INSTALL_EGL,
-            )
-            .examined_by_doctor()
-        }))
+    /// The driver does not work, or has no OpenGL 3.3 core.
+    pub(crate) fn on_device(device: &Device) -> Result<Self, Error> {
+        Self::open_display(PLATFORM_DEVICE, device.handle(), None)
+    }
+
+    /// Opens a context on whatever Mesa draws with where no device is named. `passed_over` says why no GPU was taken. The
+    /// context is current on this thread when it returns.
+    ///
+    /// # Errors
+    /// As of [`Gl::on_device`].
+    pub(crate) fn without_device(passed_over: Option<String>) -> Result<Self, Error> {
+        Self::open_display(PLATFORM_SURFACELESS, egl::DEFAULT_DISPLAY, passed_over)
     }
 
     /// `native` is a device that EGL has listed, or the default, which the surfaceless platform requires.
@@ -129,31 +102,6 @@ impl Gl {
         let mut context = Context::open(egl, display, claim)?;
         context.passed_over = passed_over;
         Ok(Self(Rc::new(context)))
-    }
-
-    /// Opens a context on the first GPU that `is_it` agrees to. EGL's own idea of which one CUDA calls `ordinal` is tried
-    /// first; it need not know of `CUDA_VISIBLE_DEVICES`.
-    ///
-    /// # Errors
-    /// No GPU is the one, or libEGL cannot be loaded. What came of the last one that could not be used, or of which
-    /// `is_it` could not tell, is the cause.
-    pub fn open_gpu(ordinal: u32, is_it: impl Fn(&Self) -> Result<bool, Error>) -> Result<Self, Error> {
-        let egl = load()?;
-        let mut gpus = gpus(&egl, &client_extensions(&egl)?);
-        gpus.sort_by_key(|gpu| gpu.cuda_ordinal != Some(ordinal));
-        let mut error = no_such_gpu(ordinal, gpus.len());
-        for gpu in gpus {
-            let opened = Self::open_display(PLATFORM_DEVICE, gpu.handle, None);
-            match opened.and_then(|gl| Ok(is_it(&gl)?.then_some(gl))) {
-                Ok(Some(gl)) => return Ok(gl),
-                Ok(None) => {}
-                Err(why) => {
-                    tracing::debug!("a GPU that EGL shows cannot be used: {}", why.cause());
-                    error = error.caused_by(format!("one cannot be used: {}", why.cause()));
-                }
-            }
-        }
-        Err(error)
     }
 
     /// The GL functions, for renderers that draw with their own calls. The context is current on this thread.
@@ -185,154 +133,8 @@ impl fmt::Debug for Gl {
     }
 }
 
-fn load() -> Result<Egl, Error> {
-    // Kept until the process ends: drivers do not survive being unloaded, and take long to load.
-    static KEPT: Once = Once::new();
-    KEPT.call_once(|| drop(dl::open("libEGL.so.1")));
-    // SAFETY: loading a library runs its initialisers; libEGL is what the user installed as the system's EGL. Nothing of
-    // it is used after `Context` is dropped, which holds the library.
-    unsafe { Egl::load_required() }
-        .map_err(|error| Error::machine("libEGL.so.1 (EGL 1.5) cannot be loaded", INSTALL_EGL).caused_by(error))
-}
-
-fn client_extensions(egl: &Egl) -> Result<String, Error> {
-    let extensions = egl.query_string(None, egl::EXTENSIONS).map_err(|error| {
-        Error::machine("libEGL answers no query, so it found no driver", INSTALL_EGL)
-            .caused_by(error)
-            .examined_by_doctor()
-    })?;
-    Ok(extensions.to_string_lossy().into_owned())
-}
-
-fn has(extensions: &str, name: &str) -> bool {
-    extensions.split(' ').any(|extension| extension == name)
-}
-
-/// The devices that are NVIDIA GPUs.
-fn gpus(egl: &Egl, extensions: &str) -> Vec<Device> {
-    let mut gpus = Vec::new();
-    if has(extensions, "EGL_EXT_platform_device") && has(extensions, "EGL_EXT_device_query") {
-        gpus = Device::all(egl);
-        gpus.retain(|gpu| gpu.cuda_ordinal.is_some());
-    }
-    gpus
-}
-
-fn no_such_gpu(ordinal: u32, seen: usize) -> Error {
-    let seen = match seen {
-        0 => "EGL shows no NVIDIA GPU".to_owned(),
-        n => format!("EGL shows {n} NVIDIA GPU(s)"),
-    };
-    Error::machine(
-        format!("there is no GPU {ordinal}: {seen}"),
-        "see which GPUs there are with nvidia-smi -L, or leave --device out to draw in software",
-    )
-    .examined_by_doctor()
-}
-
-/// What libEGL says of itself and of the devices that it shows, before anything is opened.
-#[derive(Clone, Debug)]
-pub struct Survey {
-    /// Version of the EGL that applications are given, as `1.5`.
-    pub version: String,
-    /// What draws, one for each device, in EGL's order. A device that answers no query is left out.
-    pub devices: Vec<Surveyed>,
-    /// Whether Mesa offers to draw without a device.
-    pub surfaceless: bool,
-}
-
-/// One device of a [`Survey`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Surveyed {
-    /// An NVIDIA GPU, by its number in EGL's own idea of how CUDA counts.
-    Cuda(u32),
-    /// Mesa on the processor.
-    Software,
-    /// Another GPU.
-    Other,
-}
-
-impl Survey {
-    /// Loads libEGL and asks it.
-    ///
-    /// # Errors
-    /// There is no libEGL, or it found no driver.
-    pub fn take() -> Result<Self, Error> {
-        let egl = load()?;
-        let extensions = client_extensions(&egl)?;
-        let version = egl.query_string(None, egl::VERSION).map(|version| version.to_string_lossy().into_owned());
-        let mut devices = Vec::new();
-        if has(&extensions, "EGL_EXT_platform_device") && has(&extensions, "EGL_EXT_device_query") {
-            devices = Device::all(&egl);
-        }
-        let devices = devices.into_iter().map(|device| match device.cuda_ordinal {
-            Some(ordinal) => Surveyed::Cuda(ordinal),
-            None if device.software => Surveyed::Software,
-            None => Surveyed::Other,
-        });
-        Ok(Self {
-            version: version.unwrap_or_else(|_| "of an unknown version".to_owned()),
-            devices: devices.collect(),
-            surfaceless: has(&extensions, "EGL_MESA_platform_surfaceless"),
-        })
-    }
-}
-
-/// One entry of EGL_EXT_device_enumeration that answers queries.
-struct Device {
-    handle: *mut c_void,
-    cuda_ordinal: Option<u32>,
-    software: bool,
-}
-
-impl Device {
-    fn all(egl: &Egl) -> Vec<Self> {
-        type QueryDevices = extern "system" fn(egl::Int, *mut *mut c_void, *mut egl::Int) -> egl::Boolean;
-        type QueryString = extern "system" fn(*mut c_void, egl::Int) -> *const std::ffi::c_char;
-        type QueryAttrib = extern "system" fn(*mut c_void, egl::Int, *mut egl::Attrib) -> egl::Boolean;
-        let (Some(devices), Some(string), Some(attrib)) = (
-            egl.get_proc_address("eglQueryDevicesEXT"),
-            egl.get_proc_address("eglQueryDeviceStringEXT"),
-            egl.get_proc_address("eglQueryDeviceAttribEXT"),
-        ) else {
-            return Vec::new();
-        };
-        // SAFETY: EGL gave these addresses for these names, and the types are those of EGL_EXT_device_base.
-        let (devices, string, attrib) = unsafe {
-            (
-                std::mem::transmute::<extern "system" fn(), QueryDevices>(devices),
-                std::mem::transmute::<extern "system" fn(), QueryString>(string),
-                std::mem::transmute::<extern "system" fn(), QueryAttrib>(attrib),
-            )
-        };
-        let mut handles = [std::ptr::null_mut(); 64];
-        let mut count = 0;
-        if devices(handles.len() as egl::Int, handles.as_mut_ptr(), &mut count) != egl::TRUE {
-            return Vec::new();
-        }
-        let count = usize::try_from(count).unwrap_or(0).min(handles.len());
-        let answer = |&handle: &*mut c_void| {
-            // The string comes first: driver 450.80.02 crashes in the attribute query for a GPU that a container
-            // hides, and its string query says so without crashing.
-            let extensions = string(handle, egl::EXTENSIONS);
-            if extensions.is_null() {
-                return None;
-            }
-            // SAFETY: EGL's strings are static, zero-terminated and never freed.
-            let extensions = unsafe { std::ffi::CStr::from_ptr(extensions) }.to_string_lossy();
-            let mut ordinal: egl::Attrib = 0;
-            let is_cuda = extensions.split(' ').any(|extension| extension == "EGL_NV_device_cuda")
-                && attrib(handle, CUDA_DEVICE, &mut ordinal) == egl::TRUE;
-            let cuda_ordinal = if is_cuda { u32::try_from(ordinal).ok() } else { None };
-            let software = extensions.split(' ').any(|extension| extension == "EGL_MESA_device_software");
-            Some(Self { handle, cuda_ordinal, software })
-        };
-        handles[..count].iter().filter_map(answer).collect()
-    }
-}
-
 impl Context {
-    fn open(egl: Egl, display: egl::Display, claim: Claim) -> Result<Self, Error> {
+    fn open(egl: Library, display: egl::Display, claim: Claim) -> Result<Self, Error> {
         egl.initialize(display).map_err(|error| {
             Error::machine("EGL found no working driver", INSTALL_EGL).caused_by(error).examined_by_doctor()
         })?;
@@ -345,7 +147,7 @@ impl Context {
             .map_err(|error| Error::machine("the EGL driver answers no query", INSTALL_EGL).caused_by(error))?;
         let extensions = extensions.to_string_lossy();
         for needed in ["EGL_KHR_surfaceless_context", "EGL_KHR_no_config_context"] {
-            if !extensions.split(' ').any(|extension| extension == needed) {
+            if !has(&extensions, needed) {
                 return Err(Error::machine(format!("the EGL driver lacks {needed}"), INSTALL_EGL));
             }
         }
@@ -366,7 +168,7 @@ impl Context {
         let context = egl.create_context(display, no_config, None, &attributes).map_err(|error| {
             Error::machine(
                 "the driver is too old: it has no OpenGL 3.3 core",
-                "update it: apt install libgl1-mesa-dri, or NVIDIA driver 530.41.03 or newer",
+                concat!("update it: apt install libgl1-mesa-dri, or NVIDIA driver ", driver_floor!(), " or newer"),
             )
             .caused_by(error)
         })?;
@@ -398,7 +200,7 @@ impl Context {
 
 /// An initialised display that no `Context` owns yet.
 struct Opening {
-    egl: Option<Egl>,
+    egl: Option<Library>,
     display: egl::Display,
 }
 

@@ -1,4 +1,4 @@
-//! GL textures as CUDA sees them. The only file that knows both.
+//! GL textures as CUDA sees them.
 
 use crate::cuda::{CudaContext, PitchedBuffer, check};
 use crate::error::Error;

@@ -3,6 +3,7 @@
 use super::params::{Param, get, set};
 use super::status::{Status, stub_error};
 use crate::error::Error;
+use crate::nvidia::{API_FLOOR, driver_capabilities, driver_floor};
 use crate::os::dl;
 use nvidia_video_codec_sdk::sys::nvEncodeAPI as sys;
 use std::ffi::{CStr, c_char, c_void};
@@ -11,8 +12,13 @@ use std::sync::OnceLock;
 /// Version of the API that this crate speaks, as `NvEncodeAPIGetMaxSupportedVersion` counts.
 const NEEDED: u32 = sys::NVENCAPI_MAJOR_VERSION << 4 | sys::NVENCAPI_MINOR_VERSION;
 
-const INSTALL_DRIVER: &str = "install NVIDIA driver 530.41.03 or newer; in a container set \
-     NVIDIA_DRIVER_CAPABILITIES=compute,video,graphics,utility";
+const _: () = assert!(
+    sys::NVENCAPI_MAJOR_VERSION == API_FLOOR.0 && sys::NVENCAPI_MINOR_VERSION == API_FLOOR.1,
+    "the bindings speak the API of the oldest driver that is asked for"
+);
+
+const INSTALL_DRIVER: &str =
+    concat!("install NVIDIA driver ", driver_floor!(), " or newer; in a container set ", driver_capabilities!());
 
 type GetMaxSupportedVersion = unsafe extern "C" fn(*mut u32) -> u32;
 type CreateInstance = unsafe extern "C" fn(*mut sys::NV_ENCODE_API_FUNCTION_LIST) -> u32;
@@ -130,7 +136,7 @@ impl Api {
         Self::from_list(found, list.as_mut_ptr()).map_err(incomplete)
     }
 
-    /// The newest version of the API that the driver speaks, as `12.1`.
+    /// The newest version of the API that the driver speaks, as `12.2`.
     pub fn version(&self) -> String {
         show(self.version)
     }

@@ -1,6 +1,7 @@
 //! Statuses: what they are called, what they mean here, and what to do.
 
 use crate::error::Error;
+use crate::nvidia::{API_FLOOR, INSTALL_DRIVER};
 use std::fmt;
 
 /// What the SDK has for linkers. Its functions do nothing, so their status and what they fill in is garbage, or zero.
@@ -22,6 +23,8 @@ pub struct Status(pub u32);
 impl Status {
     /// `NV_ENC_SUCCESS`.
     pub const SUCCESS: Self = Self(0);
+    /// `NV_ENC_ERR_INVALID_VERSION`: a struct of an API that the driver does not speak.
+    const INVALID_VERSION: Self = Self(15);
     /// `NV_ENC_ERR_ENCODER_BUSY`: try again in a moment.
     pub const ENCODER_BUSY: Self = Self(18);
 
@@ -73,9 +76,6 @@ impl Status {
                  (nvidia-smi encodersessions lists them), or use --encoder openh264",
             ),
             (10, _) => ("the GPU is out of memory", "close other programs that use it, or choose a smaller picture"),
-            (15, _) => {
-                ("the NVIDIA driver speaks an older NVENC API than 12.1", "install NVIDIA driver 530.41.03 or newer")
-            }
             (3..=5, _) => (
                 "the GPU was lost",
                 "check dmesg for NVRM messages; after a suspend or a reset the driver has to be reloaded",
@@ -106,9 +106,15 @@ impl Status {
 
     /// The error for this status of `function`; `said` is the driver's own text, which is often empty or wrong.
     pub fn error(self, function: &str, said: &str) -> Error {
-        let (meaning, remedy) = self.meaning(function);
         let said = if said.is_empty() { String::new() } else { format!(", the driver says: {said}") };
-        let mut error = Error::machine(meaning, remedy).caused_by(format!("{function} failed with {self}{said}"));
+        let mut error = if self == Self::INVALID_VERSION {
+            let (major, minor) = API_FLOOR;
+            Error::machine(format!("the NVIDIA driver speaks an older NVENC API than {major}.{minor}"), INSTALL_DRIVER)
+        } else {
+            let (meaning, remedy) = self.meaning(function);
+            Error::machine(meaning, remedy)
+        };
+        error = error.caused_by(format!("{function} failed with {self}{said}"));
         // The others name what is wrong.
         if !matches!(self.0, 1 | 2 | 8 | 10 | 12 | 15 | 21) {
             error = error.examined_by_doctor();

@@ -1,6 +1,8 @@
 //! A picture as NV12 on the GPU: one texture of Y, and one of Cb and Cr at half the size, each the top row first.
 
-use super::{Gl, Program, Target, WHOLE_TARGET};
+use super::context::Gl;
+use super::program::{Program, WHOLE_TARGET};
+use super::target::Target;
 use crate::color;
 use crate::error::Error;
 use crate::settings::Size;

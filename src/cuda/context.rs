@@ -1,0 +1,86 @@
+//! The context of one GPU, which everything else is made in.
+
+use super::calls::Calls;
+use super::driver::Driver;
+use super::status::check;
+use crate::error::Error;
+use cudarc::driver::sys;
+use std::ffi::c_int;
+use std::fmt;
+use std::rc::Rc;
+
+/// The CUDA context of one GPU, current on the thread that made it and bound to that thread.
+#[derive(Clone)]
+pub struct CudaContext(Rc<Primary>);
+
+/// The primary context of a device, retained and current.
+struct Primary {
+    driver: &'static Driver,
+    ordinal: u32,
+    device: sys::CUdevice,
+    context: sys::CUcontext,
+}
+
+impl CudaContext {
+    /// Opens the context of the GPU that CUDA calls `ordinal`.
+    ///
+    /// # Errors
+    /// The GPU cannot be used.
+    pub fn open(driver: &'static Driver, ordinal: u32) -> Result<Self, Error> {
+        let device = driver.device(ordinal as c_int)?;
+        let mut context = std::ptr::null_mut();
+        // SAFETY: the driver knows the device, and writes one handle.
+        let status = unsafe { (driver.calls().cuDevicePrimaryCtxRetain)(&mut context, device) };
+        check("cuDevicePrimaryCtxRetain", status)?;
+        let primary = Primary { driver, ordinal, device, context };
+        // Whatever is current already: it may be a context that has been destroyed.
+        // SAFETY: the context was retained above.
+        check("cuCtxSetCurrent", unsafe { (driver.calls().cuCtxSetCurrent)(primary.context) })?;
+        Ok(Self(Rc::new(primary)))
+    }
+
+    /// Waits until the GPU has done all work of the default stream: for measuring.
+    ///
+    /// # Errors
+    /// The driver's, of any work before.
+    pub fn finish(&self) -> Result<(), Error> {
+        // SAFETY: the context is current on this thread; the null stream is the default one.
+        check("cuStreamSynchronize", unsafe { (self.calls().cuStreamSynchronize)(std::ptr::null_mut()) })
+    }
+
+    /// Which GPU it is, as CUDA counts them.
+    pub fn ordinal(&self) -> u32 {
+        self.0.ordinal
+    }
+
+    /// The GPU's name.
+    pub fn name(&self) -> String {
+        self.0.driver.name(self.0.device).unwrap_or_else(|_| "a GPU without a name".to_owned())
+    }
+
+    /// The driver's handle, for NVENC.
+    pub(crate) fn raw(&self) -> sys::CUcontext {
+        self.0.context
+    }
+
+    pub(crate) fn calls(&self) -> &'static Calls {
+        self.0.driver.calls()
+    }
+}
+
+impl Drop for Primary {
+    fn drop(&mut self) {
+        let calls = self.driver.calls();
+        // The last to let go of it destroys it, and the driver leaves a destroyed context current.
+        // SAFETY: null takes away what is current on this thread, and everything made in the context is gone.
+        let _ = unsafe { (calls.cuCtxSetCurrent)(std::ptr::null_mut()) };
+        // SAFETY: retained in `open`, released only here. After the device is lost this fails, and nobody is left to tell.
+        let _ = unsafe { (calls.cuDevicePrimaryCtxRelease_v2)(self.device) };
+    }
+}
+
+impl fmt::Debug for CudaContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CudaContext({})", self.ordinal())
+    }
+}

@@ -1,0 +1,113 @@
+//! NVENC: its library, a session, what the chip can do, and pictures that it codes.
+
+use super::checks::{Probe, Seen, ok, other};
+use super::pictures::{CODED, check_unit, decoder, not_decoded};
+use crate::codec::AccessUnit;
+use crate::doctor::finding::State;
+use crate::doctor::part::Part;
+use crate::encoder::Nvenc;
+use crate::error::Error;
+use crate::format::byte_stream;
+use crate::gl::{Gl, Target};
+use crate::gpu::{open_cuda, open_gl};
+use crate::nvenc::{Api, Capabilities, Session};
+use crate::settings::Settings;
+use crate::source::strip::Strip;
+use crate::source::{Frame, Renderer, TestCard};
+use ::openh264::formats::YUVSource;
+use std::time::SystemTime;
+
+/// The library alone.
+pub fn library(probe: &mut Probe<'_>) -> Option<()> {
+    probe.check(Part::NvencLibrary, |_| ok((), format!("libnvidia-encode.so.1, API {}", Api::load()?.version())))
+}
+
+/// A session, and pictures.
+pub fn encoder(probe: &mut Probe<'_>) -> Option<()> {
+    let (gl, session) = probe.check(Part::NvencSession, |settings| {
+        let gl = open_gl(settings)?;
+        let context = open_cuda(&gl)?;
+        let session = Session::open(&context, settings.size)?;
+        ok((gl, session), "opened (GeForce drivers allow 3 to 12 at once on the whole system)")
+    })?;
+    probe.check(Part::NvencH264, |_| h264(&session.capabilities()?))?;
+    // A GPU has few sessions.
+    drop(session);
+    probe.check(Part::NvencPicture, |settings| coded_by_nvenc(&gl, settings))
+}
+
+fn h264(capabilities: &Capabilities) -> Result<Seen<()>, Error> {
+    let &Capabilities { sides: [least, most], macroblocks_per_second, level_max, engines, .. } = capabilities;
+    let rate = match macroblocks_per_second {
+        0 => String::new(),
+        // 1920 x 1088 pixels are 8160 macroblocks.
+        all => format!(", {all} macroblocks/s ({}/s at 1080p)", all / 8160),
+    };
+    let engines = match engines {
+        0 | 1 => String::new(),
+        many => format!(", {many} engines"),
+    };
+    let found = format!(
+        "{}x{} to {}x{}{rate}, level {}.{}{engines}",
+        least.0,
+        least.1,
+        most.0,
+        most.1,
+        level_max / 10,
+        level_max % 10
+    );
+    // What the settings fall back from.
+    let mut lacks = Vec::new();
+    if !capabilities.custom_vbv {
+        lacks.push("no rate buffer of one picture");
+    }
+    if !capabilities.constant_bitrate {
+        lacks.push("no constant bitrate");
+    }
+    if lacks.is_empty() {
+        return ok((), found + ", constant bitrate, rate buffer of one picture");
+    }
+    let remedy = "nothing to do: the GPU's own rate control is used, and pictures may be larger than their share";
+    other((), State::Warn, format!("{found}, {}", lacks.join(", ")), remedy)
+}
+
+/// Codes the test card the whole way, decodes it again, and reads its strip.
+fn coded_by_nvenc(gl: &Gl, settings: &Settings) -> Result<Seen<()>, Error> {
+    let size = settings.size;
+    let target = Target::new(gl, size)?;
+    let mut card = TestCard::new(gl, size, "doctor")?;
+    let mut encoder = Nvenc::open(gl, settings)?;
+    let mut decoder = decoder()?;
+    let mut unit = AccessUnit::default();
+    let mut frames = Vec::new();
+    let (mut stream, mut bytes) = (Vec::new(), 0);
+    let strip = Strip::new(size);
+    let mut keep = |picture: &::openh264::decoder::DecodedYUV<'_>| {
+        frames.push(strip.read(picture.y(), picture.strides().0).map(|mark| u64::from(mark.frame)));
+    };
+    for index in 0..CODED {
+        let (pts, delta) = (settings.frame_rate.time_of(index), settings.frame_rate.interval());
+        target.bind();
+        card.draw(&Frame { gl, target: &target, index, pts, delta, wall_clock: SystemTime::now() })?;
+        encoder.encode(&target, pts, false, &mut unit)?;
+        check_unit(&unit, index)?;
+        stream.clear();
+        byte_stream(&unit, &mut stream);
+        bytes += stream.len();
+        match decoder.decode(&stream) {
+            Ok(Some(picture)) => keep(&picture),
+            Ok(None) => {}
+            Err(error) => return Err(not_decoded("NVENC").caused_by(error)),
+        }
+    }
+    for picture in decoder.flush_remaining().map_err(|error| not_decoded("NVENC").caused_by(error))? {
+        keep(&picture);
+    }
+    if !frames.iter().copied().eq((0..CODED).map(Some)) {
+        return Err(Error::machine(
+            format!("NVENC codes other pictures than were drawn: the frame numbers in them are {frames:?}"),
+            "update the driver, and use --encoder openh264 meanwhile",
+        ));
+    }
+    ok((), format!("{CODED} of {size} drawn, coded in {bytes} bytes, decoded, and their frame numbers read"))
+}

@@ -1,0 +1,40 @@
+//! What is asked of coded pictures, whoever codes them.
+
+use crate::codec::AccessUnit;
+use crate::error::Error;
+
+/// How many pictures are coded: an IDR picture and some that build on it.
+pub const CODED: u64 = 4;
+
+/// What is coded is decoded with.
+///
+/// # Errors
+/// Out of memory.
+pub fn decoder() -> Result<::openh264::decoder::Decoder, Error> {
+    ::openh264::decoder::Decoder::new()
+        .map_err(|error| Error::machine("OpenH264's decoder does not start", "free some memory").caused_by(error))
+}
+
+/// Whether an access unit is one that a stream may have at `index`.
+///
+/// # Errors
+/// It is not.
+pub fn check_unit(unit: &AccessUnit, index: u64) -> Result<(), Error> {
+    let fault = match unit.layout_fault() {
+        Some(fault) => fault,
+        None if unit.is_idr() != (index == 0) => "an IDR picture comes when none was asked for, or none at the start",
+        None => return Ok(()),
+    };
+    Err(Error::machine(
+        format!("the encoder puts out an access unit that breaks streams: {fault}"),
+        "update the driver, and use --encoder openh264 meanwhile",
+    ))
+}
+
+/// The error for what `encoder` codes and a decoder refuses.
+pub fn not_decoded(encoder: &str) -> Error {
+    Error::machine(
+        format!("what {encoder} codes cannot be decoded"),
+        "update the driver, and use --encoder openh264 meanwhile",
+    )
+}

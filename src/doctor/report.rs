@@ -1,0 +1,137 @@
+//! Everything that was found, and what follows from it.
+
+use super::finding::{Finding, State};
+use super::part::Part;
+use serde_json::json;
+
+/// Everything that was found, in the order of [`Part`].
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// One for each part.
+    pub findings: Vec<Finding>,
+}
+
+/// The encoders, from the one that is preferred.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Works {
+    /// NVENC.
+    Nvenc,
+    /// OpenH264 alone.
+    Openh264,
+}
+
+impl Report {
+    pub(super) fn finding(&self, part: Part) -> &Finding {
+        &self.findings[part as usize]
+    }
+
+    fn usable(&self, part: Part) -> bool {
+        self.finding(part).state.is_usable()
+    }
+
+    /// The best encoder that works, with something to draw its pictures.
+    pub fn works(&self) -> Option<Works> {
+        match self.usable(Part::GlRenderer) {
+            true if self.usable(Part::NvencPicture) => Some(Works::Nvenc),
+            true if self.usable(Part::Openh264) => Some(Works::Openh264),
+            _ => None,
+        }
+    }
+
+    /// One sentence for all of it.
+    pub fn verdict(&self) -> String {
+        let first = |parts: &[Part]| {
+            let broken = self.findings.iter().find(|it| parts.contains(&it.part) && it.state == State::Fail);
+            broken.map(|it| format!("{} failed", it.name()))
+        };
+        use Part::*;
+        let way_to_nvenc =
+            [Driver, CudaDevices, GlOnCuda, Interop, NvencLibrary, NvencSession, NvencH264, NvencPicture];
+        match self.works() {
+            Some(Works::Nvenc) => "NVENC works, and --encoder auto takes it".to_owned(),
+            Some(Works::Openh264) if self.findings.iter().any(|it| it.fatal && way_to_nvenc.contains(&it.part)) => {
+                "OpenH264 works with --encoder openh264; looking for NVENC ends in a crash or a hang".to_owned()
+            }
+            Some(Works::Openh264) => match first(&way_to_nvenc) {
+                Some(why) => format!("OpenH264 works, and --encoder auto takes it; NVENC does not ({why})"),
+                None => "OpenH264 works, and --encoder auto takes it; there is no NVIDIA driver for NVENC".to_owned(),
+            },
+            None => {
+                let why = first(&[EglLoader, EglDevices, GlRenderer, Openh264, Driver]).unwrap_or_default();
+                format!("no encoder works ({why})")
+            }
+        }
+    }
+
+    /// The report for programs: one object, with each check on a line of its own.
+    pub fn json(&self) -> String {
+        let works = self.works().map(|works| match works {
+            Works::Nvenc => "nvenc",
+            Works::Openh264 => "openh264",
+        });
+        let checks: Vec<_> = self
+            .findings
+            .iter()
+            .map(|it| {
+                let check = json!({
+                    "check": it.id(),
+                    "name": it.name(),
+                    "state": it.state.word(),
+                    "found": it.found,
+                    "remedy": it.remedy,
+                });
+                format!("    {check}")
+            })
+            .collect();
+        format!(
+            "{{\n  \"version\": {},\n  \"encoder\": {},\n  \"verdict\": {},\n  \"checks\": [\n{}\n  ]\n}}\n",
+            json!(env!("CARGO_PKG_VERSION")),
+            json!(works),
+            json!(self.verdict()),
+            checks.join(",\n")
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::part::{About, PARTS};
+
+    fn report(broken: &[(Part, State)]) -> Report {
+        let finding = |about: &About| {
+            let state = broken.iter().find(|it| it.0 == about.part).map_or(State::Ok, |it| it.1);
+            Finding::new(about.part, state, "seen", "")
+        };
+        Report { findings: PARTS.iter().map(finding).collect() }
+    }
+
+    #[test]
+    fn an_encoder_works_only_with_something_to_draw() {
+        assert_eq!(report(&[]).works(), Some(Works::Nvenc));
+        assert_eq!(report(&[(Part::NvencPicture, State::Skip)]).works(), Some(Works::Openh264));
+        assert_eq!(report(&[(Part::GlRenderer, State::Fail)]).works(), None);
+        assert_eq!(report(&[(Part::NvencPicture, State::Fail), (Part::Openh264, State::Fail)]).works(), None);
+    }
+
+    #[test]
+    fn the_verdict_names_what_stands_in_the_way() {
+        let verdict = report(&[(Part::NvencSession, State::Fail), (Part::NvencPicture, State::Skip)]).verdict();
+        assert!(verdict.ends_with("NVENC does not (NVENC session failed)"), "{verdict}");
+        let verdict = report(&[(Part::GlRenderer, State::Fail)]).verdict();
+        assert_eq!(verdict, "no encoder works (GL renderer failed)");
+    }
+
+    #[test]
+    fn the_json_is_json() {
+        let report = report(&[(Part::Ffmpeg, State::Warn)]);
+        let value: serde_json::Value = serde_json::from_str(&report.json()).unwrap();
+        assert_eq!(value["encoder"], "nvenc");
+        assert_eq!(
+            value["checks"][13],
+            json!({
+                "check": "ffmpeg", "name": "ffmpeg", "state": "WARN", "found": "seen", "remedy": "",
+            })
+        );
+    }
+}

@@ -1,0 +1,57 @@
+//! What NVIDIA's driver has to be. Every message that asks for a driver takes its numbers from here, and nothing here
+//! touches one.
+
+/// The oldest driver that works, as a macro for `concat!`. It is the first one that speaks [`API_FLOOR`].
+macro_rules! driver_floor {
+    () => {
+        "530.41.03"
+    };
+}
+
+/// The setting with which a container gets all parts of the driver that a stream needs, as a macro for `concat!`.
+macro_rules! driver_capabilities {
+    () => {
+        "NVIDIA_DRIVER_CAPABILITIES=compute,video,graphics,utility"
+    };
+}
+
+pub(crate) use {driver_capabilities, driver_floor};
+
+/// The oldest driver that works.
+pub const DRIVER_FLOOR: &str = driver_floor!();
+/// The environment variable that a container needs, with its value.
+pub const DRIVER_CAPABILITIES: &str = driver_capabilities!();
+/// The oldest version of CUDA and of the NVENC API that works, major and minor; they count alike.
+pub const API_FLOOR: (u32, u32) = (12, 1);
+
+/// What to do about a driver that is missing or too old.
+pub const INSTALL_DRIVER: &str = concat!("install NVIDIA driver ", driver_floor!(), " or newer");
+
+/// Whether a driver of this version, as `570.86.16`, is older than [`DRIVER_FLOOR`]. One that is not made of numbers is
+/// not.
+pub fn is_too_old(version: &str) -> bool {
+    let numbers = |version: &str| version.split('.').map(|number| number.parse().ok()).collect::<Option<Vec<u32>>>();
+    numbers(version).is_some_and(|version| Some(version) < numbers(DRIVER_FLOOR))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drivers_before_the_floor_are_too_old() {
+        let (branch, _) = DRIVER_FLOOR.split_once('.').unwrap();
+        let branch: u32 = branch.parse().unwrap();
+        for (version, too_old) in [
+            (DRIVER_FLOOR.to_owned(), false),
+            (format!("{branch}.41.02"), true),
+            (format!("{branch}.30.02"), true),
+            (format!("{branch}.100"), false),
+            (format!("{}.199.02", branch - 1), true),
+            (format!("{}.54", branch + 5), false),
+            ("of its own kind".to_owned(), false),
+        ] {
+            assert_eq!(is_too_old(&version), too_old, "{version}");
+        }
+    }
+}
