@@ -95,13 +95,13 @@ pub struct StreamOptions {
 
     /// Longest that a stream may take to open until it counts as hung: 1 to 3600
     #[arg(long, env = "MB_ENCODE_START_TIMEOUT", hide_env_values = true, value_name = "SECONDS")]
-    #[arg(default_value_t = Limits::default().opening.as_secs(), value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(default_value_t = Limits::default().opening.as_secs(), value_parser = parse_timeout)]
     #[arg(help_heading = "Timeouts")]
     start_timeout: u64,
 
     /// Longest that one frame may take in the renderer, in reading back or in the encoder, likewise
     #[arg(long, env = "MB_ENCODE_HANG_TIMEOUT", hide_env_values = true, value_name = "SECONDS")]
-    #[arg(default_value_t = Limits::default().picture.as_secs(), value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(default_value_t = Limits::default().picture.as_secs(), value_parser = parse_timeout)]
     #[arg(help_heading = "Timeouts")]
     hang_timeout: u64,
 
@@ -138,6 +138,11 @@ fn parse_side(text: &str) -> Result<u32, String> {
 
 fn parse_frames(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "must be a number of frames from 0, which is endless".to_owned())
+}
+
+fn parse_timeout(text: &str) -> Result<u64, String> {
+    let seconds = text.parse().ok().filter(|seconds| (1..=3600).contains(seconds));
+    seconds.ok_or_else(|| "must be from 1 to 3600 whole seconds".to_owned())
 }
 
 pub fn parse_device(text: &str) -> Result<u32, String> {

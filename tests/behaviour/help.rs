@@ -107,6 +107,83 @@ fn a_flag_from_the_environment_can_be_said_in_the_usual_ways() {
     }
 }
 
+/// Subcommands that read variables, with what makes each of them end soon after it has read them all.
+const READERS: [(&str, &[&str]); 6] = [
+    ("", &[]),
+    ("doctor", &["--probe", "openh264"]),
+    ("go2rtc-config", &[]),
+    ("mpegts", &[]),
+    ("supervise", &["--", "--width", "641"]),
+    ("status", &[]),
+];
+
+/// The variables that the help of a subcommand names, which is the program's own where `name` is empty.
+fn variables(name: &str) -> Vec<String> {
+    let words: Vec<_> = [name, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
+    // A name may have gone to the next line.
+    let help = run(&words).0.split_whitespace().collect::<Vec<_>>().join(" ");
+    help.split("[env: ").skip(1).map(|rest| rest.split(']').next().unwrap().to_owned()).collect()
+}
+
+/// The exit code, what was printed, and what was said, without the times.
+fn outcome(args: &[&str], empty: &[String]) -> (Option<i32>, Vec<u8>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = mb_encode();
+    command.args(args).envs(empty.iter().map(|name| (name, ""))).current_dir(folder.path()).stdin(Stdio::null());
+    let output = command.output().expect("it starts");
+    let said = String::from_utf8(output.stderr).unwrap();
+    let untimed = |line: &str| match line.split_once(' ') {
+        Some((time, rest)) if time.ends_with('Z') => rest.to_owned(),
+        _ => line.to_owned(),
+    };
+    (output.status.code(), output.stdout, said.lines().map(untimed).collect::<Vec<_>>().join("\n"))
+}
+
+#[test]
+fn an_empty_variable_is_an_unset_one_everywhere() {
+    let help = run(&["--help"]).0;
+    let names = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    for name in names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help") {
+        assert!(variables(name).is_empty() || READERS.iter().any(|reader| reader.0 == name), "{name} is not tried");
+    }
+    for (name, rest) in READERS {
+        let args: Vec<_> = [name].into_iter().filter(|name| !name.is_empty()).chain(rest.iter().copied()).collect();
+        let variables = variables(name);
+        assert!(!variables.is_empty(), "{name} reads none");
+        let unset = outcome(&args, &[]);
+        for empty in variables.iter().map(std::slice::from_ref).chain([&variables[..]]) {
+            assert_eq!(outcome(&args, empty), unset, "{args:?} {empty:?}");
+        }
+        // The help is whole all the same.
+        if !name.is_empty() {
+            assert_eq!(outcome(&[name, "--help"], &variables), outcome(&[name, "--help"], &[]));
+        }
+    }
+    // What shows no clock is the same to the byte.
+    let stream = ["--stdout", "--frames", "2", "--no-pace", "--scene", "bar"];
+    assert!(!outcome(&stream, &[]).1.is_empty());
+    assert!(outcome(&stream, &variables("")) == outcome(&stream, &[]), "{:?}", variables(""));
+}
+
+#[test]
+fn variables_are_read_in_one_place() {
+    let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
+    let mut readers = Vec::new();
+    // To CUDA an empty one of its own hides every GPU.
+    let reads = |line: &str| line.contains("env::var") && !line.contains("vars_os") && !line.contains("\"CUDA_");
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if std::fs::read_to_string(&path).unwrap().lines().any(reads) {
+                readers.push(path.file_name().unwrap().to_owned());
+            }
+        }
+    }
+    assert_eq!(readers, ["environment.rs"]);
+}
+
 #[test]
 fn the_version_is_the_packages() {
     assert_eq!(run(&["--version"]).0, format!("mb-encode {}\n", env!("CARGO_PKG_VERSION")));

@@ -185,3 +185,21 @@ fn assert_is_alive(pictures: &[Picture], what: &str) {
     assert!(distance(&first.bytes, &flat) > 100_000, "{what} is flat");
     assert!(distance(&first.bytes, &last.bytes) > 10_000, "{what} stands still");
 }
+
+#[test]
+fn an_empty_label_is_written_on_the_command_line_only() {
+    // Bright pixels where the first line is.
+    let lit = |command: &mut Command| -> usize {
+        command.args(["--stdout", "--no-pace", "--encoder", "openh264", "--bitrate", "20M", "--frames", "1"]);
+        let picture = &pictures(
+            command.args(["--width", "640", "--height", "360"]),
+            Size::new(640, 360).expect("a legal size"),
+            1,
+        )[0];
+        (0..16).flat_map(|y| (0..640).map(move |x| (x, y))).filter(|&(x, y)| picture.rgb(x, y)[1] > 128).count()
+    };
+    let usual = lit(&mut mb_encode());
+    assert!(usual > 100, "{usual}");
+    assert!(lit(mb_encode().env("MB_ENCODE_LABEL", "")).abs_diff(usual) < 20);
+    assert_eq!(lit(mb_encode().arg("--label=")), 0);
+}

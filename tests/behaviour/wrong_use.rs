@@ -144,6 +144,14 @@ const ROWS: &[Row] = &[
     failed("--fifo new --device 99", &["GPU 99", "nvidia-smi -L"]),
     failed("--out new.h264 --device 99", &["GPU 99", "nvidia-smi -L"]),
     failed("--out file --device 99", &["GPU 99", "nvidia-smi -L"]),
+    // Timeouts.
+    row("--stdout --hang-timeout 0", &["--hang-timeout", "from 1 to 3600"]),
+    row("--stdout --hang-timeout 3601", &["--hang-timeout", "from 1 to 3600"]),
+    row("--stdout --hang-timeout 0.5", &["--hang-timeout", "from 1 to 3600"]),
+    row("--stdout --start-timeout 0", &["--start-timeout", "from 1 to 3600"]),
+    row("--stdout --start-timeout never", &["--start-timeout", "from 1 to 3600"]),
+    env(&[("MB_ENCODE_HANG_TIMEOUT", "no")], &["--hang-timeout", "change MB_ENCODE_HANG_TIMEOUT"]),
+    env(&[("MB_ENCODE_START_TIMEOUT", "0")], &["--start-timeout", "change MB_ENCODE_START_TIMEOUT"]),
     // Words that have to be one of a few.
     row("--stdout --encoder x264", &["--encoder", "auto", "nvenc", "openh264"]),
     row("--stdout --scene cube", &["--scene", "testcard", "bar"]),

@@ -94,7 +94,7 @@ fn what_is_killed_comes_back_and_takes_nobody_along() {
 #[test]
 fn a_killed_ffmpeg_costs_its_own_viewer_a_moment() {
     let _alone = alone();
-    let rig = Rig::start(&["--workers", "2", "--format", "mpegts"], SMALL);
+    let rig = Rig::start(&["--workers", "2", "--format", "mpegts"], &format!("{SMALL} --mpegts=ffmpeg"));
     let mut bystander = rig.watch("omega-0");
     let mut seen = bystander.take_marks(5);
     let mut viewer = rig.watch("omega-1");

@@ -142,8 +142,8 @@ impl Config<'_> {
                     format!("{program} {}", words.collect::<Vec<_>>().join(" "))
                 }
             };
-            format!("  {id}: exec:{command}#video=h264#raw#killsignal=15#killtimeout=5\n")
+            format!("  {id}: exec:{command}#video=h264#raw#killsignal=15#killtimeout=5")
         };
-        self.streams.ids().enumerate().map(line).collect()
+        self.streams.ids().enumerate().map(line).collect::<Vec<_>>().join("\n")
     }
 }
