@@ -16,7 +16,7 @@ mod steadier;
 
 pub use annexb::{AnnexB, byte_stream};
 
-use crate::codec::AccessUnit;
+use crate::codec::{AccessUnit, room_for};
 use crate::control::Control;
 use crate::error::Error;
 use crate::settings::{FrameRate, MpegTs, Settings};
@@ -45,9 +45,21 @@ impl Format {
     /// # Errors
     /// ffmpeg is not installed.
     pub fn open(settings: &Settings, live: bool) -> Result<Self, Error> {
-        match settings.mpegts {
-            Some(how) => Self::mpegts(how, settings.frame_rate),
-            None => Ok(Self::AnnexB(AnnexB::new((live && settings.paced).then_some(settings.frame_rate)))),
+        let mut format = match settings.mpegts {
+            Some(how) => Self::mpegts(how, settings.frame_rate)?,
+            None => Self::AnnexB(AnnexB::new((live && settings.paced).then_some(settings.frame_rate))),
+        };
+        // So that no picture has to make some.
+        format.reserve(room_for(settings.size));
+        Ok(format)
+    }
+
+    fn reserve(&mut self, bytes: usize) {
+        match self {
+            Self::AnnexB(annex_b) => annex_b.reserve(bytes),
+            Self::MpegTs(muxer) => muxer.reserve(bytes),
+            // Its buffers grow with what goes through its pipes.
+            Self::Ffmpeg(_) => {}
         }
     }
 

@@ -50,14 +50,6 @@ use schedule::Schedule;
 use std::time::Duration;
 use threads::Ended;
 
-/// Why a stream ended without an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    Done,
-    ReaderGone,
-    Stopped,
-}
-
 /// Streams until all pictures are written, the reader leaves, or a stop is requested. Returns what was written in all.
 ///
 /// `stats_every` logs a line at that interval, as an event of target `mb_encode::stats`.
@@ -153,4 +145,50 @@ pub fn log_disconnected(reader: u64, totals: &Totals, connected: Duration) {
         seconds = (connected.as_secs_f64() * 10.0).round() / 10.0,
         "reader disconnected"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gl::Gl;
+    use crate::settings::{EncoderChoice, Size};
+    use crate::source::{Bar, Renderer};
+
+    #[test]
+    fn a_stream_can_be_watched_from_another_thread() {
+        let settings = Settings {
+            size: Size::new(64, 64).unwrap(),
+            frame_rate: "240".parse().unwrap(),
+            encoder: EncoderChoice::Openh264,
+            ..Settings::default()
+        };
+        let make = |gl: &Gl, settings: &Settings| Ok(Box::new(Bar::new(gl, settings.size)?) as Box<dyn Renderer>);
+        let (vitals, control) = (Vitals::default(), Control::new().unwrap());
+        assert_eq!(vitals.chosen(), None);
+        let output = Output::File("/dev/null".into());
+        let totals = std::thread::scope(|scope| {
+            let stream = scope.spawn(|| run_with(&settings, &output, make, &control, None, &vitals));
+            while vitals.stats.totals().pictures < 3 && !stream.is_finished() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            let first = vitals.stats.snapshot();
+            assert!(first.encode_time(0.5) > Duration::ZERO && first.totals.bytes > 0, "{first:?}");
+            let chosen = vitals.chosen().expect("it streams");
+            assert_eq!((chosen.encoder.as_str(), chosen.gpu.as_ref()), ("OpenH264", None));
+            assert_ne!(chosen.renderer, "");
+            control.request_stop();
+            stream.join().unwrap().unwrap()
+        });
+        assert_eq!(vitals.stats.totals(), totals);
+        assert_eq!(vitals.pulse.longest().0, Stage::Idle, "at the end");
+    }
+
+    #[test]
+    fn a_stream_that_fails_rests_as_well() {
+        let vitals = Vitals::default();
+        let settings = Settings { encoder: EncoderChoice::Openh264, ..Settings::default() };
+        let fails = |_: &Gl, _: &Settings| Err(crate::Error::input("no renderer", ""));
+        assert_eq!(rehearse(&settings, fails, &vitals).unwrap_err().cause(), "no renderer");
+        assert_eq!((vitals.pulse.longest().0, vitals.chosen()), (Stage::Idle, None));
+    }
 }

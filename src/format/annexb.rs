@@ -36,6 +36,11 @@ impl AnnexB {
         Self { bytes: Vec::new(), min_bytes: MIN_BYTES_FIRST, steadier: steady.map(Steadier::new) }
     }
 
+    /// Makes room for access units of so many bytes.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.bytes.reserve(bytes);
+    }
+
     /// When to write a picture that was due at `pts` and is ready `now`.
     pub fn release_at(&mut self, pts: Duration, now: Duration) -> Duration {
         self.steadier.as_mut().map_or(now, |steadier| steadier.release(pts, now))

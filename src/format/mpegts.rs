@@ -89,6 +89,14 @@ impl Muxer {
         }
     }
 
+    /// Makes room for access units of so many bytes.
+    pub fn reserve(&mut self, bytes: usize) {
+        let pes = PES_HEADER_BYTES + ACCESS_UNIT_DELIMITER.len() + bytes;
+        self.pes.reserve(pes);
+        // Two tables, and a packet more than whole ones for the PCR and stuffing.
+        self.packets.reserve((pes / PAYLOAD_BYTES + 4) * PACKET_BYTES);
+    }
+
     /// The packets of one picture, with the tables in front where they are due.
     pub fn write(&mut self, unit: &AccessUnit) -> &[u8] {
         self.packets.clear();

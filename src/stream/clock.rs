@@ -1,10 +1,20 @@
-//! The time of a stream, and what ends a wait in it.
+//! The time of a stream, and what ends it.
 
-use super::End;
 use crate::control::Control;
 use crate::sink::Gate;
 use rustix::event::PollFlags;
 use std::time::{Duration, Instant};
+
+/// Why a stream ended without an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// All pictures are written.
+    Done,
+    /// The reader left.
+    ReaderGone,
+    /// A stop was requested.
+    Stopped,
+}
 
 /// Time since the start of a stream. Tests have their own, in which nobody sleeps.
 pub trait Time: Sync {

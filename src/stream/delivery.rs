@@ -1,7 +1,6 @@
 //! From an access unit to the reader: laid out, held back where the format wants it, written, counted.
 
-use super::End;
-use super::clock::Time;
+use super::clock::{End, Time};
 use crate::codec::AccessUnit;
 use crate::control::Control;
 use crate::error::Error;

@@ -3,8 +3,7 @@
 //! It is opened again, a bounded number of times and each time later. Which encoder goes on then is decided by
 //! [`Plan`]. The stream goes on with an IDR picture of the same size and profile.
 
-use super::End;
-use super::clock::Time;
+use super::clock::{End, Time};
 use crate::encoder::{Lost, Plan};
 use crate::error::Error;
 use crate::settings::EncoderChoice;

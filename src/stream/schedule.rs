@@ -1,7 +1,6 @@
 //! When the next picture is drawn, and whether.
 
-use super::End;
-use super::clock::Time;
+use super::clock::{End, Time};
 use super::report::Report;
 use crate::control::Control;
 use crate::pacer::{Pacer, Tick};

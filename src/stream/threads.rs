@@ -3,7 +3,7 @@
 //! The thread that runs a stream owns GL, CUDA and NVENC. Encoding on the CPU has a thread of its own, so that one
 //! picture is drawn while the one before is encoded.
 
-use super::End;
+use super::clock::End;
 use super::delivery::Delivery;
 use super::pipeline::Artist;
 use super::schedule::Schedule;

@@ -10,7 +10,7 @@ mod sim;
 
 use mb_encode::gl::Gl;
 use mb_encode::parts::TestCard;
-use mb_encode::settings::{EncoderChoice, Size};
+use mb_encode::settings::{EncoderChoice, MpegTs, Size};
 use mb_encode::{Control, Error, Frame, Output, Renderer, Settings, stream};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
@@ -86,11 +86,12 @@ fn reader(path: std::path::PathBuf) -> JoinHandle<u64> {
 }
 
 /// Streams through a FIFO, and gives how many allocations each picture after the first second cost.
-fn allocations(encoder: EncoderChoice, paced: bool) -> Vec<u64> {
+fn allocations(encoder: EncoderChoice, paced: bool, mpegts: Option<MpegTs>) -> Vec<u64> {
     let pictures = FIRST + STEADY + 1;
     let settings = Settings {
         encoder,
         paced,
+        mpegts,
         pictures: Some(pictures),
         size: Size::new(640, 360).expect("a legal size"),
         ..Settings::default()
@@ -123,19 +124,22 @@ fn no_picture_allocates_after_the_first_second() {
         let library = unsafe { libloading::Library::new(sim::drivers().join(name)) };
         std::mem::forget(library.expect("a library that was just built"));
     }
-    for (encoder, paced) in [
-        (EncoderChoice::Nvenc, false),
-        (EncoderChoice::Nvenc, true),
-        (EncoderChoice::Openh264, false),
-        (EncoderChoice::Openh264, true),
+    let native = Some(MpegTs::Native);
+    for (encoder, paced, mpegts) in [
+        (EncoderChoice::Nvenc, false, None),
+        (EncoderChoice::Nvenc, true, None),
+        (EncoderChoice::Nvenc, true, native),
+        (EncoderChoice::Openh264, false, None),
+        (EncoderChoice::Openh264, true, None),
+        (EncoderChoice::Openh264, false, native),
     ] {
-        let counts = allocations(encoder, paced);
+        let counts = allocations(encoder, paced, mpegts);
         assert_eq!(counts.len() as u64, STEADY);
         let first = counts.iter().position(|&count| count > 0);
         assert_eq!(
             (first, counts.iter().sum::<u64>()),
             (None, 0),
-            "{encoder:?}, {}: a picture allocates, the first {FIRST} aside",
+            "{encoder:?}, {}, {mpegts:?}: a picture allocates, the first {FIRST} aside",
             if paced { "paced" } else { "unpaced" }
         );
     }
