@@ -160,8 +160,7 @@ fn only_the_role_ordered_hangs() {
 fn one_process_alone_hangs_where_one_is_to() {
     scenes!(five_calls);
     let once = process::folder("once").join("taken");
-    let settings =
-        [("MB_SIM_HANG", "cuCtxGetCurrent@2"), ("MB_SIM_HANG_ONCE", once.to_str().expect("a plain path"))];
+    let settings = [("MB_SIM_HANG", "cuCtxGetCurrent@2"), ("MB_SIM_HANG_ONCE", once.to_str().expect("a plain path"))];
     let first = Scene::start("five_calls", "once-1", &settings).assert_hangs("cuCtxGetCurrent");
     assert_eq!(std::fs::read_to_string(&once).expect("made by the first"), first.child.id().to_string());
     for next in ["once-2", "once-3"] {
@@ -289,7 +288,8 @@ fn pixels() {
 #[test]
 fn a_call_that_does_not_hang_yet_gets_through_unchanged() {
     scenes!(pixels);
-    let order = "glTexSubImage2D@99,glReadPixels@99,glClearColor@99,glTexStorage2D@99,glGetError@9999,eglMakeCurrent@99";
+    let order =
+        "glTexSubImage2D@99,glReadPixels@99,glClearColor@99,glTexStorage2D@99,glGetError@9999,eglMakeCurrent@99";
     for (name, order) in [("pixels", ""), ("pixels-gated", order)] {
         assert_eq!(Scene::start("pixels", name, &[("MB_SIM_HANG", order)]).assert_ends().told(), ["same"]);
     }
