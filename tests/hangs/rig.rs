@@ -145,6 +145,14 @@ impl Machine {
         serde_json::from_slice(&output.expect("it can be run").stdout).unwrap_or_default()
     }
 
+    /// Waits until the supervisor's worker waits for readers.
+    pub fn wait_until_waiting(&self, supervisor: &Process) {
+        until(DEADLINE, &format!("the worker waits: {:?}", supervisor.lines()), || {
+            let output = mb_encode().args(["status", "--temp"]).arg(self.path("temp")).output().expect("it can be run");
+            String::from_utf8_lossy(&output.stdout).contains("waiting").then_some(())
+        });
+    }
+
     /// The processes that have come to the call that hangs, dead ones among them.
     pub fn hung(&self) -> BTreeSet<i32> {
         let report = std::fs::read_to_string(self.path("drivers.json")).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! A signal ends the program in every mode while a driver hangs, in its first call or in mid-stream, and leaves
 //! nothing behind.
 
-use crate::rig::{DEADLINE, LAST_WORK, Machine, SLACK, Viewer, at_once, until};
+use crate::rig::{DEADLINE, LAST_WORK, Machine, SLACK, Viewer, at_once};
 use crate::support::process::Process;
 use rustix::process::Signal;
 use std::time::Instant;
@@ -103,9 +103,7 @@ fn a_supervisor_whose_worker_has_a_reader() {
     at_once(&with_both_signals(&["glReadPixels@40", "eglInitialize@1"]), |&(call, signal)| {
         let machine = Machine::new(call).role("reader");
         let supervisor = machine.supervisor(&[]);
-        until(DEADLINE, &format!("the worker waits: {:?}", supervisor.lines()), || {
-            machine.status().to_string().contains(r#""waiting""#).then_some(())
-        });
+        machine.wait_until_waiting(&supervisor);
         let viewer = Viewer::start(&machine.supervised_fifo());
         machine.wait_until_hung(1, &supervisor);
         assert_ends(&machine, supervisor, signal, call);

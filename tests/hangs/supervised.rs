@@ -26,9 +26,7 @@ fn pid(process: &Process) -> Pid {
 
 /// Waits until the status has the FIFO's worker waiting for readers, and gives that worker.
 fn wait_until_waiting(machine: &Machine, supervisor: &Process) -> Pid {
-    until(DEADLINE, &format!("the worker waits: {:?}", supervisor.lines()), || {
-        machine.status().to_string().contains(r#""waiting""#).then_some(())
-    });
+    machine.wait_until_waiting(supervisor);
     only_child(pid(supervisor))
 }
 
