@@ -28,11 +28,11 @@ pub const ORPHANS: Duration = Duration::from_secs(3);
 /// The stages of a stream, as messages name them.
 pub const STAGES: [&str; 4] = ["opening", "drawing", "reading back", "encoding"];
 
-/// A call of each kind that hangs, and the stage that it belongs to. A picture has two calls of `glReadPixels`.
+/// A call of each kind that hangs, and the stage that it belongs to. With a number above 1 a stream is under way by then.
 pub const CALLS: [(&str, &str); 5] = [
     ("eglInitialize@1", "opening"),
     ("nvEncOpenEncodeSessionEx@1", "opening"),
-    ("glDrawArrays@60", "drawing"),
+    ("glBlitFramebuffer@60", "drawing"),
     ("glReadPixels@40", "reading back"),
     ("nvEncLockBitstream@20", "encoding"),
 ];
@@ -163,7 +163,8 @@ impl Machine {
 
     /// Waits until `count` processes have come to the call that hangs, and gives the last of them.
     pub fn wait_until_hung(&self, count: usize, process: &Process) -> Pid {
-        let pid = until(DEADLINE, &format!("{count} hang: {:?}", process.lines()), || {
+        let what = format!("{count} hang: {:?}: {:?}", self.settings, process.lines());
+        let pid = until(DEADLINE, &what, || {
             let hung = self.hung();
             assert!(hung.len() >= count || process.is_running(), "it has ended: {:?}", process.lines());
             (hung.len() >= count).then(|| hung.last().copied()).flatten()
