@@ -27,6 +27,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 const CUDA: (&str, &str) = ("libsim_cuda.so", "libcuda.so.1");
+const GL: (&str, &str) = ("libsim_gl.so", "libEGL.so.1");
 const NVENC: (&str, &str) = ("libsim_nvenc.so", "libnvidia-encode.so.1");
 
 /// The folder with both simulated drivers. Built by the first call; later ones cost nothing.
@@ -43,6 +44,16 @@ pub fn cuda_alone() -> PathBuf {
 /// A folder with the simulated encoder alone: for a machine with CUDA but without an encoder chip.
 pub fn nvenc_alone() -> PathBuf {
     folder_of("nvenc", &[NVENC])
+}
+
+/// A folder with a `libEGL.so.1` whose GL draws nothing, and is there at once: for what is not about pictures.
+pub fn gl_alone() -> PathBuf {
+    folder_of("gl", &[GL])
+}
+
+/// The value of `LD_PRELOAD` by which a signal comes right behind a call: see `tests/sim-signal/src/lib.rs`.
+pub fn signal_preload() -> PathBuf {
+    build().join("libsim_signal.so")
 }
 
 /// The value of `__EGL_VENDOR_LIBRARY_FILENAMES` that makes libEGL know the simulated vendor, whose devices are those
@@ -87,7 +98,8 @@ fn build() -> &'static Path {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sim-build");
         let status = Command::new(env!("CARGO"))
             .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .args(["build", "--quiet", "-p", "sim-cuda", "-p", "sim-egl", "-p", "sim-nvenc", "--target-dir"])
+            .args(["build", "--quiet", "-p", "sim-cuda", "-p", "sim-egl", "-p", "sim-gl", "-p", "sim-nvenc"])
+            .args(["-p", "sim-signal", "--target-dir"])
             .arg(&target)
             .status()
             .expect("cargo runs: it runs this test");

@@ -3,11 +3,12 @@
 //! libEGL (of libglvnd) loads it as it loads the real vendors', by a JSON file. It hands its caller Mesa's own functions
 //! and puts itself in front of five of them: the list of devices, what one says of itself by string and by number, the
 //! display that is opened on one, and the name of the vendor that GL gives then. `MB_SIM_EGL_DEVICES` says which devices there are, in which order.
+//! Any function of EGL or GL hangs on request (`MB_SIM_HANG`); without devices, Mesa draws as it does without this library.
 //!
 //! It never draws, and it does not know CUDA. Which GPU the display was opened on last is what the simulated
 //! `cuGLGetDevices_v2` asks it.
 
-use sim_ledger::setting;
+use sim_ledger::{Call, Ledger, gate, setting};
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
@@ -20,6 +21,8 @@ const CUDA_DEVICE: i32 = 0x323A;
 const VENDOR: u32 = 0x1F00;
 const PLATFORM_DEVICE: u32 = 0x313F;
 const PLATFORM_SURFACELESS: u32 = 0x31DD;
+
+static LEDGER: Ledger = Ledger::new("egl");
 
 type Main = unsafe extern "C" fn(u32, *const c_void, *mut c_void, *mut Imports) -> u32;
 type GetPlatformDisplay = unsafe extern "C" fn(u32, *mut c_void, *const isize) -> *mut c_void;
@@ -133,6 +136,8 @@ fn mesa() -> &'static Mesa {
 
 /// A display on one of the devices above, or one of Mesa's.
 unsafe extern "C" fn platform_display(platform: u32, native: *mut c_void, attributes: *const isize) -> *mut c_void {
+    static CALL: Call = Call::new("eglGetPlatformDisplay");
+    let _ = LEDGER.enter(&CALL);
     let open = mesa().get_platform_display;
     let drawing = match (platform, device(native)) {
         (PLATFORM_DEVICE, Some(Device::Gpu(number))) => number,
@@ -158,14 +163,17 @@ unsafe extern "C" fn platform_display(platform: u32, native: *mut c_void, attrib
 
 unsafe extern "C" fn proc_address(name: *const c_char) -> *mut c_void {
     // SAFETY: libEGL gives the name of a function.
-    match unsafe { CStr::from_ptr(name) }.to_bytes() {
+    let text = unsafe { CStr::from_ptr(name) };
+    let function = match text.to_bytes() {
         b"eglQueryDevicesEXT" => query_devices as *mut c_void,
         b"eglQueryDeviceStringEXT" => query_string as *mut c_void,
         b"eglQueryDeviceAttribEXT" => query_attribute as *mut c_void,
         b"glGetString" => get_string as *mut c_void,
         // SAFETY: as above.
         _ => unsafe { (mesa().get_proc_address)(name) },
-    }
+    };
+    // SAFETY: it is a function of EGL or GL, of which none takes more; neither library is ever unloaded.
+    unsafe { gate::before(&LEDGER, &text.to_string_lossy(), function) }.cast_mut()
 }
 
 /// What draws calls itself NVIDIA's where a simulated GPU does.

@@ -1,8 +1,8 @@
-//! The book a simulated driver keeps: calls by function, rules broken, faults shown, things leaked.
+//! The book a simulated driver keeps: calls by function, rules broken, faults and hangs shown, things leaked.
 //!
 //! It only counts. What is a rule and what is a leak is known to the drivers.
 
-use crate::{fault::Fault, setting};
+use crate::{fault::Fault, hang, setting};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -14,14 +14,21 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 pub struct Call {
     name: &'static str,
     count: AtomicU64,
-    /// The faults ordered for this function; looked up at the first call.
-    faults: OnceLock<Vec<&'static Fault>>,
+    /// What was ordered for this function; looked up at the first call.
+    orders: OnceLock<Orders>,
+}
+
+#[derive(Debug)]
+struct Orders {
+    faults: Vec<&'static Fault>,
+    /// The call, counted from 1, from which on none returns.
+    hang: Option<u64>,
 }
 
 impl Call {
     /// A function by the name it has in the report and in `MB_SIM_CRASH`.
     pub const fn new(name: &'static str) -> Call {
-        Call { name, count: AtomicU64::new(0), faults: OnceLock::new() }
+        Call { name, count: AtomicU64::new(0), orders: OnceLock::new() }
     }
 
     /// Whether the function gives something back. A fault ordered there leaves nothing behind, since nobody can give a
@@ -46,7 +53,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// An empty book; `library` is `cuda` or `nvenc`.
+    /// An empty book; `library` is `cuda`, `nvenc`, `egl` or `gl`.
     pub const fn new(library: &'static str) -> Ledger {
         Ledger { library, calls: Mutex::new(Vec::new()), counts: Mutex::new(BTreeMap::new()), faults: OnceLock::new() }
     }
@@ -56,28 +63,36 @@ impl Ledger {
         self.enter_in(call, 0)
     }
 
-    /// Counts a call in one session's life (a number that is never used again, and never 0).
+    /// Counts a call in one session's life (a number that is never used again, and never 0). Where a hang was ordered it
+    /// does not return.
     pub fn enter_in(&'static self, call: &'static Call, life: u64) -> Option<u32> {
-        let faults = call.faults.get_or_init(|| self.first_call(call));
-        call.count.fetch_add(1, Ordering::Relaxed);
-        let status = faults.iter().find_map(|fault| fault.strike(life))?;
+        let orders = call.orders.get_or_init(|| self.first_call(call));
+        let number = call.count.fetch_add(1, Ordering::Relaxed) + 1;
+        if orders.hang.is_some_and(|at| number >= at) && hang::is_this_process() {
+            self.count(&format!("hang.{}", call.name), 1);
+            self.write("hang", &[]);
+            hang::for_ever();
+        }
+        let status = orders.faults.iter().find_map(|fault| fault.strike(life))?;
         self.count(&format!("fault.{}", call.name), 1);
         Some(status)
     }
 
-    fn first_call(&'static self, call: &'static Call) -> Vec<&'static Fault> {
+    fn first_call(&'static self, call: &'static Call) -> Orders {
         if setting::is(setting::CRASH, call.name) {
             std::process::abort();
         }
         unpoisoned(&self.calls).push(call);
-        self.faults
+        let faults = self
+            .faults
             .get_or_init(|| {
                 let order = setting::text(setting::FAULT).unwrap_or_default();
                 Fault::parse_all(&order).unwrap_or_else(|problem| panic!("{}: {problem}", setting::FAULT))
             })
             .iter()
             .filter(|fault| fault.concerns(self.library, call.name))
-            .collect()
+            .collect();
+        Orders { faults, hang: hang::ordered(call.name) }
     }
 
     /// Adds to a count of the report.

@@ -1,4 +1,4 @@
-//! What the simulated drivers share: their settings, the faults they were ordered to show, and the
+//! What the simulated drivers share: their settings, the faults and hangs they were ordered to show, and the
 //! report they leave behind.
 //!
 //! Each driver holds one static [`Ledger`] and one static [`Call`] per exported function, so that
@@ -8,6 +8,8 @@
 //! It never prints, and it knows neither CUDA nor NVENC.
 
 mod fault;
+pub mod gate;
+mod hang;
 mod ledger;
 pub mod setting;
 

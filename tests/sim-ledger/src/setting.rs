@@ -19,6 +19,23 @@
 /// given it back even where it fails as ordered.
 pub const FAULT: &str = "MB_SIM_FAULT";
 
+/// Calls that never return, separated by `,` or `;`: `nvEncLockBitstream@37` is the process's 37th call of that function
+/// and each later one, `eglInitialize` the first. (A fault's number counts from 0, and in a session's life.)
+///
+/// A function is named as its C header names it, of the encoder by its entry in the function list or by its prototype.
+/// Of CUDA it is what the library exports: `cuMemAllocPitch_v2`. Of EGL and GL it is whatever libEGL hands out, and it
+/// hangs where the simulated EGL vendor is loaded, or the library whose GL draws nothing.
+///
+/// A process with such a call does not get through `exit` either. It leaves a line with `hang.<function>` in its report
+/// before it hangs.
+pub const HANG: &str = "MB_SIM_HANG";
+
+/// Who hangs: `rehearsal` and `reader` are the program's children of that role, `any` (unless told) everybody.
+pub const HANG_ROLE: &str = "MB_SIM_HANG_ROLE";
+
+/// A file that the first process makes that is to hang. In those that find it there, every call returns.
+pub const HANG_ONCE: &str = "MB_SIM_HANG_ONCE";
+
 /// Name of the function (as in the report, e.g. `cuInit` or `NvEncOpenEncodeSessionEx`) that aborts.
 pub const CRASH: &str = "MB_SIM_CRASH";
 

@@ -1,0 +1,89 @@
+//! `--fifo`: the worker kills the process that hangs, says why, and serves the next reader.
+
+use crate::rig::{CALLS, DEADLINE, Machine, SLACK, Viewer, assert_told, at_once, until, watch};
+use crate::support::process::{Process, ready};
+use rustix::event::PollFlags;
+use rustix::fd::AsFd as _;
+use std::time::Duration;
+
+/// So many bytes that they are no leftovers: a stream of its own.
+const A_STREAM: u64 = 20_000;
+
+/// A worker that waits for readers, of which the first one's driver is going to hang.
+fn start(machine: &Machine, options: &[&str]) -> Process {
+    let worker = machine.worker(options);
+    worker.wait_for_line("waiting for a reader");
+    worker
+}
+
+/// The one line that tells of the hang.
+fn message(worker: &Process) -> String {
+    let lines = worker.lines();
+    let told: Vec<_> = lines.iter().filter(|line| line.contains("no progress for")).collect();
+    assert_eq!(told.len(), 1, "it is told once: {lines:?}");
+    told[0].clone()
+}
+
+#[test]
+fn a_hang_ends_its_readers_stream_and_the_next_reader_is_served() {
+    at_once(&CALLS, |(call, stage)| {
+        let machine = Machine::new(call).role("reader").once();
+        let worker = start(&machine, &["--hang-timeout", "1", "--start-timeout", "1"]);
+        let first = Viewer::start(&machine.fifo());
+        let hung = watch(machine.wait_until_hung(1, &worker));
+        assert!(ready(hung.as_fd(), PollFlags::IN, Duration::from_secs(1) + SLACK), "{call}: it is not killed");
+        let got = first.wait_for_end(SLACK);
+        assert_eq!(got > 0, *stage != "opening", "{call}: the first reader got {got} bytes");
+        let next = Viewer::start(&machine.fifo());
+        next.wait_for_bytes(A_STREAM, DEADLINE, call);
+        assert_told(&message(&worker), 1, stage);
+        assert_eq!(machine.hung().len(), 1, "{call}");
+        assert!(worker.is_running(), "{call}");
+    });
+}
+
+#[test]
+fn a_picture_has_five_seconds_unless_told() {
+    let machine = Machine::new("glReadPixels@40").role("reader").once();
+    let worker = start(&machine, &[]);
+    let first = Viewer::start(&machine.fifo());
+    let hung = watch(machine.wait_until_hung(1, &worker));
+    assert!(!ready(hung.as_fd(), PollFlags::IN, Duration::from_secs(4)), "ended early: {:?}", worker.lines());
+    assert!(ready(hung.as_fd(), PollFlags::IN, Duration::from_secs(1) + SLACK), "it is not killed");
+    first.wait_for_end(SLACK);
+    until(SLACK, "it is told", || worker.lines().iter().any(|line| line.contains("no progress for 5 s")).then_some(()));
+}
+
+#[test]
+fn a_reader_that_leaves_a_hanging_driver_leaves_the_fifo_to_the_next() {
+    let machine = Machine::new("glReadPixels@40").role("reader").once();
+    let worker = start(&machine, &["--hang-timeout", "1"]);
+    let first = Viewer::start(&machine.fifo());
+    machine.wait_until_hung(1, &worker);
+    drop(first);
+    Viewer::start(&machine.fifo()).wait_for_bytes(A_STREAM, DEADLINE, "after one that left");
+    assert!(worker.is_running());
+}
+
+#[test]
+fn a_reader_that_stands_in_line_behind_a_hanging_driver_is_served() {
+    let machine = Machine::new("glReadPixels@40").role("reader").once();
+    let worker = start(&machine, &["--hang-timeout", "1"]);
+    let first = Viewer::start(&machine.fifo());
+    machine.wait_until_hung(1, &worker);
+    let next = Viewer::start(&machine.fifo());
+    first.wait_for_end(Duration::from_secs(1) + 2 * SLACK);
+    next.wait_for_bytes(A_STREAM, DEADLINE, "who stood in line");
+}
+
+#[test]
+fn a_driver_that_hangs_for_every_reader_never_locks_the_fifo() {
+    let machine = Machine::new("glReadPixels@40").role("reader");
+    let worker = start(&machine, &["--hang-timeout", "1"]);
+    for n in 1..=3 {
+        let viewer = Viewer::start(&machine.fifo());
+        machine.wait_until_hung(n, &worker);
+        viewer.wait_for_end(Duration::from_secs(1) + 2 * SLACK);
+    }
+    assert!(worker.is_running(), "{:?}", worker.lines());
+}
