@@ -45,6 +45,8 @@ package_of() {
         software-gl) echo libgl1-mesa-dri ;;
         ffprobe) echo ffmpeg ;;
         systemd-analyze) echo systemd ;;
+        strip) echo binutils ;;
+        dpkg-shlibdeps) echo dpkg-dev ;;
         chromium) from_ubuntu && echo chromium-browser || echo chromium ;;
         chromedriver) from_ubuntu && echo chromium-chromedriver || echo chromium-driver ;;
         gst-launch-1.0) echo gstreamer1.0-tools ;;
