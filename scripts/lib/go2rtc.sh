@@ -3,9 +3,9 @@
 # Needs say.sh and packages.sh, and $root, the repository.
 # shellcheck disable=SC2154
 
-# shellcheck source-path=SCRIPTDIR source=cache.sh
+# shellcheck source=scripts/lib/cache.sh
 source "$root/scripts/lib/cache.sh"
-# shellcheck source-path=SCRIPTDIR source=go.sh
+# shellcheck source=scripts/lib/go.sh
 source "$root/scripts/lib/go.sh"
 
 GO2RTC_MODULE=github.com/AlexxIT/go2rtc
