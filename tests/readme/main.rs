@@ -85,7 +85,7 @@ fn how(command: &str) -> Option<How> {
         | ["nvidia-smi" | "modprobe" | "chmod" | "free" | "ls" | "pgrep" | "ss" | "ulimit", ..] => Some(How::Remedy),
         ["ffmpeg", "-version"] => Some(How::Program),
         ["ffmpeg", ..] if has("mpegts") => Some(How::Piped),
-        ["scripts/test" | "scripts/bench" | "scripts/docker-test"] => Some(How::Check),
+        ["scripts/test" | "scripts/bench" | "scripts/docker-test" | "scripts/package"] => Some(How::Check),
         _ => None,
     }
 }
