@@ -33,7 +33,7 @@ need_go2rtc() {
     local cached=$PROJECT_CACHE/go2rtc-$GO2RTC_VERSION
     if [[ -n ${GO2RTC:-} ]]; then
         GO2RTC=$(command -v "$GO2RTC") || die "GO2RTC names no program that can be run: $GO2RTC"
-        is_go2rtc "$GO2RTC" || note "GO2RTC is not version $GO2RTC_VERSION: using it as you ask"
+        is_go2rtc "$GO2RTC" || note "GO2RTC is not version $GO2RTC_VERSION: using it anyway"
     elif have go2rtc && is_go2rtc go2rtc; then
         GO2RTC=$(command -v go2rtc)
     else
@@ -48,7 +48,7 @@ need_go2rtc() {
 
 fetch_go2rtc() {
     make_cached "$1" make_go2rtc_program ||
-        die "go2rtc $GO2RTC_VERSION could not be had, neither through Go nor as a release file" \
+        die "cannot get go2rtc $GO2RTC_VERSION: it could be neither built nor downloaded" \
             "Get it from https://github.com/AlexxIT/go2rtc/releases/tag/v$GO2RTC_VERSION" \
             "and start again with GO2RTC=/path/to/go2rtc in the environment."
 }
@@ -64,7 +64,7 @@ make_go2rtc_program() {
 download_go2rtc() {
     local name sum
     read -r name sum < <(go2rtc_release "$(uname -m)") || {
-        note "there is no release file of go2rtc with a known checksum for $(uname -m)"
+        note "go2rtc has no release file with a known checksum for $(uname -m)"
         return 1
     }
     need curl certificates
@@ -72,7 +72,7 @@ download_go2rtc() {
     curl --proto '=https' -fL --retry 3 --connect-timeout 20 --progress-bar -o "$1/program" \
         "https://github.com/AlexxIT/go2rtc/releases/download/v$GO2RTC_VERSION/$name" || return 1
     sha256sum --quiet --check <<<"$sum  $1/program" || {
-        note "$name is not the file that is known here (SHA-256): not used"
+        note "$name has an unexpected checksum (SHA-256): not used"
         return 1
     }
     chmod +x "$1/program"

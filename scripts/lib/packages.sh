@@ -92,7 +92,7 @@ refresh_packages() {
 # install_packages PACKAGE...: through apt.
 install_packages() {
     local by_hand="apt-get update && apt-get install --no-install-recommends $*"
-    have apt-get || die "this system has no apt-get to install: $*" \
+    have apt-get || die "cannot install $*: there is no apt-get here" \
         "Install what corresponds to these Debian packages, then start again."
     if ((EUID != 0)) && ! have sudo; then
         die "missing: $*, and only root can install it" "Run as root:  $by_hand"
