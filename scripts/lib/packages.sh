@@ -45,6 +45,8 @@ package_of() {
         software-gl) echo libgl1-mesa-dri ;;
         ffprobe) echo ffmpeg ;;
         systemd-analyze) echo systemd ;;
+        strip) echo binutils ;;
+        dpkg-shlibdeps) echo dpkg-dev ;;
         chromium) from_ubuntu && echo chromium-browser || echo chromium ;;
         chromedriver) from_ubuntu && echo chromium-chromedriver || echo chromium-driver ;;
         gst-launch-1.0) echo gstreamer1.0-tools ;;
@@ -90,7 +92,7 @@ refresh_packages() {
 # install_packages PACKAGE...: through apt.
 install_packages() {
     local by_hand="apt-get update && apt-get install --no-install-recommends $*"
-    have apt-get || die "this system has no apt-get to install: $*" \
+    have apt-get || die "cannot install $*: there is no apt-get here" \
         "Install what corresponds to these Debian packages, then start again."
     if ((EUID != 0)) && ! have sudo; then
         die "missing: $*, and only root can install it" "Run as root:  $by_hand"

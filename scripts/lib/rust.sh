@@ -36,7 +36,7 @@ need_rust() {
         export RUSTUP_TOOLCHAIN=stable
     fi
     hash -r
-    rust_works || die "Rust $wanted or newer is needed, and $(rustc --version 2>&1 | head -n 1) is what was found" \
+    rust_works || die "Rust $wanted or newer is needed; found: $(rustc --version 2>&1 | head -n 1)" \
         "Install it by hand: https://rustup.rs"
 }
 
@@ -45,7 +45,7 @@ install_rustup() {
     say "Getting rustup"
     curl --proto '=https' --tlsv1.2 -fsS --retry 3 https://sh.rustup.rs |
         sh -s -- -y --quiet --profile minimal --no-modify-path --default-toolchain none >&2 ||
-        die "https://sh.rustup.rs could not be had" \
+        die "cannot download https://sh.rustup.rs" \
             "Install Rust $(rust_wanted) or newer by hand (https://rustup.rs), then start again."
     hash -r
 }

@@ -85,7 +85,7 @@ fn how(command: &str) -> Option<How> {
         | ["nvidia-smi" | "modprobe" | "chmod" | "free" | "ls" | "pgrep" | "ss" | "ulimit", ..] => Some(How::Remedy),
         ["ffmpeg", "-version"] => Some(How::Program),
         ["ffmpeg", ..] if has("mpegts") => Some(How::Piped),
-        ["scripts/test" | "scripts/bench" | "scripts/docker-test"] => Some(How::Check),
+        ["scripts/test" | "scripts/bench" | "scripts/docker-test" | "scripts/package"] => Some(How::Check),
         _ => None,
     }
 }
@@ -431,10 +431,11 @@ fn an_idr_picture_is_made_where_one_is_asked_for() {
 #[test]
 fn what_needs_docker_is_run_with_it() {
     let read = |path: &str| std::fs::read_to_string(Path::new(REPOSITORY).join(path)).expect("it is there");
-    let (docker_test, test) = (read("scripts/docker-test"), read("scripts/test"));
+    let (docker_test, start, test) =
+        (read("scripts/docker-test"), read("scripts/docker-test.d/start.sh"), read("scripts/test"));
     for line in commands(How::Docker) {
         if line.starts_with("scripts/start") {
-            assert!(docker_test.contains("scripts/start --workers 2 --docker"), "{line}");
+            assert!(start.contains("scripts/start --workers 2 --docker"), "{line}");
             continue;
         }
         for file in line.split_whitespace().filter(|word| word.ends_with(".yml")) {

@@ -1,0 +1,48 @@
+# shellcheck shell=bash
+# The exec image: with its compose file, and by itself.
+# Needs images.sh, container.sh and stream.sh.
+
+test_gpu_file() {
+    limited 60 "${compose[@]}" -f $EXEC_FILE -f $GPU_FILE config >"$work/gpu.yml" 2>"$work/compose.log" ||
+        die "compose refuses the GPU file: $(cat "$work/compose.log")"
+    has 'driver: nvidia' <"$work/gpu.yml" || die "the GPU file asks for no GPU"
+    ok "the GPU file is valid"
+}
+
+# The config of the image, with the ports of this run.
+test_exec() {
+    say "exec mode"
+    choose_ports
+    sed -e "s/127.0.0.1:1984/127.0.0.1:$api_port/" -e "s/127.0.0.1:8554/127.0.0.1:$rtsp_port/" \
+        -e "s/127.0.0.1:8555/127.0.0.1:$webrtc_port/" docker/go2rtc.exec.yaml >"$work/exec.yaml"
+    chmod 0644 "$work/exec.yaml"
+    export METABONK_GO2RTC_IMAGE=$TEST_IMAGE METABONK_GO2RTC_CONFIG=$work/exec.yaml
+    bring_up exec -f $EXEC_FILE up -d --no-build
+    check_health
+    check_posture 1000 "$api_port"
+    check_stream demo
+    check_stopped mb-encode
+    check_stream demo
+    bring_down
+    unset METABONK_GO2RTC_CONFIG
+}
+
+page_answers() {
+    [[ $(http_status http://127.0.0.1:1984/) == 200 ]]
+}
+
+# With the config that is in it, on its well-known ports: without a network, which others may use those of.
+test_plain_image() {
+    local name=mb-docker-test-plain-$$
+    say "The image by itself"
+    projects+=("$name")
+    container=$(engine run -d --name "$name" --label "com.docker.compose.project=$name" --network none "$TEST_IMAGE")
+    within 20 page_answers || die "go2rtc does not answer in the image by itself"
+    inside curl -s -m 10 --noproxy '*' "http://127.0.0.1:1984/api/streams?src=demo" | has mb-encode ||
+        die "the image's own config has no demo stream"
+    inside test -s /usr/share/glvnd/egl_vendor.d/10_nvidia.json || die "the image does not name NVIDIA's EGL"
+    engine inspect -f '{{.Config.Env}}' "$container" | has 'NVIDIA_DRIVER_CAPABILITIES=[a-z,]*video' ||
+        die "the image asks for no NVIDIA driver"
+    ok "the image starts with its own config, and with NVIDIA's names in place"
+    bring_down
+}

@@ -1,0 +1,23 @@
+# shellcheck shell=bash
+# Programs of exactly one version, kept between runs. Needs say.sh.
+
+PROJECT_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/mb-encode
+
+# make_cached FILE MAKER [ARGUMENT...]: runs MAKER with its arguments and a new folder behind them. What it leaves there
+# as `program` becomes FILE, whole or not at all: another script may be doing the same.
+make_cached() {
+    local file=$1 made code=0
+    shift
+    mkdir -p "$PROJECT_CACHE"
+    made=$(mktemp -d "$PROJECT_CACHE/making.XXXXXX")
+    if ("$@" "$made"); then
+        chmod 0755 "$made/program"
+        mv -f "$made/program" "$file" || code=1
+    else
+        code=1
+    fi
+    # Go makes what it downloads read-only.
+    chmod -R u+w "$made"
+    rm -rf "$made"
+    return "$code"
+}

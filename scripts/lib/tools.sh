@@ -1,0 +1,46 @@
+# shellcheck shell=bash
+# What packaging and checking need beyond Debian's packages, each of exactly one version and kept in the cache.
+# Needs say.sh, packages.sh and go2rtc.sh.
+
+# Builds with Rust 1.85, and so do its dependencies.
+CARGO_DEB_VERSION=3.8.0
+
+ACTIONLINT_MODULE=github.com/rhysd/actionlint
+ACTIONLINT_VERSION=1.7.7
+ACTIONLINT_MODULE_SUM=h1:0KgkoNTrYY7vmOCs9BW2AHxLvvpoY9nEUzgBHiPUr0k=
+# The go line of its go.mod.
+ACTIONLINT_NEEDS_GO=1.18
+
+# is_tool PROGRAM VERSION: whether it runs and is of that version.
+is_tool() {
+    "$1" --version 2>/dev/null | head -n 1 | grep -xE "(cargo-deb |v)$2" >/dev/null
+}
+
+# need_cargo_deb: sets CARGO_DEB.
+need_cargo_deb() {
+    # shellcheck disable=SC2034 # For whoever called.
+    CARGO_DEB=$PROJECT_CACHE/cargo-deb-$CARGO_DEB_VERSION
+    is_tool "$CARGO_DEB" $CARGO_DEB_VERSION || make_cached "$CARGO_DEB" build_cargo_deb ||
+        die "cargo-deb $CARGO_DEB_VERSION could not be built"
+}
+
+# build_cargo_deb FOLDER
+build_cargo_deb() {
+    say "Building cargo-deb $CARGO_DEB_VERSION (once; about a minute)"
+    cargo install --quiet --locked --no-track --root "$1" --target-dir "$1/target" "cargo-deb@$CARGO_DEB_VERSION" >&2 &&
+        mv "$1/bin/cargo-deb" "$1/program"
+}
+
+# need_actionlint: sets ACTIONLINT.
+need_actionlint() {
+    # shellcheck disable=SC2034 # For whoever called.
+    ACTIONLINT=$PROJECT_CACHE/actionlint-$ACTIONLINT_VERSION
+    is_tool "$ACTIONLINT" $ACTIONLINT_VERSION || make_cached "$ACTIONLINT" build_actionlint ||
+        die "actionlint $ACTIONLINT_VERSION could not be built" "It needs Go $ACTIONLINT_NEEDS_GO or newer."
+}
+
+# build_actionlint FOLDER
+build_actionlint() {
+    build_with_go $ACTIONLINT_NEEDS_GO $ACTIONLINT_MODULE $ACTIONLINT_VERSION $ACTIONLINT_MODULE/cmd/actionlint \
+        $ACTIONLINT_MODULE_SUM "$1"
+}
