@@ -13,7 +13,7 @@ use crate::service::{supervisor as supervise, worker};
 use crate::source::{Bar, Renderer, ShaderScene, TestCard};
 use crate::{Control, Error, Output, Settings, stream};
 use clap::CommandFactory;
-use commands::{doctor, mpegts};
+use commands::{doctor, explain, mpegts};
 use options::{Args, Command, Destination, Scene};
 use signals::Child;
 use std::path::Path;
@@ -39,6 +39,7 @@ pub fn run() -> ExitCode {
             Ok(code) => return code,
             Err(error) => Err(error),
         },
+        Some(Command::Explain(args)) => explain::run(args),
         Some(Command::Go2rtcConfig(config)) => go2rtc_config::run(config),
         Some(Command::Mpegts(args)) => mpegts::run(args),
         Some(Command::Supervise(args)) => supervise::run(args),

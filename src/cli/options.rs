@@ -1,6 +1,7 @@
 //! The grammar: options, subcommands, help. Values check themselves as they are parsed.
 
 use super::commands::doctor::DoctorArgs;
+use super::commands::explain::{self, ExplainArgs};
 use super::commands::mpegts::MpegTsArgs;
 use super::usage_error;
 use crate::os::process::TiedArgs;
@@ -246,6 +247,7 @@ pub struct Args {
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     Doctor(DoctorArgs),
+    Explain(ExplainArgs),
     Go2rtcConfig(Box<ConfigArgs>),
     Mpegts(MpegTsArgs),
     Supervise(Box<SuperviseArgs>),
@@ -495,6 +497,7 @@ fn shown(command: &clap::Command) -> clap::Command {
 pub fn print_man_page() -> anyhow::Result<()> {
     let mut page = Vec::new();
     clap_mangen::Man::new(Args::command()).render(&mut page)?;
+    page.extend_from_slice(explain::man_section().as_bytes());
     print(&page)
 }
 

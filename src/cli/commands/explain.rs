@@ -191,10 +191,15 @@ pub fn man_section() -> String {
         let _ = writeln!(page, ".TP\n.B {}", roff(entry.code));
         let _ = writeln!(page, "{}\n.IP", roff(&entry.messages.join("\n")).replace('\n', "\n.br\n"));
         let mut is_command = false;
-        for line in entry.text.lines().filter(|line| !line.is_empty()) {
+        for line in entry.text.lines() {
+            if line.is_empty() {
+                page.push_str(".IP\n");
+                is_command = false;
+                continue;
+            }
             let command = line.strip_prefix("    ");
             // Each command is a line of its own.
-            if is_command || command.is_some() {
+            if is_command && command.is_some() {
                 page.push_str(".br\n");
             }
             is_command = command.is_some();
@@ -282,7 +287,7 @@ mod tests {
         assert!(shown.ends_with("\n        nvidia-smi -c DEFAULT\n"), "{shown}");
         let man = man_section();
         assert!(man.contains(".B gpu\\-exclusive\nanother process"), "{man}");
-        assert!(man.contains("\n.br\nnvidia\\-smi \\-c DEFAULT\n"), "{man}");
+        assert!(man.contains("\n.IP\nnvidia\\-smi \\-c DEFAULT\n"), "{man}");
         let is_ours =
             |line: &str| [".SH", ".SS", ".TP", ".B ", ".IP", ".br"].iter().any(|known| line.starts_with(known));
         assert!(man.lines().all(|line| !line.starts_with(['.', '\'']) || is_ours(line)), "{man}");
