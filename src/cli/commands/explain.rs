@@ -241,6 +241,8 @@ mod tests {
             assert!(!entry.messages.is_empty(), "{code} has no message");
             assert!(entry.text.len() >= 40 && !entry.text.contains("\n> "), "{code}: {:?}", entry.text);
             assert!(!entry.topic.is_empty());
+            // What is between backticks stays on its line, for roff.
+            assert!(entry.text.lines().all(|line| line.matches('`').count() % 2 == 0), "{code}: {}", entry.text);
             assert_eq!(codes(code), [code]);
         }
     }
