@@ -1,4 +1,5 @@
-//! Runs every command of the README, and fails over one that it does not know how to run.
+//! Runs every command of the pages that tell people what to type (see [`page::PAGES`]), and fails over one that it does
+//! not know how to run.
 //!
 //! Shortened are only these: what would go on for ever is ended when it has shown that it works; ffplay plays into a
 //! screen of no kind and stops after a second; ports are free ones instead of the well-known; `/streams` is a folder
@@ -18,7 +19,7 @@ mod place;
 
 use mb_encode::parts::{NalUnit, NalUnitType, nal_units};
 use mb_encode::settings::Size;
-use page::{Part, parts};
+use page::{PAGES, Part, parts, without_variables};
 use place::{Group, Place, REPOSITORY, run, size_in};
 use rig::{Rig, until};
 use rustix::process::Signal;
@@ -53,6 +54,8 @@ enum How {
     BesideStart,
     /// With a release build.
     Release,
+    /// In a crate of the reader's own.
+    Embed,
     /// `scripts/gpu-check`, with simulated drivers.
     Gpu,
     /// `kill -USR1`.
@@ -61,31 +64,40 @@ enum How {
     Docker,
     /// By whoever runs this test, or by `scripts/test`.
     Check,
+    /// A part of what `scripts/test` runs.
+    Tests,
     /// Not at all: it mends a machine that is not as it should be, or looks at one.
     Remedy,
 }
 
 fn how(command: &str) -> Option<How> {
-    let words: Vec<_> = command.split_whitespace().collect();
+    let words: Vec<_> = without_variables(command).split_whitespace().collect();
     let has = |word| words.contains(&word);
     match words[..] {
+        ["mb-encode", "status", ..] => Some(How::BesideStart),
         ["mb-encode" | "scripts/go2rtc_exec_mpegts.sh", ..] => Some(How::Program),
-        ["scripts/start"] | ["scripts/start", "status"] => Some(How::BesideStart),
+        ["scripts/start"] | ["scripts/start", "status", ..] => Some(How::BesideStart),
         ["scripts/start", ..] if has("--docker") => Some(How::Docker),
         ["scripts/start", ..] if has("--go2rtc") => Some(How::Start),
         ["ffplay", .., address] if address.starts_with("rtsp://") => Some(How::BesideStart),
-        ["cargo", "build" | "run" | "doc", ..] | ["ffprobe", ..] | ["target/release/mb-encode", ..] => {
+        ["cargo", "add", ..] => Some(How::Embed),
+        ["cargo", "test", ..] => Some(How::Tests),
+        ["cargo", "build" | "run" | "doc" | "install", ..] | ["ffprobe", ..] | ["target/release/mb-encode", ..] => {
             Some(How::Release)
         }
         ["scripts/demo", ..] => Some(How::Release),
         ["scripts/gpu-check", ..] => Some(How::Gpu),
         ["kill", "-USR1"] => Some(How::Kill),
-        ["docker", "compose", ..] => Some(How::Docker),
-        ["apt", "install", ..]
-        | ["nvidia-smi" | "modprobe" | "chmod" | "free" | "ls" | "pgrep" | "ss" | "ulimit", ..] => Some(How::Remedy),
+        ["docker", "compose" | "build", ..] => Some(How::Docker),
+        // What was packed is installed in a bare container.
+        ["apt", "install", package] if package.ends_with(".deb") => Some(How::Docker),
+        ["apt", "install", ..] | ["systemctl", "start", ..] => Some(How::Remedy),
+        ["nvidia-smi" | "modprobe" | "chmod" | "df" | "dmesg" | "free" | "ls" | "pgrep" | "ss" | "ulimit", ..] => {
+            Some(How::Remedy)
+        }
         ["ffmpeg", "-version"] => Some(How::Program),
         ["ffmpeg", ..] if has("mpegts") => Some(How::Piped),
-        ["scripts/test" | "scripts/bench" | "scripts/docker-test"] => Some(How::Check),
+        ["scripts/test" | "scripts/bench" | "scripts/docker-test" | "scripts/package", ..] => Some(How::Check),
         _ => None,
     }
 }
@@ -99,7 +111,7 @@ fn commands(wanted: How) -> Vec<String> {
             _ => {}
         }
     }
-    assert!(!found.is_empty(), "the README has no command for {wanted:?} any more");
+    assert!(!found.is_empty(), "{PAGES:?} have no command for {wanted:?} any more");
     found
 }
 
@@ -107,7 +119,7 @@ fn commands(wanted: How) -> Vec<String> {
 fn it_is_known_how_to_run_every_command() {
     let unknown: Vec<_> =
         parts().into_iter().filter(|part| matches!(part, Part::Command(command) if how(command).is_none())).collect();
-    assert!(unknown.is_empty(), "teach tests/readme to run what the README asks its readers to: {unknown:?}");
+    assert!(unknown.is_empty(), "teach tests/readme to run what the pages ask their readers to: {unknown:?}");
 }
 
 /// Reads the start of a stream, which is one of go2rtc's two kinds.
@@ -142,7 +154,8 @@ fn the_program_does_what_is_written() {
             group.end();
         } else {
             let (stdout, stderr) = place.run(&line, DEADLINE);
-            let made = words.iter().position(|word| *word == "--out").map(|at| place.path(words[at + 1]));
+            let made = words.iter().position(|word| *word == "--out").map(|at| words[at + 1]);
+            let made = made.filter(|file| *file != "-").map(|file| place.path(file));
             let made = made.map(|file| std::fs::read(file).expect("the file is there"));
             assert!(!made.unwrap_or(stdout).is_empty() || !stderr.is_empty(), "{line} says and makes nothing");
         }
@@ -221,7 +234,7 @@ fn what_scripts_start_starts_can_be_watched() {
     }
 }
 
-/// Every address that the README names, but of the stream that is made by hand.
+/// Every address that the pages name, but of the stream that is made by hand.
 fn addresses_answer(rig: &Rig) {
     let mut seen = 0;
     for part in parts() {
@@ -243,17 +256,19 @@ fn addresses_answer(rig: &Rig) {
             assert!(streams.contains(&format!("\"{source}\"")), "{address}: {streams}");
         }
     }
-    assert!(seen >= 4, "the README names fewer addresses than it should: {seen}");
+    assert!(seen >= 4, "the pages name fewer addresses than they should: {seen}");
 }
 
 fn commands_beside(place: &Place, rig: &Rig) {
     for line in commands(How::BesideStart) {
-        // By itself it is the script's name, and the script runs.
-        if !line.starts_with("ffplay ") {
-            continue;
-        }
         eprintln!("{line}");
-        assert_shown(Group::start(&mut place.shell(&moved(&line, rig.ports))));
+        if line.starts_with("ffplay ") {
+            assert_shown(Group::start(&mut place.shell(&moved(&line, rig.ports))));
+        } else if line != "scripts/start" {
+            let (status, _) = place.run(&line, DEADLINE);
+            assert!(String::from_utf8_lossy(&status).contains("omega-0"), "{line}");
+        }
+        // By itself that is the script's name, and the script runs.
     }
 }
 
@@ -270,14 +285,10 @@ fn what_needs_a_release_build_works_with_one() {
     let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     let target = Path::new(REPOSITORY).join(target);
     std::os::unix::fs::symlink(&target, place.path("target")).expect("a folder to write to");
-    let mut shown = false;
+    let mut shown = Vec::new();
     for line in commands(How::Release) {
         eprintln!("{line}");
-        let demo = line.starts_with("scripts/demo");
-        if demo && std::mem::replace(&mut shown, true) {
-            // The same with an end, which it was given the first time.
-            continue;
-        }
+        let demo = line.strip_prefix("scripts/demo");
         if let Some((source, _player)) = line.split_once(" | ") {
             let mut build = place.shell(&source.replace("cargo run", "cargo build"));
             build.current_dir(REPOSITORY);
@@ -285,17 +296,57 @@ fn what_needs_a_release_build_works_with_one() {
             assert_shown(Group::start(place.shell(&line).current_dir(REPOSITORY)));
             continue;
         }
+        let manifest = Path::new(REPOSITORY).join("Cargo.toml");
         let here = match demo {
-            true => format!("{} --seconds 3", line.split(" --seconds").next().unwrap_or_default()),
-            false => line.clone(),
+            Some(rest) => format!("scripts/demo --seconds 3{}", rest.split(" --seconds").next().unwrap_or_default()),
+            // From here, so that what it writes stays here.
+            None => line.replace("cargo run", &format!("cargo run --manifest-path {}", manifest.display())),
         };
-        let mut command = place.shell(&here);
-        if demo || line.starts_with("cargo") {
-            // Cargo tells packages apart by their paths.
-            command.current_dir(REPOSITORY).env("BROWSER", "true");
+        if shown.contains(&here) {
+            // The same with an end, which it was given the first time.
+            continue;
         }
+        let mut command = place.shell(&here);
+        if demo.is_some() || line.starts_with("cargo") && here == line {
+            // Cargo tells packages apart by their paths.
+            command.current_dir(REPOSITORY).env("BROWSER", "true").env("CARGO_INSTALL_ROOT", place.path("installed"));
+        }
+        shown.push(here);
         let (_, words) = run(&line, command, BUILT_WITHIN);
         assert!(!line.starts_with("ffprobe") || words.contains("Video: h264"), "{line}: {words}");
+    }
+}
+
+#[test]
+fn a_crate_of_ones_own_takes_the_library_in() {
+    for line in commands(How::Embed) {
+        eprintln!("{line}");
+        let place = Place::new();
+        std::os::unix::fs::symlink(REPOSITORY, place.path("mb-encode")).expect("a folder to write to");
+        place.run("cargo init --quiet --lib --vcs none mine", DEADLINE);
+        run(
+            &line,
+            {
+                let mut command = place.shell(&line);
+                command.current_dir(place.path("mine"));
+                command
+            },
+            DEADLINE,
+        );
+        let manifest = std::fs::read_to_string(place.path("mine/Cargo.toml")).expect("it was made");
+        let line_of_it = manifest.lines().find(|line| line.starts_with("mb-encode = ")).expect("it was added");
+        assert!(line_of_it.contains("default-features = false"), "{manifest}");
+    }
+}
+
+#[test]
+fn the_shown_source_is_the_examples() {
+    let example = std::fs::read_to_string(Path::new(REPOSITORY).join("examples/own_renderer.rs")).expect("it is there");
+    let shown = parts().into_iter().filter_map(|part| if let Part::Rust(shown) = part { Some(shown) } else { None });
+    let shown: Vec<_> = shown.collect();
+    assert!(!shown.is_empty(), "the pages show no source any more");
+    for shown in shown {
+        assert!(example.contains(&shown), "examples/own_renderer.rs has other words for:\n{shown}");
     }
 }
 
@@ -311,7 +362,7 @@ fn what_checks_a_gpu_runs_with_simulated_ones() {
         eprintln!("{line}");
         let mut here = line.replace("DIR", &packed.display().to_string());
         if !line.contains("--pack") {
-            here += " --simulated --pictures 2";
+            here = format!("{} --simulated --pictures 2", here.replace(" --simulated", ""));
         }
         let mut command = place.shell(&here);
         // Cargo tells packages apart by their paths.
@@ -347,7 +398,7 @@ fn go2rtc_plays_the_pieces_of_its_configuration() {
         server.wait();
         workers.into_iter().for_each(Group::end);
     }
-    assert!(played >= 3, "the README shows fewer streams than it should: {played}");
+    assert!(played >= 3, "the pages show fewer streams than they should: {played}");
 }
 
 /// go2rtc with `config` behind the addresses that this test needs.
@@ -437,15 +488,35 @@ fn what_needs_docker_is_run_with_it() {
             assert!(docker_test.contains("scripts/start --workers 2 --docker"), "{line}");
             continue;
         }
-        for file in line.split_whitespace().filter(|word| word.ends_with(".yml")) {
-            assert!(docker_test.contains(file), "{line}: scripts/docker-test knows no {file}");
+        if line.ends_with(".deb") {
+            assert!(docker_test.contains(".deb"), "{line}: scripts/docker-test installs no package");
+            continue;
+        }
+        let is_file = |word: &&str| word.ends_with(".yml") || word.ends_with(".Dockerfile");
+        let files: Vec<_> = line.split_whitespace().filter(is_file).collect();
+        assert!(!files.is_empty(), "{line}");
+        // A Dockerfile is named by the compose file that builds it.
+        let compose = read("docker/docker-compose.go2rtc.exec.yml");
+        for file in files {
+            let is_known = docker_test.contains(file) || compose.contains(&format!("dockerfile: {file}"));
+            assert!(is_known, "{line}: scripts/docker-test knows no {file}");
         }
     }
     for line in commands(How::Check) {
-        place::run(&line, Place::new().shell(&format!("{line} --help")), DEADLINE);
+        let words: Vec<_> = line.split_whitespace().collect();
+        let (help, _) = place::run(&line, Place::new().shell(&format!("{} --help", words[0])), DEADLINE);
+        let help = String::from_utf8(help).expect("UTF-8");
+        let options = words.iter().filter(|word| word.starts_with("--"));
+        assert!(options.clone().all(|option| help.contains(option)), "{line}: {help}");
         // A line of its own: step 'docker' scripts/docker-test
-        let step = format!("' {line}");
-        assert!(line == "scripts/test" || test.contains(&step), "{line} is not run by scripts/test");
+        let step = format!("' {}", words[0]);
+        let is_run = test.contains(&step) || docker_test.contains(&format!("/{}", words[0]));
+        assert!(words[0] == "scripts/test" || is_run, "{line} is not run by scripts/test");
+    }
+    for line in commands(How::Tests) {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let mut named = words.windows(2).filter(|pair| ["--test", "-p"].contains(&pair[0])).map(|pair| pair[1]);
+        assert!(named.all(|name| Path::new(REPOSITORY).join("tests").join(name).is_dir()), "{line}");
     }
     assert!(read(".ci/run").contains("scripts/test"));
 }
@@ -458,9 +529,14 @@ fn every_option_variable_and_path_exists() {
         "mb-encode go2rtc-config --help",
         "mb-encode doctor --help",
         "mb-encode mpegts --help",
+        "mb-encode supervise --help",
+        "mb-encode status --help",
         "scripts/start --help",
         "scripts/demo --help",
         "scripts/gpu-check --help",
+        "scripts/bench --help",
+        "scripts/go2rtc_exec_mpegts.sh --help",
+        "scripts/package --help",
     ];
     let known: String =
         known.iter().map(|line| String::from_utf8(place.run(line, DEADLINE).0).expect("UTF-8")).collect();
@@ -487,7 +563,7 @@ fn every_option_variable_and_path_exists() {
             Part::Variable(name) => {
                 assert!(known.contains(&name) || compose.contains(&name), "nobody reads {name}");
             }
-            Part::Path(path) => assert!(Path::new(REPOSITORY).join(&path).exists(), "there is no {path}"),
+            Part::Path(path) => assert!(Path::new(REPOSITORY).join(&path).exists(), "there is no {}", path.display()),
             _ => {}
         }
     }
