@@ -129,10 +129,12 @@ fn links(page: &str, prose: &str) -> Vec<Part> {
 /// Without the variables that are set for a command alone.
 pub fn without_variables(command: &str) -> &str {
     let mut rest = command;
-    while let Some((first, more)) = rest.split_once(' ') {
-        let is_name = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
-        match first.split_once('=') {
-            Some((name, _)) if is_name(name) => rest = more.trim_start(),
+    while let Some((name, value)) = rest.split_once('=') {
+        let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+        // What a shell puts in may have blanks.
+        let end = if value.starts_with("$(") { ") " } else { " " };
+        match value.split_once(end) {
+            Some((_, more)) if is_name => rest = more.trim_start(),
             _ => break,
         }
     }
