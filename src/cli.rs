@@ -14,7 +14,7 @@ use crate::Error;
 use crate::error::Fault;
 use crate::service::exit::Exit;
 use command::{Args, Command};
-use commands::{completions, doctor, go2rtc_config, man, mpegts, status, stream, supervise};
+use commands::{completions, doctor, explain, go2rtc_config, man, mpegts, status, stream, supervise};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -38,6 +38,7 @@ pub fn run() -> ExitCode {
 fn dispatch(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.command {
         Some(Command::Doctor(args)) => return doctor::run(args),
+        Some(Command::Explain(args)) => explain::run(args),
         Some(Command::Go2rtcConfig(args)) => go2rtc_config::run(args),
         Some(Command::Mpegts(args)) => mpegts::run(args),
         Some(Command::Supervise(args)) => supervise::run(args),

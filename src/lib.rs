@@ -94,7 +94,7 @@ pub mod parts {
     pub use crate::codec::{AccessUnit, NalUnit, NalUnitType, START_CODE_LONG, nal_units};
     pub use crate::color::{KB, KG, KR, ycbcr_from_rgb};
     pub use crate::cuda::CudaContext;
-    pub use crate::encoder::{HostPicture, Nvenc, Openh264, Profile, Readback};
+    pub use crate::encoder::{HostPicture, Lost, Nvenc, Openh264, Profile, Readback};
     pub use crate::format::byte_stream;
     pub use crate::gpu::open_cuda;
     pub use crate::nvidia::{API_FLOOR, DRIVER_CAPABILITIES, DRIVER_FLOOR};

@@ -2,6 +2,7 @@
 
 use super::commands::completions::CompletionsArgs;
 use super::commands::doctor::DoctorArgs;
+use super::commands::explain::ExplainArgs;
 use super::commands::go2rtc_config::ConfigArgs;
 use super::commands::mpegts::MpegTsArgs;
 use super::commands::status::StatusArgs;
@@ -27,6 +28,8 @@ Examples:
       mb-encode --stdout --shader examples/shaders/waves.glsl | ffplay -f h264 -
   What works on this machine, and what to do about the rest:
       mb-encode doctor
+  What a message means, by the code that it ends with:
+      mb-encode explain no-egl
 
 Signals:
   SIGTERM, SIGINT   finish the access unit at hand and end; a second one ends at once
@@ -60,6 +63,7 @@ pub struct Args {
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     Doctor(DoctorArgs),
+    Explain(ExplainArgs),
     Go2rtcConfig(Box<ConfigArgs>),
     Mpegts(MpegTsArgs),
     Supervise(Box<SuperviseArgs>),

@@ -26,7 +26,7 @@ impl CudaContext {
     ///
     /// # Errors
     /// The GPU cannot be used.
-    pub fn open(driver: &'static Driver, ordinal: u32) -> Result<Self, Error> {
+    pub(crate) fn open(driver: &'static Driver, ordinal: u32) -> Result<Self, Error> {
         let device = driver.device(ordinal as c_int)?;
         let mut context = std::ptr::null_mut();
         // SAFETY: the driver knows the device, and writes one handle.

@@ -8,8 +8,8 @@ mod support;
 #[path = "../support/sim.rs"]
 mod sim;
 
+mod explained;
 mod faults;
-mod readme;
 mod report;
 mod without;
 

@@ -1,10 +1,11 @@
-//! The README explains every message that ends a stream, and none that there is not.
+//! `src/explain.md` explains every message that the program can end with, and none that there is not.
 //!
 //! The messages are read out of the source itself: what stands first in each `Error::input(…)` and
-//! `Error::machine(…)`, and in the program also in each `context(…)`, with `…` for what is put in while it runs.
+//! `Error::machine(…)`, behind its code where it has one, and in the program also in each `context(…)`, with `…` for
+//! what is put in while it runs.
 
 use crate::{doctor_with, run, sim};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
@@ -12,24 +13,27 @@ use syn::{Expr, ExprCall, ExprMethodCall, ExprTuple, Item, ItemMod, Lit, Token};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// Folders and files whose errors nobody meets as the end of a stream, and why.
+/// Files whose errors nobody meets as the end of a stream, and why.
 const ELSEWHERE: [(&str, &str); 3] = [
-    ("src/doctor/", "the doctor prints its own findings, each with its remedy"),
     ("src/settings.rs", "values on the command line are refused by the parser, in its own words"),
+    ("src/settings/", "likewise"),
     ("src/error.rs", "makes errors from what it is given"),
 ];
 
-/// Messages that only a program which uses the library can meet.
-const FOR_PROGRAMMERS: [&str; 3] =
-    ["this thread already has a GL context", "the … does not compile", "the GL driver makes no program"];
+/// A message with its code, where the source gives it one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Message {
+    text: String,
+    code: Option<String>,
+}
 
 /// Every message of one source file, and the calls whose message stands elsewhere.
 #[derive(Default)]
 struct Messages {
-    found: Vec<String>,
-    /// `Error::machine(meaning, remedy)`: the meanings are in a table of this file, in pairs with their remedies.
+    found: Vec<Message>,
+    /// `Error::machine(meaning, remedy)`: the meanings are in a table of this file, with their remedies.
     from_table: bool,
-    pairs: Vec<String>,
+    pairs: Vec<Message>,
     unreadable: Vec<String>,
 }
 
@@ -38,9 +42,14 @@ impl<'ast> Visit<'ast> for Messages {
         if let Expr::Path(function) = &*call.func {
             let segments: Vec<_> = function.path.segments.iter().map(|segment| segment.ident.to_string()).collect();
             if let ["Error", kind @ ("input" | "machine")] = *segments.iter().map(String::as_str).collect::<Vec<_>>() {
-                match call.args.first().map(|argument| (text_of(argument), argument)) {
-                    Some((Some(text), _)) => self.found.push(text),
-                    Some((None, Expr::Path(name))) if name.path.is_ident("meaning") => self.from_table = true,
+                let (code, what) = match &*call.args.iter().collect::<Vec<_>>() {
+                    [what, _remedy] => (None, *what),
+                    [code, what, _remedy] => (text_of(code), *what),
+                    other => panic!("Error::{kind} with {} arguments", other.len()),
+                };
+                match (text_of(what), what) {
+                    (Some(text), _) => self.found.push(Message { text, code }),
+                    (None, Expr::Path(name)) if name.path.is_ident("meaning") => self.from_table = true,
                     _ => self.unreadable.push(format!("Error::{kind} number {}", self.found.len() + 1)),
                 }
             }
@@ -55,7 +64,7 @@ impl<'ast> Visit<'ast> for Messages {
                 argument => argument,
             };
             match argument.and_then(text_of) {
-                Some(text) => self.found.push(text),
+                Some(text) => self.found.push(Message { text, code: None }),
                 None => self.unreadable.push(format!("{} behind message {}", call.method, self.found.len())),
             }
         }
@@ -64,8 +73,12 @@ impl<'ast> Visit<'ast> for Messages {
 
     fn visit_expr_tuple(&mut self, tuple: &'ast ExprTuple) {
         let texts: Vec<_> = tuple.elems.iter().map(text_of).collect();
-        if let [Some(meaning), Some(_)] = &texts[..] {
-            self.pairs.push(meaning.clone());
+        match &texts[..] {
+            [Some(text), Some(_)] => self.pairs.push(Message { text: text.clone(), code: None }),
+            [Some(code), Some(text), Some(_)] => {
+                self.pairs.push(Message { text: text.clone(), code: Some(code.clone()) });
+            }
+            _ => {}
         }
         visit::visit_expr_tuple(self, tuple);
     }
@@ -115,7 +128,7 @@ fn sources(folder: &Path, files: &mut Vec<PathBuf>) {
 }
 
 /// Every message that a person may meet, and where it is made.
-fn messages() -> BTreeMap<String, PathBuf> {
+fn messages() -> BTreeMap<Message, PathBuf> {
     let mut files = Vec::new();
     sources(&Path::new(ROOT).join("src"), &mut files);
     let mut all = BTreeMap::new();
@@ -138,36 +151,42 @@ fn messages() -> BTreeMap<String, PathBuf> {
         let pairs = if messages.from_table { messages.pairs } else { Vec::new() };
         all.extend(messages.found.into_iter().chain(pairs).map(|message| (message, name.clone())));
     }
-    for message in FOR_PROGRAMMERS {
-        assert!(all.remove(message).is_some(), "there is no message {message:?} any more");
-    }
     all
 }
 
-/// The README's section for messages.
-fn section() -> String {
-    let readme = std::fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap();
-    let section = readme.split("\n## ").find_map(|section| section.strip_prefix("When something is wrong\n"));
-    section.expect("the README has a section for messages").to_owned()
+/// One code of `explain.md`.
+#[derive(Debug)]
+struct Entry {
+    code: String,
+    messages: Vec<String>,
+    text: String,
 }
 
-/// Its headings in their order, with the text below each.
-fn headings() -> Vec<(String, String)> {
-    let section = section();
-    let entries = section.split("\n### ").skip(1).map(|entry| entry.split_once('\n').unwrap_or((entry, "")));
-    let mut headings: Vec<_> = entries.map(|(heading, text)| (heading.to_owned(), text.trim().to_owned())).collect();
-    // Headings one right below the other share their text.
-    for at in (1..headings.len()).rev() {
-        if headings[at - 1].1.is_empty() {
-            headings[at - 1].1 = headings[at].1.clone();
+fn entries() -> Vec<Entry> {
+    let page = std::fs::read_to_string(Path::new(ROOT).join("src/explain.md")).unwrap();
+    let entry = |entry: &str| {
+        let (code, rest) = entry.split_once('\n').unwrap_or((entry, ""));
+        let text = rest.split("\n# ").next().unwrap_or_default();
+        let (messages, text): (Vec<_>, Vec<_>) = text.lines().partition(|line| line.starts_with("> "));
+        Entry {
+            code: code.to_owned(),
+            messages: messages.into_iter().map(|line| line["> ".len()..].to_owned()).collect(),
+            text: text.join("\n").trim().to_owned(),
         }
-    }
-    headings
+    };
+    page.split("\n## ").skip(1).map(entry).collect()
 }
 
-/// Whether `heading` is `message`, where a `…` of the heading stands for anything.
-fn is_heading_of(heading: &str, message: &str) -> bool {
-    let mut parts = heading.split('…');
+impl Entry {
+    fn explains(&self, message: &Message) -> bool {
+        message.code.as_ref().is_none_or(|code| *code == self.code)
+            && self.messages.iter().any(|written| stands_for(written, &message.text))
+    }
+}
+
+/// Whether `written` is `message`, where a `…` of `written` stands for anything.
+fn stands_for(written: &str, message: &str) -> bool {
+    let mut parts = written.split('…');
     let Some(mut rest) = message.strip_prefix(parts.next().unwrap_or_default()) else { return false };
     let mut parts: Vec<_> = parts.collect();
     let Some(last) = parts.pop() else { return rest.is_empty() };
@@ -179,52 +198,53 @@ fn is_heading_of(heading: &str, message: &str) -> bool {
 }
 
 #[test]
-fn every_message_has_a_heading_and_every_heading_a_message() {
+fn every_message_is_explained_and_every_explanation_has_a_message() {
     let messages = messages();
     assert!(messages.len() > 50, "the source has messages: {messages:#?}");
-    let headings = headings();
-    let without: Vec<_> = messages
-        .iter()
-        .filter(|(message, _)| !headings.iter().any(|(heading, _)| is_heading_of(heading, message)))
-        .collect();
-    assert!(without.is_empty(), "the README has no heading for: {without:#?}");
-    let stale: Vec<_> = headings
-        .iter()
-        .filter(|(heading, _)| !messages.keys().any(|message| is_heading_of(heading, message)))
-        .collect();
-    assert!(stale.is_empty(), "no message goes with the README's headings: {stale:#?}");
+    let entries = entries();
+    let without: Vec<_> =
+        messages.iter().filter(|(message, _)| !entries.iter().any(|entry| entry.explains(message))).collect();
+    assert!(without.is_empty(), "src/explain.md does not explain: {without:#?}");
+    let is_said = |written: &str| messages.keys().any(|message| stands_for(written, &message.text));
+    let stale: Vec<_> = entries.iter().flat_map(|entry| &entry.messages).filter(|written| !is_said(written)).collect();
+    assert!(stale.is_empty(), "no message goes with these of src/explain.md: {stale:#?}");
 }
 
 #[test]
-fn each_heading_is_there_once_and_says_more_than_the_message() {
-    let headings = headings();
-    for (at, (heading, text)) in headings.iter().enumerate() {
-        assert!(headings[..at].iter().all(|(before, _)| before != heading), "{heading:?} is there twice");
-        // A heading of nothing but a placeholder would go with everything.
-        assert!(heading.replace('…', "").trim().len() >= 9, "{heading:?}");
-        assert!(text.len() >= 40, "{heading:?} is not explained: {text:?}");
+fn each_entry_is_there_once_and_says_more_than_the_message() {
+    let entries = entries();
+    let mut written = BTreeSet::new();
+    for (at, entry) in entries.iter().enumerate() {
+        assert!(entries[..at].iter().all(|before| before.code != entry.code), "{} is there twice", entry.code);
+        assert!(!entry.messages.is_empty(), "{} goes with no message", entry.code);
+        for message in &entry.messages {
+            assert!(written.insert(message), "{message:?} is there twice");
+            // A message of nothing but a placeholder would go with everything.
+            assert!(message.replace('…', "").trim().len() >= 9, "{message:?}");
+        }
+        assert!(entry.text.len() >= 40, "{} is not explained: {:?}", entry.code, entry.text);
     }
 }
 
 #[test]
-fn the_report_that_is_shown_is_one() {
+fn the_report_in_the_readme_is_one() {
     let said = run(doctor_with(sim::drivers()).env("MB_SIM_FAULT", "open:10")).text;
-    let section = section();
-    let shown = section.split("\n### ").next().unwrap().lines().filter_map(|line| line.strip_prefix("    "));
-    // The first is the command.
-    let shown: Vec<_> = shown.skip(1).collect();
-    assert!(shown.len() > 5, "{shown:?}");
+    let readme = std::fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap();
+    let shown = readme.lines().filter_map(|line| line.strip_prefix("    ")).skip_while(|line| !line.starts_with("OK "));
+    let states = ["OK ", "WARN ", "FAIL ", "SKIP ", " "];
+    let shown: Vec<_> = shown.take_while(|line| states.iter().any(|state| line.starts_with(state))).collect();
+    assert!(shown.len() >= 4, "{shown:?}");
     for line in shown {
         assert!(said.lines().any(|said| said == line), "{line:?} is not in\n{said}");
     }
 }
 
 #[test]
-fn a_message_goes_with_its_own_heading_only() {
-    assert!(is_heading_of("cannot make the FIFO …", "cannot make the FIFO …: its name is too long"));
-    assert!(is_heading_of("… is …, not a FIFO", "… is …, not a FIFO"));
-    assert!(is_heading_of("the GPU was lost", "the GPU was lost"));
-    assert!(!is_heading_of("the GPU was lost", "the GPU was lost and stays lost"));
-    assert!(!is_heading_of("cannot make a socket", "cannot make the FIFO …"));
+fn a_message_goes_with_its_own_entry_only() {
+    assert!(stands_for("cannot make the FIFO …", "cannot make the FIFO …: its name is too long"));
+    assert!(stands_for("… is …, not a FIFO", "… is …, not a FIFO"));
+    assert!(stands_for("the GPU was lost", "the GPU was lost"));
+    assert!(!stands_for("the GPU was lost", "the GPU was lost and stays lost"));
+    assert!(!stands_for("cannot make a socket", "cannot make the FIFO …"));
     assert_eq!(without_values("no {} in {name:?}, {0}"), "no … in …, …");
 }

@@ -1,0 +1,77 @@
+//! How each command of the pages is run. One that is not here is run by no test, and makes one fail.
+
+use crate::page::{PAGES, Part, parts, without_variables};
+
+/// How a command is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// The program, or the script that wraps it.
+    Program,
+    /// Another program, with `mb-encode mpegts` behind it.
+    Piped,
+    /// `scripts/start` with a go2rtc of this machine.
+    Start,
+    /// While `scripts/start` runs.
+    BesideStart,
+    /// With a release build.
+    Release,
+    /// In a crate of the reader's own.
+    Embed,
+    /// `scripts/gpu-check`, with simulated drivers.
+    Gpu,
+    /// `kill -USR1`.
+    Kill,
+    /// By `scripts/docker-test`.
+    Docker,
+    /// By whoever runs this test, or by `scripts/test`.
+    Check,
+    /// A part of what `scripts/test` runs.
+    Tests,
+    /// Not at all: it mends a machine that is not as it should be, or looks at one.
+    Remedy,
+}
+
+pub fn how(command: &str) -> Option<How> {
+    let words: Vec<_> = without_variables(command).split_whitespace().collect();
+    let has = |word| words.contains(&word);
+    match words[..] {
+        ["mb-encode", "status", ..] => Some(How::BesideStart),
+        ["mb-encode" | "scripts/go2rtc_exec_mpegts.sh", ..] => Some(How::Program),
+        ["scripts/start"] | ["scripts/start", "status", ..] => Some(How::BesideStart),
+        ["scripts/start", ..] if has("--docker") => Some(How::Docker),
+        ["scripts/start", ..] if has("--go2rtc") => Some(How::Start),
+        ["ffplay", .., address] if address.starts_with("rtsp://") => Some(How::BesideStart),
+        ["cargo", "add", ..] => Some(How::Embed),
+        ["cargo", "test", ..] => Some(How::Tests),
+        ["cargo", "build" | "run" | "doc" | "install", ..] | ["ffprobe", ..] | ["target/release/mb-encode", ..] => {
+            Some(How::Release)
+        }
+        ["scripts/demo", ..] => Some(How::Release),
+        ["scripts/gpu-check", ..] => Some(How::Gpu),
+        ["kill", "-USR1"] => Some(How::Kill),
+        ["docker", "compose" | "build", ..] => Some(How::Docker),
+        // What was packed is installed in a bare container.
+        ["apt", "install", package] if package.ends_with(".deb") => Some(How::Docker),
+        ["apt", "install", ..] | ["systemctl", "start", ..] => Some(How::Remedy),
+        ["nvidia-smi" | "modprobe" | "chmod" | "df" | "dmesg" | "free" | "ls" | "pgrep" | "ss" | "ulimit", ..] => {
+            Some(How::Remedy)
+        }
+        ["ffmpeg", "-version"] => Some(How::Program),
+        ["ffmpeg", ..] if has("mpegts") => Some(How::Piped),
+        ["scripts/test" | "scripts/bench" | "scripts/docker-test" | "scripts/package", ..] => Some(How::Check),
+        _ => None,
+    }
+}
+
+/// The commands to run so, each once. There is at least one.
+pub fn commands(wanted: How) -> Vec<String> {
+    let mut found = Vec::new();
+    for part in parts() {
+        match part {
+            Part::Command(command) if how(&command) == Some(wanted) && !found.contains(&command) => found.push(command),
+            _ => {}
+        }
+    }
+    assert!(!found.is_empty(), "{PAGES:?} have no command for {wanted:?} any more");
+    found
+}
