@@ -3,6 +3,7 @@
 mod command;
 mod commands;
 mod environment;
+mod exit_codes;
 mod logging;
 mod named;
 mod options;
@@ -15,16 +16,8 @@ use crate::error::Fault;
 use crate::service::exit::Exit;
 use command::{Args, Command};
 use commands::{completions, doctor, explain, go2rtc_config, man, mpegts, status, stream, supervise};
+use exit_codes::{FAILED, TO_BE_READ, WRONG_USE};
 use std::process::ExitCode;
-use std::time::Duration;
-
-/// A failure while running.
-pub const FAILED: u8 = 1;
-/// Wrong use or input.
-const WRONG_USE: u8 = 2;
-/// go2rtc tells a viewer what it has read of standard error at the moment when standard output ends. So there is this
-/// much time between the two.
-pub const TO_BE_READ: Duration = Duration::from_millis(50);
 
 /// Runs the program.
 pub fn run() -> ExitCode {

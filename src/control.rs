@@ -3,6 +3,9 @@
 //! A signal handler, another thread or a test makes the request; whatever the stream waits for also polls
 //! [`Control::wake_fd`], so no wait outlives a stop request.
 
+#[cfg(feature = "cli")]
+pub(crate) mod signals;
+
 use crate::error::Error;
 use crate::os::poll;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd};

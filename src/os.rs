@@ -13,6 +13,4 @@ pub mod poll;
 #[cfg(feature = "cli")]
 pub mod ports;
 pub mod process;
-#[cfg(feature = "cli")]
-pub mod signals;
 pub mod stdio;

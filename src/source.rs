@@ -3,6 +3,7 @@
 //! [`Renderer`] is the trait that you implement to stream your own GL drawing; the built-in scenes are three of its
 //! implementations. See `examples/own_renderer.rs`.
 
+mod artist;
 mod bar;
 mod canvas;
 mod shader;
@@ -10,6 +11,7 @@ pub mod strip;
 pub mod testcard;
 mod text;
 
+pub use artist::{Artist, MakeRenderer};
 pub use bar::Bar;
 pub use shader::ShaderScene;
 pub use testcard::TestCard;

@@ -30,8 +30,8 @@ mod vitals;
 pub(crate) mod watchdog;
 
 pub use crate::pulse::{Lane, Pulse, Stage};
+pub use crate::source::MakeRenderer;
 pub use crate::stats::{Chosen, Snapshot, Stats};
-pub use pipeline::MakeRenderer;
 pub use vitals::Vitals;
 
 use crate::control::Control;

@@ -3,10 +3,11 @@
 use super::finding::{Finding, State};
 use super::group::Group;
 use super::part::Part;
+use crate::os::process::{Child, Orphaned};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -45,10 +46,10 @@ fn parse(line: &str) -> Option<Told> {
 }
 
 /// Runs a group's process and gives what it found, the check that it was lost over among it.
-pub(super) fn run(group: Group, mut command: Command, limit: Duration) -> Vec<Finding> {
+pub(super) fn run(group: Group, command: Command, limit: Duration) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut at = None;
-    let ended = listen(&mut command, limit, |line| match parse(line) {
+    let ended = listen(command, limit, |line| match parse(line) {
         Some(Told::Begin(part)) => at = Some(part),
         Some(Told::End(finding)) => {
             at = None;
@@ -131,13 +132,14 @@ pub(super) struct End {
 }
 
 /// Runs `command` with nothing to read, and hands over each line of its standard output as it comes.
-pub(super) fn listen(command: &mut Command, limit: Duration, mut hear: impl FnMut(&str)) -> std::io::Result<End> {
+pub(super) fn listen(mut command: Command, limit: Duration, mut hear: impl FnMut(&str)) -> std::io::Result<End> {
     let deadline = Instant::now() + limit;
-    let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    let lines = lines_of(process.stdout.take(), |to, line| to.send(line).is_ok());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = Child::start(command, Orphaned::Killed, &[])?;
+    let (_, stdout, stderr) = process.take_pipes();
+    let lines = lines_of(stdout, |to, line| to.send(line).is_ok());
     // Nobody listens to these until its end: of a flood the rest is lost.
-    let errors =
-        lines_of(process.stderr.take(), |to, line| !matches!(to.try_send(line), Err(TrySendError::Disconnected(_))));
+    let errors = lines_of(stderr, |to, line| !matches!(to.try_send(line), Err(TrySendError::Disconnected(_))));
     // Until its end or the deadline, also where it never stops talking.
     while Instant::now() < deadline {
         let Ok(line) = lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) else { break };
@@ -145,7 +147,7 @@ pub(super) fn listen(command: &mut Command, limit: Duration, mut hear: impl FnMu
     }
     // Whoever waits to be heard now is not to wait for ever.
     drop(lines);
-    let status = wait(&mut process, deadline)?;
+    let status = process.end_by(deadline);
     // Something that it started may hold its standard error open for longer; that is not waited for.
     let patience = Instant::now() + Duration::from_millis(200);
     let mut said = String::new();
@@ -177,26 +179,4 @@ fn lines_of(
         });
     }
     lines
-}
-
-/// Waits until the deadline, and then kills it.
-fn wait(process: &mut Child, deadline: Instant) -> std::io::Result<Option<ExitStatus>> {
-    loop {
-        if let Some(status) = process.try_wait()? {
-            return Ok(Some(status));
-        }
-        if Instant::now() >= deadline {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    process.kill()?;
-    // A process that hangs inside the kernel outlives that, and is left to it.
-    for _ in 0..100 {
-        if process.try_wait()?.is_some() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    Ok(None)
 }

@@ -16,7 +16,7 @@ const GO2RTC_WITH_LOCKS: [u32; 3] = [1, 9, 12];
 
 pub(super) fn ffmpeg(limit: Duration) -> Finding {
     let remedy = "install it for --mpegts=ffmpeg: apt install ffmpeg";
-    match first_line(&mut Command::new("ffmpeg"), "-version", limit) {
+    match first_line(Command::new("ffmpeg"), "-version", limit) {
         Ok(line) if line.starts_with("ffmpeg version") => {
             let version = line.split_whitespace().nth(2).unwrap_or("of an unknown version");
             Finding::new(Part::Ffmpeg, State::Ok, version, "")
@@ -31,7 +31,7 @@ pub(super) fn go2rtc(limit: Duration) -> Finding {
                   and put it on PATH, or its path in GO2RTC";
     let program = variable("GO2RTC");
     let program = program.map_or_else(|| PathBuf::from("go2rtc"), PathBuf::from);
-    match first_line(&mut Command::new(&program), "-version", limit) {
+    match first_line(Command::new(&program), "-version", limit) {
         Ok(line) => match line.strip_prefix("go2rtc version ").and_then(parse_version) {
             Some(version) if version < GO2RTC_WITH_LOCKS => Finding::new(
                 Part::Go2rtc,
@@ -57,10 +57,11 @@ fn parse_version(text: &str) -> Option<[u32; 3]> {
     Some([next()?, next()?, next()?])
 }
 
-fn first_line(command: &mut Command, argument: &str, limit: Duration) -> Result<String, String> {
+fn first_line(mut command: Command, argument: &str, limit: Duration) -> Result<String, String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let mut first = None;
-    let ended = listen(command.arg(argument), limit.min(LIMIT), |line| {
+    command.arg(argument);
+    let ended = listen(command, limit.min(LIMIT), |line| {
         first.get_or_insert_with(|| line.trim().to_owned());
     });
     match (ended, first) {

@@ -5,13 +5,13 @@
 
 use super::clock::End;
 use super::delivery::Delivery;
-use super::pipeline::Artist;
 use super::schedule::Schedule;
 use crate::codec::AccessUnit;
 use crate::control::Control;
 use crate::encoder::{HostPicture, Lost, Nvenc, Openh264, Readback, check_layout};
 use crate::error::Error;
 use crate::pulse::{Lane, Pulse, Stage};
+use crate::source::Artist;
 use crate::stats::STAGE;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::time::Instant;

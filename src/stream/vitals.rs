@@ -1,7 +1,7 @@
 //! What a running stream can be asked from outside, without stopping it.
 
 use crate::encoder::Encoder;
-use crate::gl::Gl;
+use crate::gl::Hardware;
 use crate::pulse::Pulse;
 use crate::stats::{Chosen, Stats};
 use std::sync::{Mutex, PoisonError};
@@ -22,12 +22,12 @@ impl Vitals {
         self.chosen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(super) fn choose(&self, gl: &Gl, encoder: &Encoder) {
+    pub(super) fn choose(&self, hardware: &Hardware, encoder: &Encoder) {
         let gpu = match encoder {
             Encoder::Nvenc(nvenc) => Some(nvenc.gpu().to_owned()),
             Encoder::Openh264(_) => None,
         };
-        let chosen = Chosen { encoder: encoder.name().to_owned(), gpu, renderer: gl.hardware().renderer.clone() };
+        let chosen = Chosen { encoder: encoder.name().to_owned(), gpu, renderer: hardware.renderer.clone() };
         *self.chosen.lock().unwrap_or_else(PoisonError::into_inner) = Some(chosen);
     }
 }

@@ -81,9 +81,11 @@ fn a_driver_that_hangs_for_every_reader_never_locks_the_fifo() {
     let machine = Machine::new("glReadPixels@40").role("reader");
     let worker = start(&machine, &["--hang-timeout", "1"]);
     for n in 1..=3 {
-        let viewer = Viewer::start(&machine.fifo());
-        machine.wait_until_hung(n, &worker);
-        viewer.wait_for_end(Duration::from_secs(1) + 2 * SLACK);
+        // One that comes while the worker holds back is turned away and comes again, as go2rtc does.
+        while machine.hung() < n {
+            let viewer = Viewer::start(&machine.fifo());
+            viewer.wait_for_end(Duration::from_secs(1) + 2 * SLACK);
+        }
     }
     assert!(worker.is_running(), "{:?}", worker.lines());
 }

@@ -1,9 +1,9 @@
 //! `mb-encode mpegts`: H.264 in, MPEG-TS out.
 
 use crate::cli::named::named;
+use crate::control::signals;
 use crate::os::poll;
 use crate::os::process::{Child, GRACE, GRACE_OF_PARENT, Orphaned};
-use crate::os::signals;
 use crate::service::exit::Exit;
 use crate::settings::{FrameRate, MpegTs, Named as _};
 use crate::{Control, Error, remux};

@@ -1,13 +1,13 @@
 //! `mb-encode` without a subcommand: one stream, to the one output that was asked for.
 
+use crate::cli::exit_codes::{FAILED, TO_BE_READ};
 use crate::cli::options::{Scene, StreamOptions};
 use crate::cli::output::Destination;
-use crate::cli::{FAILED, TO_BE_READ};
+use crate::control::signals;
 use crate::events::{Event, Failure};
 use crate::gl::Gl;
 use crate::os::link::Link;
 use crate::os::process::{GRACE, GRACE_OF_PARENT};
-use crate::os::signals;
 use crate::service::role::Role;
 use crate::service::worker;
 use crate::source::{Bar, Renderer, ShaderScene, TestCard};

@@ -2,9 +2,9 @@
 
 use crate::cli::options::StreamOptions;
 use crate::cli::streams::StreamsArgs;
+use crate::control::{Control, signals};
 use crate::service::exit::Exit;
 use crate::service::supervisor::{self, Supervise};
-use crate::{Control, os::signals};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;

@@ -4,7 +4,7 @@
 //! Nothing is lost in between: while the handlers are put in place the signals are blocked, and the kernel keeps what
 //! comes until they are all there.
 
-use crate::control::Control;
+use super::Control;
 use crate::error::Error;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::iterator::Signals;
