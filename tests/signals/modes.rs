@@ -58,6 +58,8 @@ impl Mode {
 pub enum End {
     /// By itself: the exit code, or the signal as a shell shows it.
     Code(i32),
+    /// By itself, and too late: it was slow, and lost nothing.
+    Late,
     /// It went on, and was killed.
     Lost,
 }
@@ -68,8 +70,9 @@ pub fn end(mut child: Child) -> (End, String) {
     let input = child.stdin.take();
     let mut ended = None;
     if !ready(process.as_fd(), PollFlags::IN, LIMIT) {
+        let late = ready(process.as_fd(), PollFlags::IN, 2 * LIMIT);
         let _ = pidfd_send_signal(&process, Signal::KILL);
-        ended = Some(End::Lost);
+        ended = Some(if late { End::Late } else { End::Lost });
     }
     let status = child.wait().expect("it has ended");
     drop(input);
