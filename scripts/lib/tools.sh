@@ -2,8 +2,8 @@
 # What packaging and checking need beyond Debian's packages, each of exactly one version and kept in the cache.
 # Needs say.sh, packages.sh and go2rtc.sh.
 
-# Builds with Rust 1.85, and so do its dependencies.
-CARGO_DEB_VERSION=3.8.0
+# 3.8.0 promises Rust 1.85 and needs a later one.
+CARGO_DEB_VERSION=3.6.3
 
 ACTIONLINT_MODULE=github.com/rhysd/actionlint
 ACTIONLINT_VERSION=1.7.7
