@@ -407,6 +407,58 @@ fn readers_that_wait_together_get_a_stream_each_one_after_the_other() {
     }
 }
 
+/// Checks what one of several readers that came together was given: a stream of its own, or nothing at all.
+fn assert_whole_or_nothing(stream: &[u8], which: &str) {
+    if !stream.is_empty() {
+        opens_in_go2rtc(stream).unwrap_or_else(|why| panic!("{which}: {why}"));
+        // Where it is cut off its last picture may be, too.
+        let whole: Vec<u8> = go2rtc_packets(stream).iter().rev().skip(1).rev().copied().flatten().copied().collect();
+        decode::assert_frames_rise_by_one(&decode::all_marks(&whole, SIZE));
+    }
+}
+
+fn cat(path: &Path) -> Process {
+    Process::start(Command::new("cat").arg(path).stdout(Stdio::piped()))
+}
+
+#[test]
+fn readers_that_open_it_together_never_share_a_stream() {
+    let worker = Worker::start(&["--frames", "12", "--fps", "60"]);
+    let (mut streams, mut nothing) = (0, 0);
+    for round in 0..60 {
+        // Two processes, as close together as they can be started, and every third time three.
+        let mut cats: Vec<_> = (0..2 + usize::from(round % 3 == 0)).map(|_| cat(&worker.path)).collect();
+        for (at, cat) in cats.iter_mut().enumerate() {
+            let stream = cat.stdout().all();
+            assert_whole_or_nothing(&stream, &format!("round {round}, reader {at}"));
+            if stream.is_empty() { nothing += 1 } else { streams += 1 }
+        }
+    }
+    assert!(streams > 0, "{nothing} readers, and none got a stream");
+    assert!(!worker.process.lines().iter().any(|line| line.contains("ERROR")), "{:?}", worker.process.lines());
+}
+
+#[test]
+fn readers_that_waited_for_the_worker_never_share_a_stream() {
+    for count in [1, 2, 3] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("demo.h264");
+        make_fifo(&path, 0o660);
+        let mut cats: Vec<_> = (0..count).map(|_| cat(&path)).collect();
+        for cat in &cats {
+            let wait = format!("/proc/{}/wchan", cat.id());
+            let blocks = || std::fs::read_to_string(&wait).is_ok_and(|at| at.contains("fifo") || at.contains("partner"));
+            settled(blocks, || "it does not wait in its open".to_owned());
+        }
+        let worker = Worker::start_in(folder, &["--frames", "12", "--fps", "60"]);
+        let streams: Vec<_> = cats.iter_mut().map(|cat| cat.stdout().all()).collect();
+        streams.iter().for_each(|stream| assert_whole_or_nothing(stream, &format!("{count} readers")));
+        assert!(count > 1 || !streams[0].is_empty(), "a reader that is alone gets its stream");
+        // And the next one is served.
+        opens_in_go2rtc(&worker.connect().units(1)).unwrap();
+    }
+}
+
 #[test]
 fn two_hundred_readers_leave_nothing_behind() {
     let worker = Worker::start(&["--fps", "240"]);
