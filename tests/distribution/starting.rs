@@ -71,7 +71,7 @@ fn a_second_one_in_the_same_folder_says_so() {
     let output = second.output().expect("it can be run");
     let message = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{message}");
-    assert!(message.contains("another one is running in"), "{message}");
+    assert!(message.contains("another supervisor is already running in"), "{message}");
     assert_eq!(rig.status().1, 0);
 }
 
@@ -142,7 +142,7 @@ fn the_script_starts_what_it_is_asked_to() {
     let second = script().arg("--temp").arg(&temp).args(["--go2rtc"]).output().expect("it can be run");
     let message = String::from_utf8_lossy(&second.stderr);
     assert_eq!(second.status.code(), Some(2), "{message}");
-    assert!(message.contains("another one is running in"), "{message}");
+    assert!(message.contains("another supervisor is already running in"), "{message}");
     let family = rig.family();
     rig.process.signal(Signal::TERM);
     assert_eq!(rig.process.wait().code(), 0);
@@ -225,9 +225,6 @@ fn the_script_refuses_what_makes_no_sense() {
         &["--workers", "0"],
         &["--width", "641"],
         &["statsu"],
-        // What the supervisor itself needs.
-        &["--workers", "2", "--log-format", "text"],
-        &["--workers", "2", "--log-level", "warn"],
         // What every worker would refuse.
         &["--workers", "2", "--shader", "/nowhere/to/be/found.glsl"],
         &["--workers", "2", "--encoder", "openh264", "--width", "4096", "--height", "4096"],
@@ -236,6 +233,30 @@ fn the_script_refuses_what_makes_no_sense() {
         let output = script().args(words).env("MB_ENCODE_TEMP", folder.path()).output().expect("it can be run");
         let message = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{words:?}: {message}");
+    }
+}
+
+/// The supervisor knows how its workers are by their events, and the log is only a log.
+#[test]
+fn workers_that_log_nothing_or_json_are_looked_after_like_any_other() {
+    let _alone = alone();
+    for words in ["--log-level off", "--log-format json", "--log-level error --log-format text"] {
+        let rig = Rig::start(&["--workers", "1"], &format!("{SMALL} {words}"));
+        rig.wait_for_status("omega-0", "waiting");
+        let mut viewer = rig.watch("omega-0");
+        viewer.take_marks(5);
+        rig.wait_for_status("omega-0", "streaming: ");
+        drop(viewer);
+        rig.wait_for_status("omega-0", "waiting");
+        crate::rig::kill(rig.worker("omega-0"));
+        rig.wait_for_status("omega-0", "waiting [started again once]");
+        let log = std::fs::read_to_string(rig.temp.join("logs/omega-0.log")).expect("its log");
+        let own: Vec<_> = log.lines().filter(|line| !line.starts_with("down: ")).collect();
+        let json = |line: &&str| line.starts_with('{');
+        match words {
+            "--log-format json" => assert!(!own.is_empty() && own.iter().all(json), "{words}: {log}"),
+            _ => assert!(own.is_empty(), "{words}: {log}"),
+        }
     }
 }
 
