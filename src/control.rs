@@ -4,6 +4,8 @@
 //! [`Control::wake_fd`], so no wait outlives a stop request.
 
 #[cfg(feature = "cli")]
+pub(crate) mod requests;
+#[cfg(feature = "cli")]
 pub(crate) mod signals;
 
 use crate::error::Error;
@@ -12,6 +14,10 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+/// Nothing deep runs on the threads of this room, and an idle worker is to be small. In bytes.
+#[cfg(feature = "cli")]
+const STACK: usize = 64 * 1024;
 
 /// Shared between the stream and whoever may stop it.
 #[derive(Debug)]

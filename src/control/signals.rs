@@ -13,8 +13,6 @@ use std::time::Duration;
 
 /// The signals that mean something here.
 const SIGNALS: [i32; 4] = [SIGINT, SIGTERM, SIGUSR1, SIGXFSZ];
-/// Nothing deep runs on these threads, and an idle worker is to be small.
-const STACK: usize = 64 * 1024;
 
 /// Starts to listen, on a thread that sleeps until a signal comes. Call it first of all, on the only thread there is.
 ///
@@ -57,7 +55,7 @@ pub fn start(control: &Arc<Control>, grace: Duration, overdue: fn()) -> Result<(
 }
 
 fn thread(name: &str) -> std::thread::Builder {
-    std::thread::Builder::new().name(name.to_owned()).stack_size(STACK)
+    std::thread::Builder::new().name(name.to_owned()).stack_size(super::STACK)
 }
 
 /// Ends the process as the signal would have.

@@ -54,7 +54,6 @@ enum Wake {
     Idr,
     Child,
     Ended,
-    Supervisor,
     Company,
 }
 
@@ -97,9 +96,6 @@ impl Watcher<'_> {
             if wakes.contains(&Wake::Idr) && self.control.take_idr_request() {
                 run.link.send(&Request::Idr);
             }
-            if wakes.contains(&Wake::Supervisor) {
-                self.obey(&run.link);
-            }
             if let Some(hang) = run.listen(Instant::now()) {
                 return run.hung(hang);
             }
@@ -109,16 +105,6 @@ impl Watcher<'_> {
             }
             if wakes.contains(&Wake::Ended) {
                 return run.ended();
-            }
-        }
-    }
-
-    /// Does what the supervisor asks for.
-    fn obey(&self, child: &Link) {
-        while let Some(Received::Message(request)) = self.uplink.map(Link::receive) {
-            match request {
-                Request::Stop => self.control.request_stop(),
-                Request::Idr => child.send(&Request::Idr),
             }
         }
     }
@@ -143,9 +129,6 @@ impl Run<'_> {
         fds.add(Wake::Ended, &ended);
         if !self.health.is_mute {
             fds.add(Wake::Child, &self.link);
-        }
-        if let Some(uplink) = self.watcher.uplink {
-            fds.add(Wake::Supervisor, uplink);
         }
         if let Some(openings) = company.openings() {
             fds.add(Wake::Company, openings);

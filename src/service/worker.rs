@@ -120,24 +120,44 @@ impl Worker<'_> {
         tracing::error!(reader, "the stream failed ({how}); taking the next reader in {} s", wait.as_secs());
         self.tell(&Event::Failed(failure.clone()));
         let control = self.watcher.control;
-        let until = Instant::now() + wait;
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() || control.stop_requested() {
-                return Ok(());
-            }
-            if left <= PATIENCE {
-                control.wait(None, Some(left));
-            } else {
-                control.wait(Some((self.fifo.arrivals(), PollFlags::IN)), Some(left - PATIENCE));
-                self.fifo.turn_all_away()?;
+        let over = Instant::now() + wait;
+        while !control.stop_requested() {
+            match Pause::until(over, Instant::now()) {
+                Pause::TurnAway(left) => {
+                    control.wait(Some((self.fifo.arrivals(), PollFlags::IN)), Some(left));
+                    self.fifo.turn_all_away()?;
+                }
+                Pause::LetWait(left) => drop(control.wait(None, Some(left))),
+                Pause::Over => break,
             }
         }
+        Ok(())
     }
 
     fn tell(&self, event: &Event) {
         if let Some(uplink) = self.watcher.uplink {
             uplink.send(event);
+        }
+    }
+}
+
+/// What becomes of who comes while a worker holds back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pause {
+    /// It is too long to wait for: they get the end of file, for so long.
+    TurnAway(Duration),
+    /// They are served soon, after so long.
+    LetWait(Duration),
+    Over,
+}
+
+impl Pause {
+    /// At `now` in a pause that is over at `over`.
+    fn until(over: Instant, now: Instant) -> Self {
+        match over.saturating_duration_since(now) {
+            Duration::ZERO => Self::Over,
+            left if left <= PATIENCE => Self::LetWait(left),
+            left => Self::TurnAway(left - PATIENCE),
         }
     }
 }
@@ -172,4 +192,20 @@ pub fn rehearsed(ended: Ended) -> anyhow::Result<()> {
 /// A process that could not say why it ended.
 fn crashed(status: ExitStatus) -> Failure {
     Failure { cause: format!("the encoder process ended: {status}"), remedy: String::new(), input: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_waits_longer_than_a_second_for_a_worker_that_holds_back() {
+        let now = Instant::now();
+        let seconds = Duration::from_secs;
+        assert_eq!(Pause::until(now + seconds(8), now), Pause::TurnAway(seconds(7)));
+        assert_eq!(Pause::until(now + seconds(8), now + seconds(7)), Pause::LetWait(seconds(1)));
+        assert_eq!(Pause::until(now + seconds(1), now), Pause::LetWait(seconds(1)), "the first failure");
+        assert_eq!(Pause::until(now, now + seconds(1)), Pause::Over);
+        assert!(WAITS.is_sorted() && WAITS[0] <= PATIENCE);
+    }
 }

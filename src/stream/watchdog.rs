@@ -5,14 +5,13 @@
 //! grows, and never touches what the stream's threads may hold while they hang.
 
 use super::Vitals;
-use crate::control::Control;
 use crate::error::Error;
-use crate::events::{Event, Progress, Request};
-use crate::os::link::{Link, Received};
+use crate::events::{Event, Progress};
+use crate::os::link::Link;
 use crate::os::poll;
 use crate::pulse::Stage;
 use crate::settings::Limits;
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::event::{EventfdFlags, PollFlags, eventfd};
 use rustix::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
@@ -41,22 +40,21 @@ pub fn interval(limits: &Limits) -> Duration {
     (limits.picture.min(limits.opening) / 4).min(OFTEN)
 }
 
-/// Runs `stream`, watched. With a `link` its progress is told there and requests are taken from there; without, a
-/// stream that hangs makes `give_up` end the process.
+/// Runs `stream`, watched. With a `link` its progress is told there; without, a stream that hangs makes `give_up` end
+/// the process.
 ///
 /// # Errors
 /// No thread or descriptor is left, or what `stream` fails with.
 pub fn watch<T>(
     vitals: &Vitals,
     limits: &Limits,
-    control: &Control,
     link: Option<&Link>,
     give_up: fn(&Error),
     stream: impl FnOnce() -> Result<T, Error>,
 ) -> Result<T, Error> {
     let done = eventfd(0, EventfdFlags::CLOEXEC).map_err(|errno| no_watchdog(errno.into()))?;
     std::thread::scope(|scope| {
-        let look = || Watch { vitals, limits, control, done: &done, start: Instant::now() }.run(link, give_up);
+        let look = || Watch { vitals, limits, done: &done, start: Instant::now() }.run(link, give_up);
         std::thread::Builder::new().name("watchdog".to_owned()).spawn_scoped(scope, look).map_err(no_watchdog)?;
         // Also where it panics: the scope waits for the thread.
         let _ended = Ended(&done);
@@ -81,42 +79,19 @@ impl Drop for Ended<'_> {
 struct Watch<'a> {
     vitals: &'a Vitals,
     limits: &'a Limits,
-    control: &'a Control,
     /// Readable at the end of the stream.
     done: &'a OwnedFd,
     start: Instant,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum From {
-    Stream,
-    Worker,
 }
 
 impl Watch<'_> {
     fn run(&self, link: Option<&Link>, give_up: fn(&Error)) {
         let interval = interval(self.limits);
         loop {
-            let mut fds = poll::Set::default();
-            fds.add(From::Stream, self.done);
-            if let Some(link) = link {
-                fds.add(From::Worker, link);
-            }
-            let mut ended = false;
-            let mut asked = false;
-            for (who, _) in fds.wait(Some(interval)) {
-                ended |= who == From::Stream;
-                asked |= who == From::Worker;
-            }
+            let ended = !poll::wait_for(self.done, PollFlags::IN, Some(interval)).is_empty();
             let progress = self.progress();
             match link {
-                Some(link) => {
-                    link.send(&Event::Progress(progress));
-                    if asked && !self.obey(link) {
-                        // The worker is gone, and the kernel ends this process with it.
-                        return;
-                    }
-                }
+                Some(link) => link.send(&Event::Progress(progress)),
                 None => {
                     if let (false, Some(hang)) = (ended, hang(progress.stage, progress.in_stage(), self.limits)) {
                         give_up(&hang);
@@ -139,23 +114,12 @@ impl Watch<'_> {
             stage_seconds: lasted.as_secs_f64(),
         }
     }
-
-    /// Does what is asked for. Returns whether there is anybody left to ask.
-    fn obey(&self, link: &Link) -> bool {
-        loop {
-            match link.receive() {
-                Received::Message(Request::Stop) => self.control.request_stop(),
-                Received::Message(Request::Idr) => self.control.request_idr(),
-                Received::Nothing => return true,
-                Received::Closed => return false,
-            }
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::link::Received;
 
     const LIMITS: Limits = Limits { opening: Duration::from_secs(60), picture: Duration::from_secs(5) };
 
@@ -175,18 +139,14 @@ mod tests {
     }
 
     #[test]
-    fn progress_is_told_and_requests_are_obeyed_while_it_runs() {
+    fn progress_is_told_while_it_runs() {
         let (ours, theirs) = Link::pair().unwrap();
-        let (vitals, control) = (Vitals::default(), Control::new().unwrap());
+        let vitals = Vitals::default();
         let limits = Limits { picture: Duration::from_millis(40), ..LIMITS };
-        ours.send(&Request::Idr);
-        ours.send(&Request::Stop);
         let never = |_: &Error| panic!("there is a worker to do that");
-        let ended = watch(&vitals, &limits, &control, Some(&theirs), never, || {
+        let ended = watch(&vitals, &limits, Some(&theirs), never, || {
             vitals.pulse.enter(crate::pulse::Lane::Artist, Stage::Drawing);
-            while !(control.stop_requested() && control.take_idr_request()) {
-                control.wait(None, Some(Duration::from_millis(1)));
-            }
+            std::thread::sleep(Duration::from_millis(200));
             Ok(7)
         });
         assert_eq!(ended.unwrap(), 7);

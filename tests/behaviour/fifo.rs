@@ -447,7 +447,8 @@ fn readers_that_waited_for_the_worker_never_share_a_stream() {
         let mut cats: Vec<_> = (0..count).map(|_| cat(&path)).collect();
         for cat in &cats {
             let wait = format!("/proc/{}/wchan", cat.id());
-            let blocks = || std::fs::read_to_string(&wait).is_ok_and(|at| at.contains("fifo") || at.contains("partner"));
+            let blocks =
+                || std::fs::read_to_string(&wait).is_ok_and(|at| at.contains("fifo") || at.contains("partner"));
             settled(blocks, || "it does not wait in its open".to_owned());
         }
         let worker = Worker::start_in(folder, &["--frames", "12", "--fps", "60"]);

@@ -3,7 +3,7 @@
 use crate::cli::exit_codes::{FAILED, TO_BE_READ};
 use crate::cli::options::{Scene, StreamOptions};
 use crate::cli::output::Destination;
-use crate::control::signals;
+use crate::control::{requests, signals};
 use crate::events::{Event, Failure};
 use crate::gl::Gl;
 use crate::os::link::Link;
@@ -22,9 +22,9 @@ pub fn run(options: &StreamOptions) -> anyhow::Result<()> {
     let ended = match role {
         Role::Program => program(options, link.clone()),
         Role::Rehearsal => {
-            watched(options, link.as_deref(), |make, vitals, _| stream::rehearse(&options.settings(), make, vitals))
+            watched(options, link.as_ref(), |make, vitals, _| stream::rehearse(&options.settings(), make, vitals))
         }
-        Role::Reader(_) => watched(options, link.as_deref(), |make, vitals, control| {
+        Role::Reader(_) => watched(options, link.as_ref(), |make, vitals, control| {
             let stats_every = options.logging.stats_interval();
             stream::run_with(&options.settings(), &Output::Stdout, make, control, stats_every, vitals).map(|_| ())
         }),
@@ -45,6 +45,9 @@ fn program(options: &StreamOptions, link: Option<Arc<Link>>) -> anyhow::Result<(
             options.shader_source()?;
             let control = Arc::new(Control::new()?);
             signals::start(&control, GRACE_OF_PARENT, overdue)?;
+            if let Some(link) = &link {
+                requests::start(link, &control)?;
+            }
             return worker::serve(&fifo, options.limits(), &control, link);
         }
         Destination::File(path) => Output::File(path),
@@ -62,18 +65,23 @@ type Make<'a> = &'a mut dyn FnMut(&Gl, &Settings) -> Result<Box<dyn Renderer>, E
 /// Runs something that draws and encodes in this process, with a watchdog beside it.
 fn watched(
     options: &StreamOptions,
-    link: Option<&Link>,
+    link: Option<&Arc<Link>>,
     stream: impl FnOnce(Make<'_>, &Vitals, &Control) -> Result<(), Error>,
 ) -> anyhow::Result<()> {
     let control = Arc::new(Control::new()?);
     signals::start(&control, GRACE, overdue)?;
+    if let Some(link) = link {
+        requests::start(link, &control)?;
+    }
     let shader = options.shader_source()?;
     if let (Destination::File(out), Some(shader)) = (options.output.destination()?, options.shader_path()) {
         keep_shader(&out, shader)?;
     }
     let mut make = |gl: &Gl, settings: &Settings| make_renderer(options, shader.as_ref(), gl, settings);
     let vitals = Vitals::default();
-    watchdog::watch(&vitals, &options.limits(), &control, link, give_up, || stream(&mut make, &vitals, &control))?;
+    watchdog::watch(&vitals, &options.limits(), link.map(|link| &**link), give_up, || {
+        stream(&mut make, &vitals, &control)
+    })?;
     Ok(())
 }
 

@@ -2,12 +2,17 @@
 
 use super::child::Recipe;
 use crate::os::environment::variable;
+use crate::os::process::{Child, Orphaned};
 use crate::service::streams::Streams;
 use anyhow::Context as _;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Two seconds for the container, and as much again as compose likes to take.
+const DOWN_WITHIN: Duration = Duration::from_secs(15);
 
 /// The words that begin a call of compose for this project.
 #[derive(Debug)]
@@ -52,8 +57,11 @@ impl Compose {
     /// Ends and removes the container, if there is one.
     pub fn down(&self) {
         let Self(words) = self;
-        let down = Command::new(&words[0]).args(&words[1..]).args(["down", "--timeout", "2"]).output();
-        if !down.as_ref().is_ok_and(|down| down.status.success()) {
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).args(["down", "--timeout", "2"]).stdin(Stdio::null()).stdout(Stdio::null());
+        let down =
+            Child::start(command, Orphaned::Asked, &[]).map(|mut down| down.end_by(Instant::now() + DOWN_WITHIN));
+        if !matches!(down, Ok(Some(status)) if status.success()) {
             tracing::warn!("compose could not take go2rtc's container down: {down:?}");
         }
     }

@@ -1,7 +1,7 @@
 //! A worker under supervision: what its events make of its state. Time is passed in.
 
 use super::child::Kept;
-use crate::events::{Event, Failure, Progress};
+use crate::events::{Event, Failure, Progress, Request};
 use crate::os::link::{Link, Received};
 use rustix::process::{Pid, Signal};
 use std::path::PathBuf;
@@ -201,9 +201,13 @@ impl Worker {
         }
     }
 
-    /// Asks it to end.
+    /// Asks it to end: along the link, or by a signal where it may not listen there yet. By one of them alone, for who
+    /// is asked twice ends at once.
     pub fn stop(&self) {
-        self.kept.signal(Signal::TERM);
+        match &self.link {
+            Some(link) if self.account.state != State::Starting => link.send(&Request::Stop),
+            _ => self.kept.signal(Signal::TERM),
+        }
     }
 
     /// Whether nobody serves its FIFO, for longer than a start takes.
