@@ -12,7 +12,7 @@ mod print;
 mod streams;
 
 use crate::Error;
-use crate::error::Fault;
+use crate::error::{Fault, look_up_remedies};
 use crate::service::exit::Exit;
 use command::{Args, Command};
 use commands::{completions, doctor, explain, go2rtc_config, man, mpegts, status, stream, supervise};
@@ -21,6 +21,7 @@ use std::process::ExitCode;
 
 /// Runs the program.
 pub fn run() -> ExitCode {
+    look_up_remedies(explain::remedy);
     let code = command::read().and_then(|args| {
         logging::start(&args.stream.logging, args.stream.output.is_stdout());
         dispatch(&args).map_err(|error| code_of(error, &args))

@@ -44,12 +44,13 @@ pub enum Profile {
 /// Refuses what go2rtc or a browser would take for something else than one picture.
 ///
 /// # Errors
-/// The encoder put it out all the same.
+/// The encoder produced it all the same.
 pub fn check_layout(unit: &AccessUnit) -> Result<(), Error> {
     let Some(fault) = unit.layout_fault() else { return Ok(()) };
     Err(Error::machine(
-        format!("the encoder put out an access unit that breaks streams: {fault}"),
-        "if it was NVENC, use --encoder openh264 meanwhile",
+        "bad-access-unit",
+        format!("the encoder produced an access unit that go2rtc would split wrongly: {fault}"),
+        "",
     )
     .examined_by_doctor())
 }

@@ -206,11 +206,13 @@ impl StreamOptions {
         let read = std::fs::File::open(path).and_then(|file| file.take(MAX_SHADER + 1).read_to_string(&mut source));
         match read {
             Ok(bytes) if bytes as u64 > MAX_SHADER => Err(Error::input(
+                "shader-unreadable",
                 format!("the shader {name} is longer than {} MiB", MAX_SHADER >> 20),
                 "name a text file in GLSL with a mainImage, like examples/shaders/waves.glsl",
             )),
             Ok(_) => Ok(Some((name, source))),
             Err(error) => Err(Error::input(
+                "shader-unreadable",
                 format!("cannot read the shader {name}"),
                 "name a text file in GLSL with a mainImage, like examples/shaders/waves.glsl",
             )

@@ -87,14 +87,14 @@ impl Plan {
     }
 }
 
-/// Logs why OpenH264 codes a stream where NVENC would have been taken.
+/// Logs why OpenH264 encodes a stream where NVENC would have been taken.
 pub fn log_instead_of_nvenc(why: &Error) {
     // Without an NVIDIA driver there is nothing to look into; with one there is.
+    let why = why.in_a_line();
     if cuda::is_installed() {
-        let why = why.cause();
-        tracing::warn!("coding with OpenH264, since NVENC is not to be had: {why} (what to do: mb-encode doctor)");
+        tracing::warn!("NVENC unavailable, falling back to OpenH264: {why}");
     } else {
-        tracing::info!("coding with OpenH264, since NVENC is not to be had: {}", why.cause());
+        tracing::info!("NVENC unavailable, falling back to OpenH264: {why}");
     }
 }
 
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn only_who_asked_for_nvenc_alone_is_left_without() {
-        let why = || Error::machine("it is gone", "");
+        let why = || Error::machine("", "it is gone", "");
         for choice in [EncoderChoice::Auto, EncoderChoice::Openh264] {
             assert_eq!(Plan::without_nvenc(choice, why()).unwrap(), Plan::Openh264(Profile::High));
         }

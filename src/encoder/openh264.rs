@@ -40,14 +40,16 @@ impl Openh264 {
         let sides = (size.width().max(size.height()), size.width().min(size.height()));
         if sides.0 > MAX_SIDES.0 || sides.1 > MAX_SIDES.1 {
             return Err(Error::input(
-                format!("OpenH264 codes no pictures of {size}"),
+                "openh264-size",
+                format!("OpenH264 does not support {size}"),
                 format!("choose at most {}x{}, or a GPU with NVENC", MAX_SIDES.0, MAX_SIDES.1),
             ));
         }
         if settings.bitrate.bps() > MAX_BITRATE {
             return Err(Error::input(
-                format!("OpenH264 codes no {} bits/s", settings.bitrate),
-                "choose at most --bitrate 288M, or a GPU with NVENC",
+                "openh264-bitrate",
+                format!("OpenH264 does not support {} bits/s", settings.bitrate),
+                "",
             ));
         }
         let config = EncoderConfig::new()
@@ -79,7 +81,9 @@ impl Openh264 {
     /// # Errors
     /// It failed, and cannot be used any more.
     pub fn encode(&mut self, picture: &HostPicture, force_idr: bool, unit: &mut AccessUnit) -> Result<(), Error> {
-        let failed = |error| Error::machine("OpenH264 failed to code a picture", String::new()).caused_by(error);
+        let failed = |error| {
+            Error::machine("openh264-failed", "OpenH264 failed to encode a picture", String::new()).caused_by(error)
+        };
         let (width, height) = (picture.size().width() as usize, picture.size().height() as usize);
         let planes = YUVSlices::new(picture.planes(), (width, height), (width, width / 2, width / 2));
         if force_idr {

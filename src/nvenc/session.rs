@@ -251,7 +251,7 @@ impl Session {
         if guids.iter().any(|guid| same(guid, &sys::NV_ENC_CODEC_H264_GUID)) {
             return Ok(());
         }
-        Err(Error::machine("this GPU's encoder has no H.264", "use --encoder openh264, or another GPU with --device"))
+        Err(Error::machine("nvenc-no-h264", "this GPU's encoder has no H.264", ""))
     }
 
     fn preset_config(&self, config: &Config) -> Result<Param<sys::NV_ENC_PRESET_CONFIG>, Error> {

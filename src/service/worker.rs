@@ -161,8 +161,9 @@ pub fn rehearsed(ended: Ended) -> anyhow::Result<()> {
         // It has printed its reason.
         Ended::Failed(status, _) if status.code().is_some() => Err(Exit::of_child(status.code().unwrap_or(1)).into()),
         Ended::Failed(status, _) => Err(Error::machine(
+            "driver-crash",
             format!("the graphics driver crashed while the first picture was drawn ({status})"),
-            "try another GPU with --device, or --encoder openh264",
+            "",
         )
         .examined_by_doctor()
         .into()),
@@ -171,5 +172,10 @@ pub fn rehearsed(ended: Ended) -> anyhow::Result<()> {
 
 /// A process that could not say why it ended.
 fn crashed(status: ExitStatus) -> Failure {
-    Failure { cause: format!("the encoder process ended: {status}"), remedy: String::new(), input: false }
+    Failure {
+        code: String::new(),
+        cause: format!("the encoder process ended: {status}"),
+        remedy: String::new(),
+        input: false,
+    }
 }

@@ -105,6 +105,7 @@ fn wrap_command(command: &[OsString], how: MpegTs, fps: Option<FrameRate>, contr
 
 fn cannot_run(program: &OsStr, error: std::io::Error) -> Error {
     Error::input(
+        "command-missing",
         format!("cannot run {}", program.to_string_lossy()),
         "name a program that is there, with its path if it is not on the PATH",
     )

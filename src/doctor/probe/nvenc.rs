@@ -105,8 +105,9 @@ fn coded_by_nvenc(gl: &Gl, settings: &Settings) -> Result<Seen<()>, Error> {
     }
     if !frames.iter().copied().eq((0..CODED).map(Some)) {
         return Err(Error::machine(
-            format!("NVENC codes other pictures than were drawn: the frame numbers in them are {frames:?}"),
-            "update the driver, and use --encoder openh264 meanwhile",
+            "encoder-wrong",
+            format!("NVENC encodes other pictures than were drawn: the frame numbers in them are {frames:?}"),
+            "",
         ));
     }
     ok((), format!("{CODED} of {size} drawn, coded in {bytes} bytes, decoded, and their frame numbers read"))
