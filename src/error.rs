@@ -157,7 +157,8 @@ fn end_of_first_line(text: &str) -> usize {
         return line;
     }
     let limit = (0..=FIRST_LINE).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
-    text[..limit].rfind(' ').unwrap_or(limit)
+    // Between words, if there are any.
+    text[..limit].rfind(' ').filter(|&at| at > FIRST_LINE / 2).unwrap_or(limit)
 }
 
 impl fmt::Display for Error {

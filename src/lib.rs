@@ -29,6 +29,7 @@
 //! | `std::process::exit` | `cli.rs` `os` | who ends the program runs no destructor of somebody else |
 //! | `crate::gl` | `gl` `gpu` `encoder` `source` `doctor` | pictures are drawn, coded and checked there |
 //! | `crate::gl::Gl` | `stream` `cli` | they hand it from one to another, for renderers are made with it |
+//! | `crate::gl::Hardware` | `stream` | a stream can be asked what draws it |
 //! | `crate::cuda` | `cuda` `nvenc` `gpu` `encoder` `doctor` | CUDA knows no GL, and GL no CUDA |
 //! | `crate::nvenc` | `nvenc` `encoder` `doctor` | the encoder hides which one it is |
 //! | `crate::gpu` | `gpu` `encoder` `source` `doctor` | a stream does not choose its GPU |

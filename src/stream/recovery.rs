@@ -53,8 +53,8 @@ impl<'a> Recovery<'a> {
         let mut cause = lost;
         while let Some(&wait) = WAITS.get(self.in_a_row) {
             self.in_a_row += 1;
-            let (why, ms, attempt) = (cause.in_a_line(), wait.as_millis(), self.in_a_row);
-            tracing::warn!("starting over in {ms} ms (attempt {attempt} of {}): {why}", WAITS.len());
+            let (why, ms) = (cause.cause(), wait.as_millis());
+            tracing::warn!("{why}; starting over in {ms} ms ({} of {})", self.in_a_row, WAITS.len());
             if let Some(end) = self.time.wait_until(self.time.now() + wait) {
                 return Ok(Restart::Over(end));
             }

@@ -32,7 +32,7 @@ pub fn hang(stage: Stage, lasted: Duration, limits: &Limits) -> Option<Error> {
         let hang = match starts {
             true => Error::machine(
                 "start-hang",
-                format!("the stream did not start within {seconds} s: no progress while {stage} (driver hang?)"),
+                format!("the stream did not start: no progress for {seconds} s while {stage} (driver hang?)"),
                 "",
             ),
             false => Error::machine(

@@ -162,7 +162,7 @@ fn a_gpu_that_does_not_initialise_again_after_a_loss_leaves_the_stream_to_openh2
     let ended = run(&variables, &["--encoder", "auto"]);
     ended.assert_well();
     assert_eq!(coded_by(&ended), Some((0, 0)), "{}", ended.stderr);
-    assert!(ended.stderr.contains("going on with OpenH264"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("falling back to OpenH264"), "{}", ended.stderr);
     assert_eq!(ended.pictures(size(320, 180)).len(), 3, "{}", ended.stderr);
 }
 

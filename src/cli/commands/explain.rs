@@ -287,7 +287,7 @@ mod tests {
         let line = "2026-11-25T20:15:42Z  WARN NVENC unavailable: No NVENC  session\n is free: \
                     NvEncOpenEncodeSessionEx failed with NV_ENC_ERR_OUT_OF_MEMORY (10)";
         assert_eq!(codes(line), ["nvenc-sessions"]);
-        let two = "NVENC failed and does not come back in 5 attempts: the GPU was lost: NvEncLockBitstream failed";
+        let two = "NVENC failed and did not come back in 5 attempts: the GPU was lost: NvEncLockBitstream failed";
         assert_eq!(codes(two), ["nvenc-gone", "gpu-lost"]);
         assert_eq!(codes("cannot write to the FIFO a.h264: Permission denied (os error 13)"), ["fifo-unwritable"]);
         assert_eq!(codes("a.h264 is a regular file, not a FIFO; it was left as it is"), ["fifo-not-a-fifo"]);

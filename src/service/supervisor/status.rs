@@ -336,7 +336,7 @@ mod tests {
             "go2rtc   running [started again once]\n\
              omega-0  waiting\n\
              omega-1  streaming: 15.00 fps, 0.99 Mb/s, 2 skipped, OpenH264\n\
-             omega-2  waiting: last stream failed 12 s ago: the stream hung\n"
+             omega-2  waiting: last stream failed 12 s ago: the stream hung [hang]\n"
         );
         assert!(!status.is_bad());
         let down = Member {
