@@ -44,7 +44,7 @@ fn dispatch(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Tells of an error, as far as it has not been told of, and returns the exit code for it.
+/// Prints an error that was not printed yet, and returns its exit code.
 fn code_of(error: anyhow::Error, args: &Args) -> u8 {
     // A usage error that is found after the parsing looks like one of the parsing.
     if let Some(usage) = error.downcast_ref::<clap::Error>() {

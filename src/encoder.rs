@@ -16,9 +16,9 @@ use crate::error::Error;
 /// An encoder of one of two kinds, which take their pictures from different places. Boxed, since it moves and
 /// OpenH264's is kilobytes large.
 pub enum Encoder {
-    /// Codes a picture where it was drawn. It stays on the thread of its GL context.
+    /// Encodes a picture where it was drawn. It stays on the thread of its GL context.
     Nvenc(Box<Nvenc>),
-    /// Codes pictures that were fetched to host memory. It may run on a thread of its own.
+    /// Encodes pictures that were fetched to host memory. It may run on a thread of its own.
     Openh264(Box<Openh264>),
 }
 

@@ -1,7 +1,7 @@
 //! Wraps H.264 that another program writes in MPEG-TS.
 //!
 //! A byte stream does not say where a picture ends; only the start of the next one does, which is a picture too late.
-//! But a program that codes in real time writes a picture and then nothing until the next, so a pause in the stream says
+//! But a program that encodes in real time writes a picture and then nothing until the next, so a pause in the stream says
 //! it as well. A pause in the middle of a picture is told from it by what comes next, and `Patience` learns.
 
 mod patience;
@@ -149,7 +149,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Takes the next piece. Gives whether there is somebody to go on for.
+    /// Takes the next piece. Returns whether there is somebody to go on for.
     fn take(&mut self, piece: &[u8]) -> Result<bool, Error> {
         let now = self.start.elapsed();
         // Behind the last piece a picture might have ended, or was taken to have.
@@ -170,7 +170,7 @@ impl<'a> Run<'a> {
         }
         if self.splitter.take_torn() {
             tracing::warn!(
-                "the source paused within a picture, which was passed on without its end; from now on a picture ends \
+                "the source paused within a frame, which was passed on without its end; from now on a frame ends \
                  with a pause of {} ms",
                 self.patience.now().as_millis()
             );
@@ -191,7 +191,7 @@ impl<'a> Run<'a> {
         if self.splitter.rest(&mut self.unit) { self.deliver() } else { Ok(true) }
     }
 
-    /// Gives whether there is somebody to go on for.
+    /// Returns whether there is somebody to go on for.
     fn deliver(&mut self) -> Result<bool, Error> {
         self.pictures += 1;
         self.unit.show_at(self.stamps.time_of(self.begun));

@@ -19,12 +19,12 @@ pub struct StreamOptions {
     #[command(flatten)]
     pub output: OutputArgs,
 
-    /// Picture width in pixels: even, 64 to 4096 (OpenH264: 3840x2160 at most)
+    /// Frame width in pixels: even, 64 to 4096 (OpenH264: 3840x2160 at most)
     #[arg(long, env = "MB_ENCODE_WIDTH", hide_env_values = true, value_name = "PIXELS", value_parser = parse_side)]
     #[arg(default_value_t = Size::default().width(), help_heading = "Picture")]
     width: u32,
 
-    /// Picture height in pixels: even, 64 to 4096
+    /// Frame height in pixels: even, 64 to 4096
     #[arg(long, env = "MB_ENCODE_HEIGHT", hide_env_values = true, value_name = "PIXELS", value_parser = parse_side)]
     #[arg(default_value_t = Size::default().height(), help_heading = "Picture")]
     height: u32,
@@ -137,7 +137,7 @@ fn parse_side(text: &str) -> Result<u32, String> {
 }
 
 fn parse_frames(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| "must be a number of frames from 0, which is endless".to_owned())
+    text.parse().map_err(|_| "must be a number of frames, 0 for no end".to_owned())
 }
 
 fn parse_timeout(text: &str) -> Result<u64, String> {

@@ -1,4 +1,4 @@
-//! Which encoder codes a stream, and which one goes on where it fails. Nothing else decides that.
+//! Which encoder a stream uses, and which one goes on where it fails. Nothing else decides that.
 //!
 //! | `--encoder` | a stream begins            | NVENC failed on a picture | it does not come back       |
 //! |-------------|----------------------------|---------------------------|-----------------------------|
@@ -28,9 +28,9 @@ pub enum Plan {
 
 /// An open encoder.
 pub struct Opened {
-    /// It has coded nothing yet.
+    /// It has encoded nothing yet.
     pub encoder: Encoder,
-    /// Why OpenH264 codes where NVENC would have been taken.
+    /// Why it is OpenH264 where NVENC would have been taken.
     pub instead_of_nvenc: Option<Error>,
 }
 
@@ -65,7 +65,7 @@ impl Plan {
     /// Opens what is planned, for pictures drawn with `gl`.
     ///
     /// # Errors
-    /// It is not to be had here, or cannot code this size.
+    /// It is unavailable, or does not support this size.
     pub fn open_with_fallback(self, gl: &Gl, settings: &Settings) -> Result<Opened, Error> {
         let openh264 = |profile| Ok::<_, Error>(Encoder::Openh264(Box::new(Openh264::open(settings, profile)?)));
         let nvenc = || Ok::<_, Error>(Encoder::Nvenc(Box::new(Nvenc::open(gl, settings)?)));

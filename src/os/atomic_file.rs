@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-/// Puts `text` at `path`, with the folders above it, in one step: who reads the path finds the old file or the new one.
+/// Puts `text` at `path`, with the folders above it, in one step: a reader finds the old file or the new one.
 /// It can be read by everybody and written by nobody, so that go2rtc, asked to by a request, does not write it either.
 /// Behind a symbolic link the file that it points to is replaced, and what is no file is left as it is.
 pub fn replace(path: &Path, text: &str) -> Result<(), Error> {

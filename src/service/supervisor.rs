@@ -232,7 +232,7 @@ impl<'a> Supervisor<'a> {
         }
         text += &format!("{:width$}  {}\n", "all", page(&ids));
         text += &format!("{:width$}  http://{web}/\n", "go2rtc");
-        // Whoever started this may have closed it.
+        // The process that started this may have closed it.
         let _ = std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush());
     }
 

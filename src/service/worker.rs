@@ -114,7 +114,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Tells of a failure, and lets a while pass. If it is long, who comes is turned away.
+    /// Reports a failure, and waits a while. If it is long, readers that come are turned away.
     fn hold_back(&mut self, reader: u64, how: String, failure: &Failure) -> anyhow::Result<()> {
         let wait = self.backoff.fail();
         tracing::error!(reader, "the stream failed ({how}); taking the next reader in {} s", wait.as_secs());
@@ -162,7 +162,7 @@ pub fn rehearsed(ended: Ended) -> anyhow::Result<()> {
         Ended::Failed(status, _) if status.code().is_some() => Err(Exit::of_child(status.code().unwrap_or(1)).into()),
         Ended::Failed(status, _) => Err(Error::machine(
             "driver-crash",
-            format!("the graphics driver crashed while the first picture was drawn ({status})"),
+            format!("the graphics driver crashed while it drew the first frame ({status})"),
             "",
         )
         .examined_by_doctor()

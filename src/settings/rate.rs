@@ -20,7 +20,7 @@ impl Default for FrameRate {
 }
 
 impl FrameRate {
-    const LEGAL: &'static str = "must be from 1 to 240 pictures/s, as 60 or as a fraction like 30000/1001";
+    const LEGAL: &'static str = "must be from 1 to 240 fps, as 60 or as a fraction like 30000/1001";
 
     /// `num / den` pictures per second.
     ///
@@ -175,7 +175,7 @@ impl Gop {
         }
     }
 
-    const LEGAL: &'static str = "must be from 1 to 3600 pictures";
+    const LEGAL: &'static str = "must be from 1 to 3600 frames";
 
     /// The length in pictures.
     pub fn pictures(self) -> u32 {

@@ -82,7 +82,7 @@ fn no_watchdog(error: std::io::Error) -> Error {
     .caused_by(error)
 }
 
-/// Tells the thread when it is dropped.
+/// Signals the thread when it is dropped.
 struct Ended<'a>(&'a OwnedFd);
 
 impl Drop for Ended<'_> {
@@ -177,7 +177,7 @@ mod tests {
         let seconds = Duration::from_secs;
         assert!(hang(Stage::Encoding, seconds(4), &LIMITS).is_none());
         let told = hang(Stage::Encoding, seconds(5), &LIMITS).unwrap().to_string();
-        assert!(told.contains("no progress for 5 s while encoding a picture"), "{told}");
+        assert!(told.contains("no progress for 5 s while encoding a frame"), "{told}");
         assert!(hang(Stage::Opening, seconds(59), &LIMITS).is_none());
         assert_eq!(hang(Stage::Opening, seconds(60), &LIMITS).unwrap().code(), "start-hang");
     }

@@ -8,7 +8,7 @@ use crate::cli::print::print;
 use std::fmt::Write as _;
 
 const TEXT: &str = include_str!("../../explain.md");
-/// Who asks in words of their own gets this many answers at most.
+/// A question in free words gets this many answers at most.
 const MOST_ANSWERS: usize = 3;
 
 /// Show what a message means and what to do about it
@@ -22,7 +22,7 @@ Examples:
 
 Exit codes:
   0   explained
-  2   nothing is known about that")]
+  2   no explanation for that")]
 pub struct ExplainArgs {
     /// A message's code, the message itself, or a whole line of a log
     #[arg(value_name = "CODE|TEXT", allow_hyphen_values = true)]
@@ -38,7 +38,7 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<()> {
     if found.is_empty() {
         return Err(Error::input(
             "no-explanation",
-            format!("nothing is known about '{}'", about.trim()),
+            format!("no explanation for '{}'", about.trim()),
             "list all codes: mb-encode explain",
         )
         .into());

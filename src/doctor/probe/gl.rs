@@ -49,7 +49,7 @@ fn vendors() -> Result<Seen<()>, Error> {
         let name = vendor.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         match vendor.library.and_then(|library| crate::os::dl::open(&library).map(|_| library)) {
             Ok(library) => names.push(format!("{name} ({library})")),
-            Err(why) => broken.push(format!("{name} is of no use: {why}")),
+            Err(why) => broken.push(format!("cannot load {name}: {why}")),
         }
     }
     let seen: Vec<_> = broken.iter().chain(&names).cloned().collect();

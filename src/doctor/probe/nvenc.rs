@@ -71,7 +71,7 @@ fn h264(capabilities: &Capabilities) -> Result<Seen<()>, Error> {
     other((), State::Warn, format!("{found}, {}", lacks.join(", ")), remedy)
 }
 
-/// Codes the test card the whole way, decodes it again, and reads its strip.
+/// Encodes the test card the whole way, decodes it again, and reads its strip.
 fn coded_by_nvenc(gl: &Gl, settings: &Settings) -> Result<Seen<()>, Error> {
     let size = settings.size;
     let target = Target::new(gl, size)?;
@@ -110,5 +110,5 @@ fn coded_by_nvenc(gl: &Gl, settings: &Settings) -> Result<Seen<()>, Error> {
             "",
         ));
     }
-    ok((), format!("{CODED} of {size} drawn, coded in {bytes} bytes, decoded, and their frame numbers read"))
+    ok((), format!("{CODED} of {size} drawn, encoded in {bytes} bytes, decoded, and their frame numbers read"))
 }

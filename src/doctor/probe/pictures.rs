@@ -1,12 +1,12 @@
-//! What is asked of coded pictures, whoever codes them.
+//! What is asked of encoded pictures, from any encoder.
 
 use crate::codec::AccessUnit;
 use crate::error::Error;
 
-/// How many pictures are coded: an IDR picture and some that build on it.
+/// How many pictures are encoded: an IDR picture and some that build on it.
 pub const CODED: u64 = 4;
 
-/// What is coded is decoded with.
+/// The decoder that checks them.
 ///
 /// # Errors
 /// Out of memory.
@@ -33,7 +33,7 @@ pub fn check_unit(unit: &AccessUnit, index: u64) -> Result<(), Error> {
     ))
 }
 
-/// The error for what `encoder` codes and a decoder refuses.
+/// The error for what `encoder` encodes and a decoder refuses.
 pub fn not_decoded(encoder: &str) -> Error {
     Error::machine("encoder-wrong", format!("what {encoder} encodes cannot be decoded"), "")
 }

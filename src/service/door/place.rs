@@ -144,7 +144,7 @@ impl Place {
     }
 
     /// Runs beside a blocking open and ends it, by opening the other end for a moment, when a stop is requested or the
-    /// FIFO's name is gone. Gives whether it did; else it returns when `done` is readable.
+    /// FIFO's name is gone. Returns whether it did; else it returns when `done` is readable.
     fn wake_when_over(
         &self,
         inode: &OwnedFd,

@@ -174,10 +174,10 @@ pub fn remove(folder: &File) {
     let _ = std::fs::remove_file(path(folder));
 }
 
-/// Answers everybody who has asked.
+/// Answers all requests that have come.
 pub fn answer(socket: &UnixListener, answer: impl Fn() -> Status) {
     while let Ok((mut asker, _)) = socket.accept() {
-        // The answer fits into the socket; an asker who has gone is no trouble.
+        // The answer fits into the socket; a client that has gone is no error.
         let _ = asker.set_nonblocking(true);
         let _ = asker.write_all(&serde_json::to_vec(&answer()).unwrap_or_default());
     }
