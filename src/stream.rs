@@ -139,7 +139,7 @@ pub fn rehearse(settings: &Settings, mut make_renderer: impl MakeRenderer, vital
 pub fn log_disconnected(reader: u64, totals: &Totals, connected: Duration) {
     tracing::info!(
         reader,
-        pictures = totals.pictures,
+        frames = totals.pictures,
         bytes = totals.bytes,
         skipped = totals.skipped(),
         seconds = (connected.as_secs_f64() * 10.0).round() / 10.0,

@@ -137,7 +137,7 @@ fn parse_side(text: &str) -> Result<u32, String> {
 }
 
 fn parse_frames(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| "must be a number of frames, 0 for no end".to_owned())
+    text.parse().map_err(|_| "must be a number of frames from 0, where 0 is no limit".to_owned())
 }
 
 fn parse_timeout(text: &str) -> Result<u64, String> {

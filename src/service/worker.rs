@@ -87,7 +87,7 @@ impl Worker<'_> {
                 let totals = last.as_ref().map(|last| last.counts.totals).unwrap_or_default();
                 tracing::info!(
                     reader = number,
-                    pictures = totals.pictures,
+                    frames = totals.pictures,
                     bytes = totals.bytes,
                     skipped = totals.skipped(),
                     seconds = (connected.elapsed().as_secs_f64() * 10.0).round() / 10.0,

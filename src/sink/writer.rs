@@ -87,13 +87,17 @@ impl Writer {
         if let Ok(stat) = rustix::fs::stat(path) {
             match FileType::from_raw_mode(stat.st_mode) {
                 FileType::Fifo => {
-                    return Err(Error::input("out-is-fifo", format!("{name} is a FIFO"), ""));
+                    return Err(Error::input(
+                        "out-is-fifo",
+                        format!("{name} is a FIFO"),
+                        format!("write: mb-encode --fifo {name}"),
+                    ));
                 }
                 FileType::Directory => {
                     return Err(Error::input(
                         "out-is-folder",
                         format!("{name} is a folder"),
-                        format!("name a file in it: {}", path.join("clip.h264").display()),
+                        format!("name a file in it: mb-encode --out {}", path.join("clip.h264").display()),
                     ));
                 }
                 _ => {}
@@ -126,10 +130,13 @@ impl Writer {
     }
 
     fn failed(&self, errno: Errno) -> Error {
+        if errno == Errno::BADF {
+            let what = Error::machine("stdout-closed", format!("{} is not open for writing", self.name), "");
+            return what.caused_by(errno);
+        }
         let remedy = match errno {
             Errno::NOSPC | Errno::DQUOT => "make room on the disk, or write elsewhere",
             Errno::FBIG => "it may not grow further: raise the limit with ulimit -f, or write elsewhere",
-            Errno::BADF => "it is not open for writing: pipe it",
             _ => "",
         };
         Error::machine("write-failed", format!("cannot write to {}", self.name), remedy).caused_by(errno)

@@ -8,9 +8,11 @@ use std::collections::BTreeSet;
 const PROGRAM: [&str; 2] = ["cli", "service"];
 
 /// What looks like an option in other rooms: below which path, what, and why it stands there.
-const ELSEWHERE: [(&str, &str, &str); 5] = [
+const ELSEWHERE: [(&str, &str, &str); 7] = [
     ("", "--gpus", "the container runtime's"),
     ("error.rs", "--pids-limit", "the container runtime's"),
+    ("sink/writer.rs", "--out", "with the path that is meant"),
+    ("sink/writer.rs", "--fifo", "likewise"),
     ("doctor/", "--release", "cargo's"),
     ("doctor/", "--encoder", "the self-check is the program's, and says which value works"),
     ("doctor/", "--mpegts", "likewise"),

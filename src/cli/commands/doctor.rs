@@ -45,7 +45,7 @@ pub struct DoctorArgs {
     #[arg(long, env = "MB_ENCODE_DEVICE", hide_env_values = true, value_name = "N", value_parser = parse_device)]
     device: Option<u32>,
 
-    /// Timeout for each probe process: 1 to 600
+    /// Longest that a group of checks may take: 1 to 600
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=600))]
     timeout: u32,
 

@@ -278,6 +278,14 @@ mod tests {
     }
 
     #[test]
+    fn an_error_that_brings_no_remedy_finds_it_by_its_code() {
+        assert!(remedy("start-hang").unwrap().contains("--start-timeout"));
+        assert_eq!(remedy("ffmpeg-pipes").as_deref(), Some("do without it: --mpegts=native"));
+        assert_eq!(remedy("nvenc-sessions").unwrap().lines().count(), 2);
+        assert_eq!((remedy("write-failed"), remedy("")), (None, None));
+    }
+
+    #[test]
     fn a_code_behind_a_message_decides() {
         assert_eq!(codes("ERROR cannot write /tmp/x: no idea [fifo-taken]\n  choose another path"), ["fifo-taken"]);
     }
