@@ -86,7 +86,7 @@ fn give_up(hang: &Error) {
 }
 
 fn overdue() {
-    tracing::error!("the stream did not stop when it was asked to (driver hang?): ending without its clean-up");
+    tracing::error!("the stream did not stop when it was asked to (driver hang?): ending without its clean-up [hang]");
 }
 
 /// Refuses to write the video over the shader that it shows, by whatever name.
