@@ -71,7 +71,7 @@ fn a_second_one_in_the_same_folder_says_so() {
     let output = second.output().expect("it can be run");
     let message = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{message}");
-    assert!(message.contains("another one is running in"), "{message}");
+    assert!(message.contains("another supervisor is already running in"), "{message}");
     assert_eq!(rig.status().1, 0);
 }
 
@@ -142,7 +142,7 @@ fn the_script_starts_what_it_is_asked_to() {
     let second = script().arg("--temp").arg(&temp).args(["--go2rtc"]).output().expect("it can be run");
     let message = String::from_utf8_lossy(&second.stderr);
     assert_eq!(second.status.code(), Some(2), "{message}");
-    assert!(message.contains("another one is running in"), "{message}");
+    assert!(message.contains("another supervisor is already running in"), "{message}");
     let family = rig.family();
     rig.process.signal(Signal::TERM);
     assert_eq!(rig.process.wait().code(), 0);
