@@ -62,7 +62,7 @@ impl Renderer for Cube {
 }
 
 fn main() -> Result<(), Error> {
-    let usage = |_| Error::input("the number of pictures is a whole number", "write: own_renderer 120");
+    let usage = |_| Error::input("", "the number of pictures is a whole number", "write: own_renderer 120");
     let pictures = std::env::args().nth(1).map(|pictures| pictures.parse().map_err(usage)).transpose()?;
     let settings = Settings { pictures, ..Settings::default() };
     let make = |gl: &Gl, _: &Settings| Ok(Box::new(Cube(Program::new(gl, VERTEX, FRAGMENT)?)) as Box<dyn Renderer>);

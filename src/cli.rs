@@ -12,7 +12,7 @@ mod print;
 mod streams;
 
 use crate::Error;
-use crate::error::Fault;
+use crate::error::{Fault, look_up_remedies};
 use crate::service::exit::Exit;
 use command::{Args, Command};
 use commands::{completions, doctor, explain, go2rtc_config, man, mpegts, status, stream, supervise};
@@ -21,6 +21,7 @@ use std::process::ExitCode;
 
 /// Runs the program.
 pub fn run() -> ExitCode {
+    look_up_remedies(explain::remedy);
     let code = command::read().and_then(|args| {
         logging::start(&args.stream.logging, args.stream.output.is_stdout());
         dispatch(&args).map_err(|error| code_of(error, &args))
@@ -43,7 +44,7 @@ fn dispatch(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Tells of an error, as far as it has not been told of, and returns the exit code for it.
+/// Prints an error that was not printed yet, and returns its exit code.
 fn code_of(error: anyhow::Error, args: &Args) -> u8 {
     // A usage error that is found after the parsing looks like one of the parsing.
     if let Some(usage) = error.downcast_ref::<clap::Error>() {

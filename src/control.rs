@@ -36,8 +36,12 @@ impl Control {
     pub fn new() -> Result<Self, Error> {
         let event = || {
             eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|errno| {
-                Error::machine("cannot make an event descriptor", "raise the limit of open files: ulimit -n 1024")
-                    .caused_by(errno)
+                Error::machine(
+                    "too-many-files",
+                    "cannot make an event descriptor",
+                    "raise the limit of open files: ulimit -n 1024",
+                )
+                .caused_by(errno)
             })
         };
         Ok(Self { stop: AtomicBool::new(false), idr: AtomicBool::new(false), wake: event()?, idr_wake: event()? })

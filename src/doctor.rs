@@ -22,7 +22,7 @@ use part::Part;
 use std::process::Command;
 use std::time::Duration;
 
-/// Looks at everything. `device` is the GPU that is asked for, as CUDA counts them. `process` gives the command that
+/// Looks at everything. `device` is the GPU that is asked for, as CUDA counts them. `process` returns the command that
 /// runs [`probe()`] for a group, and each may take `limit`.
 pub fn examine(device: Option<u32>, limit: Duration, process: impl Fn(Group) -> Command) -> Report {
     let mut findings: Vec<Finding> = Vec::new();

@@ -16,9 +16,9 @@ use crate::error::Error;
 /// An encoder of one of two kinds, which take their pictures from different places. Boxed, since it moves and
 /// OpenH264's is kilobytes large.
 pub enum Encoder {
-    /// Codes a picture where it was drawn. It stays on the thread of its GL context.
+    /// Encodes a picture where it was drawn. It stays on the thread of its GL context.
     Nvenc(Box<Nvenc>),
-    /// Codes pictures that were fetched to host memory. It may run on a thread of its own.
+    /// Encodes pictures that were fetched to host memory. It may run on a thread of its own.
     Openh264(Box<Openh264>),
 }
 
@@ -44,12 +44,13 @@ pub enum Profile {
 /// Refuses what go2rtc or a browser would take for something else than one picture.
 ///
 /// # Errors
-/// The encoder put it out all the same.
+/// The encoder produced it all the same.
 pub fn check_layout(unit: &AccessUnit) -> Result<(), Error> {
     let Some(fault) = unit.layout_fault() else { return Ok(()) };
     Err(Error::machine(
-        format!("the encoder put out an access unit that breaks streams: {fault}"),
-        "if it was NVENC, use --encoder openh264 meanwhile",
+        "bad-access-unit",
+        format!("the encoder produced an access unit that go2rtc would split wrongly: {fault}"),
+        "",
     )
     .examined_by_doctor())
 }

@@ -1,10 +1,30 @@
 //! What went wrong, in words that tell a person what to do next.
 //!
-//! One type serves the whole library: what was seen, the cause below it, and a remedy. The [`Fault`] says
+//! One type serves the whole library: a stable code, what was seen, the cause below it, and a remedy. The [`Fault`] says
 //! whose turn it is, the caller's or the machine's; the program turns it into its exit code.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::OnceLock;
+
+/// A longer first line is broken: go2rtc shows 512 bytes to a viewer, among them a log's time and level, and the code is
+/// to be one of them.
+const FIRST_LINE: usize = 400;
+
+/// Finds the remedy that belongs to a code.
+type Remedies = fn(code: &str) -> Option<String>;
+
+/// Where remedies are looked up that an error does not bring along.
+static REMEDIES: OnceLock<Remedies> = OnceLock::new();
+
+/// Has every error of this process find its remedy by its code, where it brings none of its own. The program does so: its
+/// remedies name its options, which mean nothing to a program that uses the library.
+#[cfg(feature = "cli")]
+pub fn look_up_remedies(remedies: Remedies) {
+    // Of two programs in one process the first one speaks.
+    let _ = REMEDIES.set(remedies);
+}
 
 /// Whose turn it is after an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,13 +35,14 @@ pub enum Fault {
     Machine,
 }
 
-/// An error with its remedy.
+/// An error with its code and its remedy.
 ///
-/// `Display` gives the whole message: what was seen, its cause after a colon, and on lines of their own what to
-/// do about it. It starts with the cause because go2rtc shows only the first 512 bytes to a viewer.
-/// `Debug` gives the same, since that is what a `main` that returns it prints.
+/// `Display` prints the whole message: what was seen, its cause after a colon, the code in brackets, and on lines of their
+/// own what to do about it. It starts with the cause because go2rtc shows only the first 512 bytes to a viewer.
+/// `Debug` prints the same, since that is what a `main` that returns it prints.
 pub struct Error {
     fault: Fault,
+    code: &'static str,
     what: String,
     remedy: String,
     examined: bool,
@@ -31,17 +52,19 @@ pub struct Error {
 
 impl Error {
     /// An error of the caller: `what` is wrong with the request, `remedy` is what to write instead.
-    pub fn input(what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self::new(Fault::Input, what.into(), remedy.into())
+    ///
+    /// `code` names the kind of error for programs and for `mb-encode explain`. Your own errors have none: pass "".
+    pub fn input(code: &'static str, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::new(Fault::Input, code, what.into(), remedy.into())
     }
 
-    /// A failure of the machine: `what` failed, `remedy` is what to do about it.
-    pub fn machine(what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self::new(Fault::Machine, what.into(), remedy.into())
+    /// A failure of the machine: `what` failed, `remedy` is what to do about it. `code` is as for [`Error::input`].
+    pub fn machine(code: &'static str, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::new(Fault::Machine, code, what.into(), remedy.into())
     }
 
-    fn new(fault: Fault, what: String, remedy: String) -> Self {
-        Self { fault, what, remedy, examined: false, shortage: false, source: None }
+    fn new(fault: Fault, code: &'static str, what: String, remedy: String) -> Self {
+        Self { fault, code, what, remedy, examined: false, shortage: false, source: None }
     }
 
     /// The same error with the cause that lies below it.
@@ -69,7 +92,12 @@ impl Error {
         self
     }
 
-    /// What was seen and its cause on one line, without the remedy.
+    /// Returns the stable code of this kind of error, such as `nvenc-sessions`; "" where it has none.
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// What was seen and its cause, without the code and the remedy.
     pub fn cause(&self) -> String {
         match &self.source {
             Some(source) => format!("{}: {source}", self.what),
@@ -77,9 +105,18 @@ impl Error {
         }
     }
 
+    /// What was seen, its cause and the code, for a line of a log that goes on without it.
+    pub(crate) fn in_a_line(&self) -> String {
+        let cause = self.cause().replace('\n', " ");
+        if self.code.is_empty() { cause } else { format!("{cause} [{}]", self.code) }
+    }
+
     /// What to do about it; empty where there is nothing to say.
-    pub fn remedy(&self) -> &str {
-        &self.remedy
+    pub fn remedy(&self) -> Cow<'_, str> {
+        if !self.remedy.is_empty() {
+            return Cow::Borrowed(&self.remedy);
+        }
+        REMEDIES.get().and_then(|remedy| remedy(self.code)).map_or(Cow::Borrowed(""), Cow::Owned)
     }
 
     /// Whose turn it is.
@@ -113,11 +150,28 @@ impl fmt::Debug for Error {
     }
 }
 
+/// Where the first line of a message ends.
+fn end_of_first_line(text: &str) -> usize {
+    let line = text.find('\n').unwrap_or(text.len());
+    if line <= FIRST_LINE {
+        return line;
+    }
+    let limit = (0..=FIRST_LINE).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    // Between words, if there are any.
+    text[..limit].rfind(' ').filter(|&at| at > FIRST_LINE / 2).unwrap_or(limit)
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.cause())?;
-        if !self.remedy.is_empty() {
-            write!(f, "\n  {}", self.remedy.replace('\n', "\n  "))?;
+        let cause = self.cause();
+        let (first, rest) = cause.split_at(end_of_first_line(&cause));
+        f.write_str(first)?;
+        if !self.code.is_empty() {
+            write!(f, " [{}]", self.code)?;
+        }
+        let remedy = self.remedy();
+        for line in rest.trim().lines().chain(remedy.lines()) {
+            write!(f, "\n  {line}")?;
         }
         if self.examined {
             f.write_str("\n  mb-encode doctor tries each part by itself, and says more")?;
@@ -135,24 +189,39 @@ mod tests {
 
     #[test]
     fn says_what_was_seen_then_why_then_what_to_do() {
-        let error = Error::machine("cannot open the FIFO a.h264", "make the folder first:\nmkdir -p streams")
-            .caused_by(std::io::Error::from_raw_os_error(2));
+        let error =
+            Error::machine("fifo-folder", "cannot open the FIFO a.h264", "make the folder first:\nmkdir -p streams")
+                .caused_by(std::io::Error::from_raw_os_error(2));
         assert_eq!(
             error.to_string(),
-            "cannot open the FIFO a.h264: No such file or directory (os error 2)\n  make the folder first:\n  mkdir -p streams"
+            "cannot open the FIFO a.h264: No such file or directory (os error 2) [fifo-folder]\n  make the folder first:\n  mkdir -p streams"
         );
         assert_eq!(error.fault(), Fault::Machine);
-        let error = Error::machine("NVENC failed", "").examined_by_doctor();
+        let error = Error::machine("", "NVENC failed", "").examined_by_doctor();
         assert_eq!(error.to_string(), "NVENC failed\n  mb-encode doctor tries each part by itself, and says more");
         assert_eq!(error.remedy(), "", "the doctor sends nobody to itself");
     }
 
     #[test]
+    fn the_code_ends_the_first_line_within_what_go2rtc_shows() {
+        let error = Error::input("gl-program", "it does not compile", "").caused_by("0:1: no\n0:2: no\n");
+        assert_eq!(error.to_string(), "it does not compile: 0:1: no [gl-program]\n  0:2: no");
+        assert_eq!(error.cause(), "it does not compile: 0:1: no\n0:2: no\n");
+        for word in ["word ", "\u{1f4fa}"] {
+            let error = Error::input("ffmpeg-failed", "ffmpeg ended", "").caused_by(word.repeat(200));
+            let text = error.to_string();
+            let at = text.find(" [ffmpeg-failed]\n  ").expect("a code");
+            assert!((300..=FIRST_LINE).contains(&at), "{at}");
+            assert_eq!(text.matches(word.trim()).count(), 200, "nothing is lost: {text}");
+        }
+    }
+
+    #[test]
     fn a_shortage_is_the_cause_to_cure_whatever_was_attempted() {
-        let error = Error::machine("cannot write to the FIFO f", "allow it: chmod ug+rw f");
+        let error = Error::machine("fifo-unwritable", "cannot write to the FIFO f", "allow it: chmod ug+rw f");
         let short = error.caused_by(rustix::io::Errno::MFILE);
         assert!(short.is_shortage() && short.remedy().contains("ulimit -n"), "{short}");
-        let error = Error::machine("cannot write to the FIFO f", "allow it: chmod ug+rw f");
+        let error = Error::machine("fifo-unwritable", "cannot write to the FIFO f", "allow it: chmod ug+rw f");
         let refused = error.caused_by(std::io::Error::from(std::io::ErrorKind::PermissionDenied));
         assert!(!refused.is_shortage() && refused.remedy().contains("chmod"), "{refused}");
     }

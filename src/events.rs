@@ -6,6 +6,7 @@ use crate::error::{Error, Fault};
 use crate::pulse::Stage;
 use crate::stats::{Chosen, Snapshot};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::time::Duration;
 
 /// What happens in a worker or in its stream, as it is told upwards.
@@ -60,6 +61,8 @@ impl Progress {
 /// An error in its parts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
+    /// The kind of error, as [`Error::code`]; "" where it has none.
+    pub code: String,
     /// What was seen and why, on one line.
     pub cause: String,
     /// What to do about it.
@@ -68,11 +71,20 @@ pub struct Failure {
     pub input: bool,
 }
 
+/// What was seen and why, with its code.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let code = if self.code.is_empty() { String::new() } else { format!(" [{}]", self.code) };
+        write!(f, "{}{code}", self.cause)
+    }
+}
+
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
         Self {
+            code: error.code().to_owned(),
             cause: error.cause().replace('\n', " "),
-            remedy: error.remedy().to_owned(),
+            remedy: error.remedy().into_owned(),
             input: error.fault() == Fault::Input,
         }
     }
@@ -88,9 +100,10 @@ mod tests {
         let text = |event: &Event| serde_json::to_string(event).unwrap();
         assert_eq!(text(&Event::Waiting), r#"{"event":"waiting"}"#);
         assert_eq!(text(&Event::Connected { reader: 3 }), r#"{"event":"connected","reader":3}"#);
-        let error = Error::input("no such\nfile", "name another one");
+        let error = Error::input("no-such", "no such\nfile", "name another one");
         let failed = Event::Failed(Failure::from(&error));
-        let line = r#"{"event":"failed","cause":"no such file","remedy":"name another one","input":true}"#;
+        let line =
+            r#"{"event":"failed","code":"no-such","cause":"no such file","remedy":"name another one","input":true}"#;
         assert_eq!(text(&failed), line);
         assert_eq!(serde_json::from_str::<Event>(line).unwrap(), failed);
         assert_eq!(serde_json::to_string(&Request::Idr).unwrap(), r#"{"request":"idr"}"#);

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! To stream your own GL drawing, implement [`Renderer`] and hand it to [`stream`]; `examples/own_renderer.rs` does so
-//! in a few lines. Who draws with their own GL calls finds the bindings that [`gl::Gl::glow`] speaks in [`glow`].
+//! in a few lines. For GL calls of your own, [`glow`] has the bindings that [`gl::Gl::glow`] returns.
 //!
 //! # Floors
 //!
@@ -27,8 +27,9 @@
 //! | `clap` | `cli` | the library needs no command line |
 //! | `unsafe` | floor 1 | it is read in one place |
 //! | `std::process::exit` | `cli.rs` `os` | who ends the program runs no destructor of somebody else |
-//! | `crate::gl` | `gl` `gpu` `encoder` `source` `doctor` | pictures are drawn, coded and checked there |
+//! | `crate::gl` | `gl` `gpu` `encoder` `source` `doctor` | pictures are drawn, encoded and checked there |
 //! | `crate::gl::Gl` | `stream` `cli` | they hand it from one to another, for renderers are made with it |
+//! | `crate::gl::Hardware` | `stream` | a stream can be asked what draws it |
 //! | `crate::cuda` | `cuda` `nvenc` `gpu` `encoder` `doctor` | CUDA knows no GL, and GL no CUDA |
 //! | `crate::nvenc` | `nvenc` `encoder` `doctor` | the encoder hides which one it is |
 //! | `crate::gpu` | `gpu` `encoder` `source` `doctor` | a stream does not choose its GPU |

@@ -13,8 +13,9 @@ use openh264_sys2::{API as _, DynamicAPI, ENCODER_OPTION_TRACE_LEVEL, OpenH264Ve
 /// # Errors
 /// Out of memory.
 pub fn open(config: EncoderConfig) -> Result<Encoder, Error> {
-    let mut encoder = Encoder::with_api_config(OpenH264API::from_source(), config)
-        .map_err(|error| Error::machine("OpenH264 does not start", "free some memory").caused_by(error))?;
+    let mut encoder = Encoder::with_api_config(OpenH264API::from_source(), config).map_err(|error| {
+        Error::machine("openh264-failed", "OpenH264 does not start", "free some memory").caused_by(error)
+    })?;
     let mut level = WELS_LOG_QUIET;
     // SAFETY: the option takes a pointer to an `int`, reads it during the call, and is one of the few that are legal
     // before the encoder has parameters; the wrapper sets the same one and relies on no other value.

@@ -28,9 +28,9 @@ impl std::fmt::Display for Stage {
         f.write_str(match self {
             Self::Idle => "waiting",
             Self::Opening => "opening the drivers",
-            Self::Drawing => "drawing a picture",
-            Self::Reading => "reading back a picture",
-            Self::Encoding => "encoding a picture",
+            Self::Drawing => "drawing a frame",
+            Self::Reading => "reading back a frame",
+            Self::Encoding => "encoding a frame",
         })
     }
 }

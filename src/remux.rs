@@ -1,7 +1,7 @@
 //! Wraps H.264 that another program writes in MPEG-TS.
 //!
 //! A byte stream does not say where a picture ends; only the start of the next one does, which is a picture too late.
-//! But a program that codes in real time writes a picture and then nothing until the next, so a pause in the stream says
+//! But a program that encodes in real time writes a picture and then nothing until the next, so a pause in the stream says
 //! it as well. A pause in the middle of a picture is told from it by what comes next, and `Patience` learns.
 
 mod patience;
@@ -40,6 +40,7 @@ const LEAD: Duration = Duration::from_millis(40);
 pub fn wrap(input: impl AsFd, how: MpegTs, frame_rate: Option<FrameRate>, control: &Control) -> Result<(), Error> {
     if rustix::termios::isatty(&input) {
         return Err(Error::input(
+            "stdin-terminal",
             "standard input is a terminal, which gives no H.264",
             "pipe it: ffmpeg -re -i film.mkv -c:v libx264 -bf 0 -f h264 - | mb-encode mpegts",
         ));
@@ -48,8 +49,9 @@ pub fn wrap(input: impl AsFd, how: MpegTs, frame_rate: Option<FrameRate>, contro
     let format = match (how, frame_rate) {
         (MpegTs::Ffmpeg, None) => {
             return Err(Error::input(
-                "ffmpeg counts pictures, and needs to know how many there are in a second",
-                "say so: mb-encode mpegts --fps 30\nor stamp each picture when it arrives: mb-encode mpegts --how native",
+                "mpegts-no-rate",
+                "ffmpeg stamps frames by their number, and needs to know their rate",
+                "",
             ));
         }
         (how, Some(frame_rate)) => Format::mpegts(how, frame_rate)?,
@@ -128,7 +130,8 @@ impl<'a> Run<'a> {
                 Ok(read) => read,
                 Err(Errno::INTR | Errno::AGAIN) => continue,
                 Err(errno) => {
-                    return Err(Error::machine("cannot read standard input", "pipe H.264 into it").caused_by(errno));
+                    return Err(Error::machine("stdin-unreadable", "cannot read standard input", "pipe H.264 into it")
+                        .caused_by(errno));
                 }
             };
             if read == 0 {
@@ -146,7 +149,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Takes the next piece. Gives whether there is somebody to go on for.
+    /// Takes the next piece. Returns whether there is somebody to go on for.
     fn take(&mut self, piece: &[u8]) -> Result<bool, Error> {
         let now = self.start.elapsed();
         // Behind the last piece a picture might have ended, or was taken to have.
@@ -167,15 +170,15 @@ impl<'a> Run<'a> {
         }
         if self.splitter.take_torn() {
             tracing::warn!(
-                "the source paused within a picture, which was passed on without its end; from now on a picture ends \
+                "the source paused within a frame, which was passed on without its end; from now on a frame ends \
                  with a pause of {} ms",
                 self.patience.now().as_millis()
             );
         }
         if self.splitter.has_b_pictures() && !std::mem::replace(&mut self.told_of_b_pictures, true) {
             tracing::warn!(
-                "there are B pictures in the stream, which browsers do not play over WebRTC; leave them out: \
-                 ffmpeg … -bf 0"
+                "there are B frames in the stream, which browsers do not play over WebRTC; leave them out: ffmpeg … -bf 0 \
+                 [b-frames]"
             );
         }
         if self.splitter.held() > MOST_HELD {
@@ -188,7 +191,7 @@ impl<'a> Run<'a> {
         if self.splitter.rest(&mut self.unit) { self.deliver() } else { Ok(true) }
     }
 
-    /// Gives whether there is somebody to go on for.
+    /// Returns whether there is somebody to go on for.
     fn deliver(&mut self) -> Result<bool, Error> {
         self.pictures += 1;
         self.unit.show_at(self.stamps.time_of(self.begun));
@@ -220,6 +223,7 @@ impl<'a> Run<'a> {
 
 fn no_h264(why: &str) -> Error {
     Error::input(
+        "stdin-not-h264",
         format!("standard input is not an H.264 byte stream: {why}"),
         "have it written so: ffmpeg … -f h264 -, gst-launch-1.0 … ! video/x-h264,stream-format=byte-stream ! fdsink",
     )

@@ -40,7 +40,7 @@ impl Totals {
 
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} pictures, {} bytes, {} skipped", self.pictures, self.bytes, self.skipped())
+        write!(f, "{} frames, {} bytes, {} skipped", self.pictures, self.bytes, self.skipped())
     }
 }
 
@@ -130,7 +130,7 @@ impl Snapshot {
         Self { totals, encode_times }
     }
 
-    /// The time within which `share` of the pictures were coded, to 5 %; zero without any.
+    /// The time within which `share` of the pictures were encoded, to 5 %; zero without any.
     pub fn encode_time(&self, share: f64) -> Duration {
         let pictures: u64 = self.encode_times.iter().sum();
         let rank = ((pictures as f64 * share).ceil() as u64).max(1);

@@ -139,7 +139,7 @@ pub fn rehearse(settings: &Settings, mut make_renderer: impl MakeRenderer, vital
 pub fn log_disconnected(reader: u64, totals: &Totals, connected: Duration) {
     tracing::info!(
         reader,
-        pictures = totals.pictures,
+        frames = totals.pictures,
         bytes = totals.bytes,
         skipped = totals.skipped(),
         seconds = (connected.as_secs_f64() * 10.0).round() / 10.0,
@@ -187,7 +187,7 @@ mod tests {
     fn a_stream_that_fails_rests_as_well() {
         let vitals = Vitals::default();
         let settings = Settings { encoder: EncoderChoice::Openh264, ..Settings::default() };
-        let fails = |_: &Gl, _: &Settings| Err(crate::Error::input("no renderer", ""));
+        let fails = |_: &Gl, _: &Settings| Err(crate::Error::input("", "no renderer", ""));
         assert_eq!(rehearse(&settings, fails, &vitals).unwrap_err().cause(), "no renderer");
         assert_eq!((vitals.pulse.longest().0, vitals.chosen()), (Stage::Idle, None));
     }

@@ -33,7 +33,7 @@ Examples:
 
 Signals:
   SIGTERM, SIGINT   finish the access unit at hand and end; a second one ends at once
-  SIGUSR1           make the next picture an IDR (a keyframe)
+  SIGUSR1           make the next frame an IDR (a keyframe)
 
 Exit codes:
   0   done, stopped, or the reader left
@@ -119,7 +119,7 @@ fn from(words: &[OsString]) -> Result<Args, Error> {
         (Some(ValueSource::EnvVariable), Some(ValueSource::CommandLine)) => args.stream.show_scene(),
         (Some(ValueSource::CommandLine), Some(ValueSource::CommandLine))
         | (Some(ValueSource::EnvVariable), Some(ValueSource::EnvVariable)) => {
-            return Err(usage_error("--shader and --scene are both given; a picture shows one of them"));
+            return Err(usage_error("--shader and --scene are both given; choose one"));
         }
         _ => {}
     }

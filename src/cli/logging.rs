@@ -85,7 +85,7 @@ pub fn start(args: &LoggingArgs, video_on_stdout: bool) {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
-    // Who asks for statistics gets them at any level but off.
+    // Statistics that were asked for are logged at any level but off.
     let stats = if level == LevelFilter::OFF { level } else { level.max(LevelFilter::INFO) };
     let filter = Targets::new().with_default(level).with_target("crate::stats", stats);
     let format =

@@ -19,12 +19,12 @@ pub struct StreamOptions {
     #[command(flatten)]
     pub output: OutputArgs,
 
-    /// Picture width in pixels: even, 64 to 4096 (OpenH264: 3840x2160 at most)
+    /// Frame width in pixels: even, 64 to 4096 (OpenH264: 3840x2160 at most)
     #[arg(long, env = "MB_ENCODE_WIDTH", hide_env_values = true, value_name = "PIXELS", value_parser = parse_side)]
     #[arg(default_value_t = Size::default().width(), help_heading = "Picture")]
     width: u32,
 
-    /// Picture height in pixels: even, 64 to 4096
+    /// Frame height in pixels: even, 64 to 4096
     #[arg(long, env = "MB_ENCODE_HEIGHT", hide_env_values = true, value_name = "PIXELS", value_parser = parse_side)]
     #[arg(default_value_t = Size::default().height(), help_heading = "Picture")]
     height: u32,
@@ -137,7 +137,7 @@ fn parse_side(text: &str) -> Result<u32, String> {
 }
 
 fn parse_frames(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| "must be a number of frames from 0, which is endless".to_owned())
+    text.parse().map_err(|_| "must be a number of frames from 0, where 0 is no limit".to_owned())
 }
 
 fn parse_timeout(text: &str) -> Result<u64, String> {
@@ -206,11 +206,13 @@ impl StreamOptions {
         let read = std::fs::File::open(path).and_then(|file| file.take(MAX_SHADER + 1).read_to_string(&mut source));
         match read {
             Ok(bytes) if bytes as u64 > MAX_SHADER => Err(Error::input(
+                "shader-unreadable",
                 format!("the shader {name} is longer than {} MiB", MAX_SHADER >> 20),
                 "name a text file in GLSL with a mainImage, like examples/shaders/waves.glsl",
             )),
             Ok(_) => Ok(Some((name, source))),
             Err(error) => Err(Error::input(
+                "shader-unreadable",
                 format!("cannot read the shader {name}"),
                 "name a text file in GLSL with a mainImage, like examples/shaders/waves.glsl",
             )

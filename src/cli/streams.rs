@@ -32,7 +32,7 @@ pub struct StreamsArgs {
     #[arg(default_value = named::default::<Format>(), value_parser = named::<Format>(), help_heading = "Streams")]
     format: Format,
 
-    /// Keep every stream running, watched or not, so that a viewer's first picture comes at once
+    /// Keep every stream running, watched or not, so that a viewer's first frame comes at once
     #[arg(long, env = "MB_ENCODE_PRELOAD", hide_env_values = true, help_heading = "Streams")]
     #[arg(value_parser = parse_switch)]
     preload: bool,

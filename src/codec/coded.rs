@@ -1,10 +1,10 @@
-//! What an encoder put out, read into an access unit.
+//! What an encoder produced, read into an access unit.
 
 use super::access_unit::AccessUnit;
 use super::h264::{NalUnitType, nal_units};
 
 impl AccessUnit {
-    /// Adds what an encoder put out for this picture: an Annex B byte stream with any start codes.
+    /// Adds what an encoder produced for this picture: an Annex B byte stream with any start codes.
     ///
     /// Delimiters, SEI and filler are left out here, where the output of the encoders comes in, and not by the formats:
     /// nobody behind needs them, a format that wants a delimiter or filler writes its own, and go2rtc takes an SEI in

@@ -48,7 +48,7 @@ impl Splitter {
         self.bytes.extend_from_slice(piece);
     }
 
-    /// Gives the access unit at hand where the next one has begun. Its time is the caller's to set.
+    /// Returns the access unit at hand where the next one has begun. Its time is the caller's to set.
     pub fn next(&mut self, unit: &mut AccessUnit) -> bool {
         while let Some(end) = self.find_end() {
             if self.give(end, unit) {
@@ -58,7 +58,7 @@ impl Splitter {
         false
     }
 
-    /// Gives the access unit at hand as it is: the stream has ended, or pauses.
+    /// Returns the access unit at hand as it is: the stream has ended, or pauses.
     pub fn rest(&mut self, unit: &mut AccessUnit) -> bool {
         self.has_picture && self.give(self.bytes.len(), unit)
     }
@@ -95,7 +95,7 @@ impl Splitter {
         !matches!(place_of(&piece[code..]), Some(Place::OtherSlice | Place::Behind))
     }
 
-    /// Looks at one NAL unit after the other. Gives where the access unit at hand ends.
+    /// Looks at one NAL unit after the other. Returns where the access unit at hand ends.
     fn find_end(&mut self) -> Option<usize> {
         loop {
             let Some(found) = memchr::memmem::find(&self.bytes[self.searched..], &START_CODE_SHORT) else {
@@ -129,7 +129,7 @@ impl Splitter {
         }
     }
 
-    /// Fills `unit` with what ends at `end`. Gives whether it can be decoded.
+    /// Fills `unit` with what ends at `end`. Returns whether it can be decoded.
     fn give(&mut self, end: usize, unit: &mut AccessUnit) -> bool {
         let stream = &self.bytes[..end];
         self.own_sets.clear();

@@ -22,7 +22,7 @@ const SIGNALS: [i32; 4] = [SIGINT, SIGTERM, SIGUSR1, SIGXFSZ];
 /// # Errors
 /// No thread or descriptor is left.
 pub fn start(control: &Arc<Control>, grace: Duration, overdue: fn()) -> Result<(), Error> {
-    let failed = |error| Error::machine("cannot listen for signals", "").caused_by(error);
+    let failed = |error| Error::machine("no-signals", "cannot listen for signals", "").caused_by(error);
     let blocked = Blocked::all();
     let mut signals = Signals::new(SIGNALS).map_err(failed)?;
     let control = Arc::clone(control);

@@ -41,16 +41,22 @@ impl Driver {
     }
 
     fn load_now() -> Result<Self, Error> {
-        let library = dl::open("libcuda.so.1")
-            .map_err(|why| Error::machine("there is no NVIDIA driver", INSTALL_DRIVER).caused_by(why))?;
+        let library = dl::open("libcuda.so.1").map_err(|why| {
+            Error::machine("no-nvidia-driver", "there is no NVIDIA driver", INSTALL_DRIVER).caused_by(why)
+        })?;
         let calls = Calls::find(library).map_err(|missing| {
-            Error::machine(format!("the NVIDIA driver's libcuda.so.1 lacks {missing}"), INSTALL_DRIVER)
+            Error::machine(
+                "nvidia-driver-old",
+                format!("the NVIDIA driver's libcuda.so.1 lacks {missing}"),
+                INSTALL_DRIVER,
+            )
         })?;
         let mut version = 0;
         // SAFETY: cuDriverGetVersion may be called before cuInit and writes one int.
         check("cuDriverGetVersion", unsafe { (calls.cuDriverGetVersion)(&mut version) })?;
         if version < OLDEST_VERSION {
             return Err(Error::machine(
+                "nvidia-driver-old",
                 format!(
                     "the NVIDIA driver is too old: it speaks CUDA {}, {} is needed",
                     show_version(version),

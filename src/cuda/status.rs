@@ -42,33 +42,44 @@ pub fn described(function: &str, status: c_uint) -> String {
 
 /// The error for a status other than 0.
 pub fn failed(function: &str, status: c_uint) -> Error {
-    let (meaning, remedy) = match status {
-        2 => ("the GPU is out of memory", "close other programs that use it, or choose a smaller picture"),
+    let (code, meaning, remedy) = match status {
+        2 => {
+            ("gpu-memory", "the GPU is out of memory", "close other programs that use it, or choose a smaller picture")
+        }
         34 => (
+            "stub-library",
             "the libcuda.so.1 that was found is a stub for building, not a driver",
             "take its folder out of LD_LIBRARY_PATH, or install a driver",
         ),
-        46 => ("another process has the GPU for itself", "set its compute mode back: nvidia-smi -c DEFAULT"),
+        46 => (
+            "gpu-exclusive",
+            "another process has the GPU for itself",
+            "set its compute mode back: nvidia-smi -c DEFAULT",
+        ),
         100 | 101 => (
+            "cuda-no-gpu",
             "CUDA shows no GPU",
             "check nvidia-smi -L and CUDA_VISIBLE_DEVICES; in a container start it with --gpus all",
         ),
         219 => (
+            "gl-cuda-interop",
             "GL and CUDA do not work together in this context",
             "unset __GL_THREADED_OPTIMIZATIONS, and let NVIDIA's EGL draw",
         ),
-        802 => ("the GPUs are not ready yet", "wait for nvidia-fabricmanager, or start it"),
+        802 => ("gpu-not-ready", "the GPUs are not ready yet", "wait for nvidia-fabricmanager, or start it"),
         803 => (
+            "driver-mismatch",
             "the driver's kernel module and its libraries are of different versions",
             "restart the machine after a driver update, or the container if only it is old",
         ),
         4 | 700 | 719 | 999 => (
+            "gpu-lost",
             "the GPU was lost or its driver is in a bad state",
             "check dmesg for NVRM messages; after a suspend reload the driver: modprobe -r nvidia_uvm; modprobe nvidia_uvm",
         ),
-        _ => ("the NVIDIA driver failed", "check nvidia-smi and dmesg, and use --encoder openh264 meanwhile"),
+        _ => ("cuda-failed", "the NVIDIA driver failed", ""),
     };
-    let error = Error::machine(meaning, remedy).caused_by(described(function, status));
+    let error = Error::machine(code, meaning, remedy).caused_by(described(function, status));
     // The others name what is wrong.
     if matches!(status, 2 | 34 | 46 | 100 | 101 | 802 | 803) { error } else { error.examined_by_doctor() }
 }

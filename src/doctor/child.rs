@@ -45,7 +45,7 @@ fn parse(line: &str) -> Option<Told> {
     Some(Told::End(Finding::new(part, state, text("found")?, text("remedy")?)))
 }
 
-/// Runs a group's process and gives what it found, the check that it was lost over among it.
+/// Runs a group's process and returns what it found, the check that it was lost over among it.
 pub(super) fn run(group: Group, command: Command, limit: Duration) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut at = None;
@@ -81,7 +81,7 @@ pub(super) fn run(group: Group, command: Command, limit: Duration) -> Vec<Findin
             findings.push(Finding::new(
                 first,
                 State::Fail,
-                format!("cannot start this program a second time: {error}"),
+                format!("cannot start the probe process: {error}"),
                 "make /proc visible, and let this user have more processes",
             ));
         }
@@ -145,7 +145,7 @@ pub(super) fn listen(mut command: Command, limit: Duration, mut hear: impl FnMut
         let Ok(line) = lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) else { break };
         hear(&line);
     }
-    // Whoever waits to be heard now is not to wait for ever.
+    // A thread that waits to be heard is not to wait for ever.
     drop(lines);
     let status = process.end_by(deadline);
     // Something that it started may hold its standard error open for longer; that is not waited for.

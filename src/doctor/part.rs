@@ -68,7 +68,7 @@ pub(super) const PARTS: [About; 15] = {
             "nvenc-picture",
             "NVENC picture",
             &[Interop, NvencH264],
-            "libnvidia-encode.so.1, coding a picture",
+            "libnvidia-encode.so.1, encoding a frame",
         ),
         about(Openh264, "openh264", "OpenH264", &[], "OpenH264"),
         about(Ffmpeg, "ffmpeg", "ffmpeg", &[], "ffmpeg"),

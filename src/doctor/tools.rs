@@ -65,9 +65,9 @@ fn first_line(mut command: Command, argument: &str, limit: Duration) -> Result<S
         first.get_or_insert_with(|| line.trim().to_owned());
     });
     match (ended, first) {
-        (Err(error), _) if error.kind() == std::io::ErrorKind::NotFound => Err(format!("{name} is not there")),
+        (Err(error), _) if error.kind() == std::io::ErrorKind::NotFound => Err(format!("{name} is not installed")),
         (Err(error), _) => Err(format!("{name} does not start: {error}")),
-        (Ok(end), _) if end.status.is_none() => Err(format!("{name} {argument} gives no answer")),
+        (Ok(end), _) if end.status.is_none() => Err(format!("{name} {argument} does not answer")),
         (Ok(_), Some(line)) if !line.is_empty() => Ok(line),
         (Ok(end), _) => {
             let said = end.said.lines().next().unwrap_or("nothing").to_owned();

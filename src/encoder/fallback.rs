@@ -1,4 +1,4 @@
-//! Which encoder codes a stream, and which one goes on where it fails. Nothing else decides that.
+//! Which encoder a stream uses, and which one goes on where it fails. Nothing else decides that.
 //!
 //! | `--encoder` | a stream begins            | NVENC failed on a picture | it does not come back       |
 //! |-------------|----------------------------|---------------------------|-----------------------------|
@@ -28,9 +28,9 @@ pub enum Plan {
 
 /// An open encoder.
 pub struct Opened {
-    /// It has coded nothing yet.
+    /// It has encoded nothing yet.
     pub encoder: Encoder,
-    /// Why OpenH264 codes where NVENC would have been taken.
+    /// Why it is OpenH264 where NVENC would have been taken.
     pub instead_of_nvenc: Option<Error>,
 }
 
@@ -65,7 +65,7 @@ impl Plan {
     /// Opens what is planned, for pictures drawn with `gl`.
     ///
     /// # Errors
-    /// It is not to be had here, or cannot code this size.
+    /// It is unavailable, or does not support this size.
     pub fn open_with_fallback(self, gl: &Gl, settings: &Settings) -> Result<Opened, Error> {
         let openh264 = |profile| Ok::<_, Error>(Encoder::Openh264(Box::new(Openh264::open(settings, profile)?)));
         let nvenc = || Ok::<_, Error>(Encoder::Nvenc(Box::new(Nvenc::open(gl, settings)?)));
@@ -87,14 +87,14 @@ impl Plan {
     }
 }
 
-/// Logs why OpenH264 codes a stream where NVENC would have been taken.
+/// Logs why OpenH264 encodes a stream where NVENC would have been taken.
 pub fn log_instead_of_nvenc(why: &Error) {
     // Without an NVIDIA driver there is nothing to look into; with one there is.
+    let why = why.in_a_line();
     if cuda::is_installed() {
-        let why = why.cause();
-        tracing::warn!("coding with OpenH264, since NVENC is not to be had: {why} (what to do: mb-encode doctor)");
+        tracing::warn!("NVENC unavailable, falling back to OpenH264: {why}");
     } else {
-        tracing::info!("coding with OpenH264, since NVENC is not to be had: {}", why.cause());
+        tracing::info!("NVENC unavailable, falling back to OpenH264: {why}");
     }
 }
 
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn only_who_asked_for_nvenc_alone_is_left_without() {
-        let why = || Error::machine("it is gone", "");
+        let why = || Error::machine("", "it is gone", "");
         for choice in [EncoderChoice::Auto, EncoderChoice::Openh264] {
             assert_eq!(Plan::without_nvenc(choice, why()).unwrap(), Plan::Openh264(Profile::High));
         }

@@ -23,7 +23,7 @@ pub struct Nvenc {
     gpu: String,
 }
 
-/// NVENC failed on a picture, for this reason. It is of no use any more; whatever it failed with, a new one may work.
+/// NVENC failed on a picture, for this reason. It cannot be used any more; whatever it failed with, a new one may work.
 #[derive(Debug)]
 pub struct Lost(pub Error);
 
@@ -62,7 +62,7 @@ impl Nvenc {
         let nv12 = Nv12::new(gl, size)?;
         let images = GlImages::register(&context, nv12.planes())?;
         let gpu = context.name();
-        tracing::debug!(gpu, device = context.ordinal(), "coding with NVENC");
+        tracing::debug!(gpu, device = context.ordinal(), "encoding with NVENC");
         Ok(Self { session, images, nv12, gpu })
     }
 
@@ -71,7 +71,7 @@ impl Nvenc {
         &self.gpu
     }
 
-    /// Codes what `target` shows into `unit`, to be shown at `pts`: one picture in, one access unit out. The first
+    /// Encodes what `target` shows into `unit`, to be shown at `pts`: one picture in, one access unit out. The first
     /// picture is an IDR, and so is one with `force_idr`.
     ///
     /// # Errors

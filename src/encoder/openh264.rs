@@ -13,7 +13,7 @@ use ::openh264::formats::YUVSlices;
 
 /// The highest bitrate of level 5.2 in bits per second, H.264 table A-1 with the factor of clause A.3.1 j).
 const MAX_BITRATE: u32 = 288_000_000;
-/// The longer and the shorter side that OpenH264 codes at most.
+/// The longer and the shorter side that OpenH264 supports at most.
 const MAX_SIDES: (u32, u32) = (3840, 2160);
 
 const _: () = assert!(
@@ -40,14 +40,16 @@ impl Openh264 {
         let sides = (size.width().max(size.height()), size.width().min(size.height()));
         if sides.0 > MAX_SIDES.0 || sides.1 > MAX_SIDES.1 {
             return Err(Error::input(
-                format!("OpenH264 codes no pictures of {size}"),
+                "openh264-size",
+                format!("OpenH264 does not support {size}"),
                 format!("choose at most {}x{}, or a GPU with NVENC", MAX_SIDES.0, MAX_SIDES.1),
             ));
         }
         if settings.bitrate.bps() > MAX_BITRATE {
             return Err(Error::input(
-                format!("OpenH264 codes no {} bits/s", settings.bitrate),
-                "choose at most --bitrate 288M, or a GPU with NVENC",
+                "openh264-bitrate",
+                format!("OpenH264 does not support {} bits/s", settings.bitrate),
+                "",
             ));
         }
         let config = EncoderConfig::new()
@@ -73,13 +75,15 @@ impl Openh264 {
         Ok(Self { encoder: crate::openh264::open(config)?, bitstream: Vec::with_capacity(codec::room_for(size)) })
     }
 
-    /// Codes `picture` into `unit`: one picture in, one access unit out. The first picture is an IDR, and so is one with
+    /// Encodes `picture` into `unit`: one picture in, one access unit out. The first picture is an IDR, and so is one with
     /// `force_idr`.
     ///
     /// # Errors
     /// It failed, and cannot be used any more.
     pub fn encode(&mut self, picture: &HostPicture, force_idr: bool, unit: &mut AccessUnit) -> Result<(), Error> {
-        let failed = |error| Error::machine("OpenH264 failed to code a picture", String::new()).caused_by(error);
+        let failed = |error| {
+            Error::machine("openh264-failed", "OpenH264 failed to encode a frame", String::new()).caused_by(error)
+        };
         let (width, height) = (picture.size().width() as usize, picture.size().height() as usize);
         let planes = YUVSlices::new(picture.planes(), (width, height), (width, width / 2, width / 2));
         if force_idr {

@@ -34,8 +34,6 @@ const STALLED: Duration = Duration::from_secs(5);
 const LAST_WORDS: Duration = Duration::from_millis(200);
 /// As much of its standard error as is kept, from the start.
 const MOST_WORDS: usize = 2048;
-const WITHOUT: &str = "do without it: --mpegts=native";
-const SEE_FFMPEG: &str = "see whether this works: ffmpeg -version\nor do without it: --mpegts=native";
 
 /// A running ffmpeg. It is killed, and waited for, when this is dropped.
 #[derive(Debug)]
@@ -70,10 +68,8 @@ impl Ffmpeg {
         // Ctrl-C in a terminal goes to the whole group; this process ends it when its own last picture is out.
         command.process_group(0);
         let mut child = Child::start(command, Orphaned::Killed, &[]).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => {
-                Error::machine("ffmpeg is not installed", format!("install it: apt install ffmpeg\nor {WITHOUT}"))
-            }
-            _ => Error::machine("cannot start ffmpeg", WITHOUT).caused_by(error),
+            io::ErrorKind::NotFound => Error::machine("ffmpeg-missing", "ffmpeg is not installed", ""),
+            _ => Error::machine("ffmpeg-missing", "cannot start ffmpeg", "").caused_by(error),
         })?;
         let (Some(stdin), Some(stdout), Some(stderr)) = child.take_pipes() else {
             unreachable!("all three are piped");
@@ -91,9 +87,9 @@ impl Ffmpeg {
         };
         for fd in [this.stdin.as_fd(), this.stdout.as_fd()].into_iter().chain(this.stderr.as_ref().map(AsFd::as_fd)) {
             // The flag belongs to this end alone; ffmpeg's ends stay as they are.
-            fcntl_getfl(fd)
-                .and_then(|flags| fcntl_setfl(fd, flags | OFlags::NONBLOCK))
-                .map_err(|errno| Error::machine("cannot use the pipes to ffmpeg", WITHOUT).caused_by(errno))?;
+            fcntl_getfl(fd).and_then(|flags| fcntl_setfl(fd, flags | OFlags::NONBLOCK)).map_err(|errno| {
+                Error::machine("ffmpeg-pipes", "cannot use the pipes to ffmpeg", "").caused_by(errno)
+            })?;
         }
         Ok(this)
     }
@@ -125,7 +121,7 @@ impl Ffmpeg {
             self.fetch()?;
             while let Some(packet) = self.output[followed..].first_chunk::<PACKET_BYTES>() {
                 let ends = self.follower.ends_picture(packet, elementary).map_err(|why| {
-                    Error::machine(format!("ffmpeg writes something else than MPEG-TS: {why}"), WITHOUT)
+                    Error::machine("ffmpeg-failed", format!("ffmpeg writes something else than MPEG-TS: {why}"), "")
                 })?;
                 followed += PACKET_BYTES;
                 whole |= ends;
@@ -182,7 +178,7 @@ impl Ffmpeg {
             Ok(bytes) => Ok(bytes),
             Err(Errno::AGAIN | Errno::INTR) => Ok(0),
             Err(Errno::PIPE) => Err(self.ended()),
-            Err(errno) => Err(Error::machine("cannot write to ffmpeg", WITHOUT).caused_by(errno)),
+            Err(errno) => Err(Error::machine("ffmpeg-pipes", "cannot write to ffmpeg", "").caused_by(errno)),
         }
     }
 
@@ -194,7 +190,9 @@ impl Ffmpeg {
                 Ok(read) => self.output.extend_from_slice(&bytes[..read]),
                 Err(Errno::AGAIN) => return Ok(()),
                 Err(Errno::INTR) => {}
-                Err(errno) => return Err(Error::machine("cannot read from ffmpeg", WITHOUT).caused_by(errno)),
+                Err(errno) => {
+                    return Err(Error::machine("ffmpeg-pipes", "cannot read from ffmpeg", "").caused_by(errno));
+                }
             }
         }
     }
@@ -225,14 +223,18 @@ impl Ffmpeg {
         }
         // It has closed its pipes, so it is ending if it has not ended.
         match self.child.end_by(until) {
-            Some(status) => self.in_its_words(Error::machine(format!("ffmpeg ended ({status})"), SEE_FFMPEG)),
-            _ => self.in_its_words(Error::machine("ffmpeg closed its pipes", SEE_FFMPEG)),
+            Some(status) => self.in_its_words(Error::machine("ffmpeg-failed", format!("ffmpeg ended ({status})"), "")),
+            _ => self.in_its_words(Error::machine("ffmpeg-failed", "ffmpeg closed its pipes", "")),
         }
     }
 
     fn stalled(&self) -> Error {
         let seconds = STALLED.as_secs();
-        self.in_its_words(Error::machine(format!("ffmpeg has stalled: it did nothing for {seconds} s"), SEE_FFMPEG))
+        self.in_its_words(Error::machine(
+            "ffmpeg-failed",
+            format!("ffmpeg stalled: it did nothing for {seconds} s"),
+            "",
+        ))
     }
 
     fn in_its_words(&self, error: Error) -> Error {

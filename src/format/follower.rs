@@ -10,7 +10,7 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Takes the next packet. Gives `true` where a PES packet ends with it; one that does not state its length ends
+    /// Takes the next packet. Returns `true` where a PES packet ends with it; one that does not state its length ends
     /// with `unbounded` bytes of payload.
     ///
     /// # Errors

@@ -52,7 +52,7 @@ const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_MPEG_2);
 /// Writes access units as a transport stream. Made once a stream.
 #[derive(Debug)]
 pub struct Muxer {
-    /// From the time of a picture on the grid, which is its PCR, until it is shown. It covers drawing, coding and
+    /// From the time of a picture on the grid, which is its PCR, until it is shown. It covers drawing, encoding and
     /// writing, so no byte of a picture arrives after its time (section 2.4.2.3).
     lead: Duration,
     tables_at: Option<Duration>,

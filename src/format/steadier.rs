@@ -15,7 +15,7 @@ pub struct Steadier {
 }
 
 impl Steadier {
-    /// The longest that a picture is held back: what coding a large one may take. A hiccup at a low rate would
+    /// The longest that a picture is held back: what encoding a large one may take. A hiccup at a low rate would
     /// otherwise be felt for minutes.
     const MOST: Duration = Duration::from_millis(25);
 

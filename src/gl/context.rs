@@ -42,6 +42,7 @@ impl Claim {
     fn take() -> Result<Self, Error> {
         if CLAIMED.replace(true) {
             return Err(Error::input(
+                "two-contexts",
                 "this thread already has a GL context",
                 "drop the first one, or open the second one on a thread of its own",
             ));
@@ -97,7 +98,8 @@ impl Gl {
         let egl = load()?;
         // SAFETY: all callers keep to the above; the attribute list ends with EGL_NONE.
         let display = unsafe { egl.get_platform_display(platform, native, &[egl::ATTRIB_NONE]) }.map_err(|error| {
-            Error::machine("EGL opens no display without a window system", INSTALL_EGL).caused_by(error)
+            Error::machine("no-egl-driver", "EGL opens no display without a window system", INSTALL_EGL)
+                .caused_by(error)
         })?;
         let mut context = Context::open(egl, display, claim)?;
         context.passed_over = passed_over;
@@ -136,23 +138,26 @@ impl fmt::Debug for Gl {
 impl Context {
     fn open(egl: Library, display: egl::Display, claim: Claim) -> Result<Self, Error> {
         egl.initialize(display).map_err(|error| {
-            Error::machine("EGL found no working driver", INSTALL_EGL).caused_by(error).examined_by_doctor()
+            Error::machine("no-egl-driver", "EGL found no working driver", INSTALL_EGL)
+                .caused_by(error)
+                .examined_by_doctor()
         })?;
         // From here on an early return has to terminate the display, which `Drop` does.
         let mut opening = Opening { egl: Some(egl), display };
         let egl = opening.egl.as_ref().expect("set in the line above");
 
-        let extensions = egl
-            .query_string(Some(display), egl::EXTENSIONS)
-            .map_err(|error| Error::machine("the EGL driver answers no query", INSTALL_EGL).caused_by(error))?;
+        let extensions = egl.query_string(Some(display), egl::EXTENSIONS).map_err(|error| {
+            Error::machine("egl-too-old", "the EGL driver answers no query", INSTALL_EGL).caused_by(error)
+        })?;
         let extensions = extensions.to_string_lossy();
         for needed in ["EGL_KHR_surfaceless_context", "EGL_KHR_no_config_context"] {
             if !has(&extensions, needed) {
-                return Err(Error::machine(format!("the EGL driver lacks {needed}"), INSTALL_EGL));
+                return Err(Error::machine("egl-too-old", format!("the EGL driver lacks {needed}"), INSTALL_EGL));
             }
         }
         egl.bind_api(egl::OPENGL_API).map_err(|error| {
-            Error::machine("the EGL driver has no desktop OpenGL, only GLES", INSTALL_EGL).caused_by(error)
+            Error::machine("egl-too-old", "the EGL driver has no desktop OpenGL, only GLES", INSTALL_EGL)
+                .caused_by(error)
         })?;
         let attributes = [
             egl::CONTEXT_MAJOR_VERSION,
@@ -167,6 +172,7 @@ impl Context {
         let no_config = unsafe { egl::Config::from_ptr(std::ptr::null_mut()) };
         let context = egl.create_context(display, no_config, None, &attributes).map_err(|error| {
             Error::machine(
+                "egl-too-old",
                 "the driver is too old: it has no OpenGL 3.3 core",
                 concat!("update it: apt install libgl1-mesa-dri, or NVIDIA driver ", driver_floor!(), " or newer"),
             )
@@ -174,7 +180,8 @@ impl Context {
         })?;
         egl.make_current(display, None, None, Some(context)).map_err(|error| {
             // The context goes with the display that `opening` terminates.
-            Error::machine("the EGL context cannot be made current without a surface", INSTALL_EGL).caused_by(error)
+            Error::machine("egl-too-old", "the EGL context cannot be made current without a surface", INSTALL_EGL)
+                .caused_by(error)
         })?;
         // SAFETY: the context made current above answers for these names, and stays current on this thread as long
         // as `Context` lives: nothing else in this crate makes another one current, and `Gl` is not `Send`.

@@ -25,8 +25,9 @@ pub(super) fn load() -> Result<Library, Error> {
     KEPT.call_once(|| drop(dl::open("libEGL.so.1")));
     // SAFETY: loading a library runs its initialisers; libEGL is what the user installed as the system's EGL. Nothing of
     // it is used after the instance is dropped, which holds the library.
-    unsafe { Library::load_required() }
-        .map_err(|error| Error::machine("libEGL.so.1 (EGL 1.5) cannot be loaded", INSTALL_EGL).caused_by(error))
+    unsafe { Library::load_required() }.map_err(|error| {
+        Error::machine("no-egl", "libEGL.so.1 (EGL 1.5) cannot be loaded", INSTALL_EGL).caused_by(error)
+    })
 }
 
 /// Whether an extension is in a list of them.
@@ -53,7 +54,7 @@ impl Survey {
     pub fn take() -> Result<Self, Error> {
         let library = load()?;
         let extensions = library.query_string(None, egl::EXTENSIONS).map_err(|error| {
-            Error::machine("libEGL answers no query, so it found no driver", INSTALL_EGL)
+            Error::machine("no-egl-driver", "libEGL answers no query, so it found no driver", INSTALL_EGL)
                 .caused_by(error)
                 .examined_by_doctor()
         })?;

@@ -122,8 +122,9 @@ impl Plane {
     fn new(gl: &Gl, width: u32, height: u32, parts: u32) -> Result<Self, Error> {
         let refused = |why: String| {
             Error::machine(
+                "gl-limits",
                 format!("the GL driver cannot draw into a texture of {width}x{height} with {parts} parts"),
-                "use --encoder openh264",
+                "",
             )
             .caused_by(why)
         };

@@ -30,9 +30,11 @@ impl Program {
     pub fn new(gl: &Gl, vertex: &str, fragment: &str) -> Result<Self, Error> {
         let raw = gl.glow();
         let refused = |stage: &str, log: String| {
-            Error::input(format!("the {stage} does not compile"), String::new()).caused_by(log.trim().to_owned())
+            Error::input("gl-program", format!("the {stage} does not compile"), String::new())
+                .caused_by(log.trim().to_owned())
         };
-        let broken = |why: String| Error::machine("the GL driver makes no program", String::new()).caused_by(why);
+        let broken =
+            |why: String| Error::machine("gl-program", "the GL driver makes no program", String::new()).caused_by(why);
         // SAFETY: the context is current; each object made here is deleted on every way out.
         unsafe {
             let program = raw.create_program().map_err(broken)?;

@@ -41,7 +41,7 @@ impl Texture {
     /// The driver refuses the size.
     pub fn new(gl: &Gl, width: u32, height: u32) -> Result<Self, Error> {
         let refused = |why: String| {
-            Error::machine(format!("the GL driver refuses a texture of {width}x{height}"), "choose a smaller size")
+            Error::machine("gl-limits", format!("the GL driver refuses a texture of {width}x{height}"), "")
                 .caused_by(why)
         };
         let raw = gl.glow();

@@ -71,6 +71,7 @@ impl Gl {
         }
         Err(passed_over.unwrap_or_else(|| {
             Error::machine(
+                "no-egl-driver",
                 "EGL has no driver that draws without a window system (EGL_MESA_platform_surfaceless)",
                 INSTALL_EGL,
             )
@@ -109,11 +110,7 @@ fn no_such_gpu(ordinal: u32, seen: usize) -> Error {
         0 => "EGL shows no NVIDIA GPU".to_owned(),
         n => format!("EGL shows {n} NVIDIA GPU(s)"),
     };
-    Error::machine(
-        format!("there is no GPU {ordinal}: {seen}"),
-        "see which GPUs there are with nvidia-smi -L, or leave --device out to draw in software",
-    )
-    .examined_by_doctor()
+    Error::machine("no-such-gpu", format!("there is no GPU {ordinal}: {seen}"), "").examined_by_doctor()
 }
 
 /// Which GPU, as CUDA counts them, draws what `gl` draws: the driver's own answer.
@@ -139,6 +136,7 @@ fn ordinal_of(driver: &Driver, gl: &Gl) -> Result<u32, Error> {
         // Drivers say this with different numbers, and with some that a lost GPU has too.
         _ if !gl.hardware().vendor.contains("NVIDIA") => {
             return Err(Error::machine(
+                "not-nvidia-gl",
                 format!("the picture is not drawn by an NVIDIA GPU but by {}", gl.hardware()),
                 concat!(
                     "make NVIDIA's EGL known: 10_nvidia.json in /usr/share/glvnd/egl_vendor.d, and in a container ",
@@ -161,9 +159,9 @@ fn ordinal_of(driver: &Driver, gl: &Gl) -> Result<u32, Error> {
 
 fn hidden(gl: &Gl, why: String) -> Error {
     Error::machine(
+        "gpu-hidden",
         format!("the GPU that draws is hidden from CUDA, or software draws: {}", gl.hardware()),
-        "change or unset CUDA_VISIBLE_DEVICES, or name another GPU with --device\n\
-         if software draws, make NVIDIA's EGL known: 10_nvidia.json in /usr/share/glvnd/egl_vendor.d",
+        "",
     )
     .caused_by(why)
     .examined_by_doctor()

@@ -43,7 +43,7 @@ impl<const N: usize> GlImages<N> {
         Ok(this)
     }
 
-    /// Gives the textures to CUDA until the result is dropped. CUDA work that follows waits for the GL calls before.
+    /// Maps the textures for CUDA until the result is dropped. CUDA work that follows waits for the GL calls before.
     ///
     /// # Errors
     /// The driver's.
@@ -76,7 +76,7 @@ impl<const N: usize> Mapped<'_, N> {
         Ok(())
     }
 
-    /// Gives the textures back to GL.
+    /// Unmaps the textures, for GL to use again.
     ///
     /// # Errors
     /// The driver's.

@@ -96,10 +96,15 @@ impl Api {
     }
 
     fn load_now() -> Result<Self, Error> {
-        let library = dl::open("libnvidia-encode.so.1")
-            .map_err(|why| Error::machine("the NVIDIA driver has no NVENC library", INSTALL_DRIVER).caused_by(why))?;
+        let library = dl::open("libnvidia-encode.so.1").map_err(|why| {
+            Error::machine("no-nvenc-library", "the NVIDIA driver has no NVENC library", INSTALL_DRIVER).caused_by(why)
+        })?;
         let incomplete = |missing: String| {
-            Error::machine(format!("the NVIDIA driver's libnvidia-encode.so.1 lacks {missing}"), INSTALL_DRIVER)
+            Error::machine(
+                "nvidia-driver-old",
+                format!("the NVIDIA driver's libnvidia-encode.so.1 lacks {missing}"),
+                INSTALL_DRIVER,
+            )
         };
         let [get_version, create] =
             dl::symbols(library, ["NvEncodeAPIGetMaxSupportedVersion", "NvEncodeAPICreateInstance"])
@@ -125,6 +130,7 @@ impl Api {
         }
         if found < NEEDED {
             return Err(Error::machine(
+                "nvidia-driver-old",
                 format!("the NVIDIA driver is too old: it speaks NVENC {}, {} is needed", show(found), show(NEEDED)),
                 INSTALL_DRIVER,
             ));

@@ -69,8 +69,12 @@ pub(super) fn check_limits(config: &Config, capabilities: &Capabilities) -> Resu
     let [least, most] = capabilities.sides;
     if width < least.0 || height < least.1 || width > most.0 || height > most.1 {
         return Err(Error::machine(
-            format!("this GPU's NVENC codes no pictures of {}", config.size),
-            format!("choose from {}x{} to {}x{}, or --encoder openh264", least.0, least.1, most.0, most.1),
+            "nvenc-size",
+            format!(
+                "this GPU's NVENC does not support {}: it takes {}x{} to {}x{}",
+                config.size, least.0, least.1, most.0, most.1
+            ),
+            "",
         ));
     }
     let macroblocks = f64::from(width.div_ceil(16) * height.div_ceil(16)) * f64::from(config.frame_rate.as_f32());
@@ -103,7 +107,7 @@ pub(super) fn write_config(encode: *mut sys::NV_ENC_CONFIG, config: &Config, cap
     if capabilities.constant_bitrate {
         set!(encode, rcParams.rateControlMode, sys::NV_ENC_PARAMS_RC_MODE::NV_ENC_PARAMS_RC_CBR);
     } else {
-        tracing::warn!("this GPU holds no bitrate constant: {} is the mean, and the most", config.bitrate);
+        tracing::warn!("this GPU has no CBR: {} is the mean and the maximum", config.bitrate);
         set!(encode, rcParams.rateControlMode, sys::NV_ENC_PARAMS_RC_MODE::NV_ENC_PARAMS_RC_VBR);
     }
     set!(encode, rcParams.averageBitRate, bitrate);
@@ -114,7 +118,7 @@ pub(super) fn write_config(encode: *mut sys::NV_ENC_CONFIG, config: &Config, cap
         set!(encode, rcParams.vbvBufferSize, per_picture);
         set!(encode, rcParams.vbvInitialDelay, per_picture);
     } else {
-        tracing::warn!("this GPU sets its own rate buffer: pictures may be larger than their share of the bitrate");
+        tracing::warn!("this GPU sets its own rate buffer: frames may be larger than their share of the bitrate");
         // The chip's own.
         set!(encode, rcParams.vbvBufferSize, 0);
         set!(encode, rcParams.vbvInitialDelay, 0);
@@ -212,7 +216,7 @@ mod tests {
         assert!(check_limits(&config(146, 64), &CAPABILITIES).is_ok());
         assert!(check_limits(&config(4096, 4096), &CAPABILITIES).is_ok());
         let error = check_limits(&config(144, 64), &CAPABILITIES).unwrap_err();
-        assert!(error.cause().contains("144x64") && error.remedy().contains("145x49 to 4096x4096"), "{error}");
+        assert!(error.cause().contains("144x64") && error.cause().contains("145x49 to 4096x4096"), "{error}");
         // A chip that may not keep up is not refused.
         let slow = Capabilities { macroblocks_per_second: 1, ..CAPABILITIES };
         assert!(check_limits(&config(640, 360), &slow).is_ok());

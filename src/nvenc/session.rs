@@ -120,7 +120,7 @@ impl Session {
         self.input.as_ref().expect("the session was set up")
     }
 
-    /// Codes the picture in the input buffer into `unit`, to be shown at `pts`, and waits until it is done. The work on
+    /// Encodes the picture in the input buffer into `unit`, to be shown at `pts`, and waits until it is done. The work on
     /// the GPU's default stream is waited for.
     ///
     /// # Errors
@@ -189,7 +189,7 @@ impl Session {
         let to = params.as_mut_ptr();
         set!(to, version, sys::NV_ENC_LOCK_BITSTREAM_VER);
         set!(to, outputBitstream, self.bitstream);
-        // SAFETY: a picture was sent to this output. Without doNotWait the call returns when it is coded.
+        // SAFETY: a picture was sent to this output. Without doNotWait the call returns when it is encoded.
         let status = unsafe { (self.api.lock_bitstream)(self.encoder, to) };
         self.check("NvEncLockBitstream", Status(status))?;
         let (bytes, length): (*mut c_void, u32) = (get!(to, bitstreamBufferPtr), get!(to, bitstreamSizeInBytes));
@@ -251,7 +251,7 @@ impl Session {
         if guids.iter().any(|guid| same(guid, &sys::NV_ENC_CODEC_H264_GUID)) {
             return Ok(());
         }
-        Err(Error::machine("this GPU's encoder has no H.264", "use --encoder openh264, or another GPU with --device"))
+        Err(Error::machine("nvenc-no-h264", "this GPU's encoder has no H.264", ""))
     }
 
     fn preset_config(&self, config: &Config) -> Result<Param<sys::NV_ENC_PRESET_CONFIG>, Error> {
@@ -304,8 +304,8 @@ impl Session {
         let mut params = Param::<sys::NV_ENC_PIC_PARAMS>::zeroed();
         set!(params.as_mut_ptr(), version, sys::NV_ENC_PIC_PARAMS_VER);
         set!(params.as_mut_ptr(), encodePicFlags, sys::NV_ENC_PIC_FLAGS::NV_ENC_PIC_FLAG_EOS as u32);
-        // SAFETY: the session is open and set up, since it has coded; without a picture only the flag is read. Every
-        // picture was fetched, so there is nothing that the driver could still put out, and its answer does not matter.
+        // SAFETY: the session is open and set up, since it has encoded; without a picture only the flag is read. Every
+        // picture was fetched, so there is nothing that the driver could still return, and its answer does not matter.
         let _ = unsafe { (self.api.encode_picture)(self.encoder, params.as_mut_ptr()) };
     }
 

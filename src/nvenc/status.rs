@@ -5,15 +5,16 @@ use crate::nvidia::{API_FLOOR, INSTALL_DRIVER};
 use std::fmt;
 
 /// What the SDK has for linkers. Its functions do nothing, so their status and what they fill in is garbage, or zero.
-const STUB: (&str, &str) = (
+const STUB: (&str, &str, &str) = (
+    "stub-library",
     "the libnvidia-encode.so.1 that was found is a stub for building, not a driver",
     "take the folder with the stubs out of LD_LIBRARY_PATH",
 );
 
 /// The error for such a library; `seen` is what it did.
 pub(super) fn stub_error(seen: &str) -> Error {
-    let (meaning, remedy) = STUB;
-    Error::machine(meaning, remedy).caused_by(seen.to_owned())
+    let (code, meaning, remedy) = STUB;
+    Error::machine(code, meaning, remedy).caused_by(seen.to_owned())
 }
 
 /// `NVENCSTATUS` as the number that it is in C.
@@ -62,40 +63,32 @@ impl Status {
         NAMES.get(self.0 as usize).copied().unwrap_or("an NVENC status that this version does not know")
     }
 
-    /// What it means when a session is opened or set up, and what to do.
-    fn meaning(self, function: &str) -> (&'static str, &'static str) {
+    /// The code, what it means when a session is opened or set up, and what to do.
+    fn meaning(self, function: &str) -> (&'static str, &'static str, &'static str) {
         match (self.0, function) {
-            (1 | 2, _) => (
-                "this GPU has no NVENC encoder, or it is out of reach",
-                "GPUs without one include A100, H100, H200 and GT 1030: use --encoder openh264, or another GPU with --device\n\
-                 in a container that shows one of several GPUs, show all of them: --gpus all",
+            (1 | 2, _) => ("no-nvenc", "this GPU has no NVENC encoder, or it is out of reach", ""),
+            (10 | 21, "NvEncOpenEncodeSessionEx") => ("nvenc-sessions", "no NVENC session is free", ""),
+            (10, _) => (
+                "gpu-memory",
+                "the GPU is out of memory",
+                "close other programs that use it, or choose a smaller picture",
             ),
-            (10 | 21, "NvEncOpenEncodeSessionEx") => (
-                "no NVENC session is free",
-                "GeForce drivers allow 3 to 12 sessions on the whole system, over all GPUs and containers: end another one\n\
-                 (nvidia-smi encodersessions lists them), or use --encoder openh264",
-            ),
-            (10, _) => ("the GPU is out of memory", "close other programs that use it, or choose a smaller picture"),
             (3..=5, _) => (
+                "gpu-lost",
                 "the GPU was lost",
                 "check dmesg for NVRM messages; after a suspend or a reset the driver has to be reloaded",
             ),
             (20, _) => (
+                "nvenc-failed",
                 "the NVIDIA driver failed without saying why",
                 "check dmesg for NVRM messages, and that the driver's libraries and kernel module are of one version",
             ),
             // What is above the chip's highest level is refused with these, too.
-            (8 | 12, _) => (
-                "this GPU or driver refuses the settings",
-                "try a lower --bitrate or --fps, a smaller picture, --preset p1, or --encoder openh264",
-            ),
-            (16 | 23..=25, _) => (
-                "NVENC does not take the picture from CUDA",
-                "check nvidia-smi and dmesg, and use --encoder openh264 meanwhile",
-            ),
+            (8 | 12, _) => ("nvenc-settings", "this GPU or driver refuses the settings", ""),
+            (16 | 23..=25, _) => ("nvenc-input", "NVENC does not take the picture from CUDA", ""),
             // No driver has statuses of its own here.
             (27.., "NvEncodeAPIGetMaxSupportedVersion" | "NvEncodeAPICreateInstance") => STUB,
-            _ => ("NVENC failed", "check nvidia-smi and dmesg, and use --encoder openh264 meanwhile"),
+            _ => ("nvenc-failed", "NVENC failed", ""),
         }
     }
 
@@ -109,10 +102,14 @@ impl Status {
         let said = if said.is_empty() { String::new() } else { format!(", the driver says: {said}") };
         let mut error = if self == Self::INVALID_VERSION {
             let (major, minor) = API_FLOOR;
-            Error::machine(format!("the NVIDIA driver speaks an older NVENC API than {major}.{minor}"), INSTALL_DRIVER)
+            Error::machine(
+                "nvidia-driver-old",
+                format!("the NVIDIA driver speaks an older NVENC API than {major}.{minor}"),
+                INSTALL_DRIVER,
+            )
         } else {
-            let (meaning, remedy) = self.meaning(function);
-            Error::machine(meaning, remedy)
+            let (code, meaning, remedy) = self.meaning(function);
+            Error::machine(code, meaning, remedy)
         };
         error = error.caused_by(format!("{function} failed with {self}{said}"));
         // The others name what is wrong.

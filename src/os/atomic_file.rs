@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-/// Puts `text` at `path`, with the folders above it, in one step: who reads the path finds the old file or the new one.
+/// Puts `text` at `path`, with the folders above it, in one step: a reader finds the old file or the new one.
 /// It can be read by everybody and written by nobody, so that go2rtc, asked to by a request, does not write it either.
 /// Behind a symbolic link the file that it points to is replaced, and what is no file is left as it is.
 pub fn replace(path: &Path, text: &str) -> Result<(), Error> {
@@ -17,20 +17,21 @@ pub fn replace(path: &Path, text: &str) -> Result<(), Error> {
                 "Docker makes an empty folder where a file that it should mount is missing: rmdir {}",
                 path.display()
             ),
-            _ => "name a file in a folder that you may write to with --out".to_owned(),
+            _ => String::new(),
         };
-        Error::machine(format!("cannot write {}", path.display()), remedy).caused_by(error)
+        Error::machine("out-unwritable", format!("cannot write {}", path.display()), remedy).caused_by(error)
     };
     let resolved = path.canonicalize();
     let path = resolved.as_deref().unwrap_or(path);
     if let Some(kind) = std::fs::metadata(path).ok().and_then(|there| other_than_a_file(there.file_type())) {
         return Err(Error::input(
+            "config-not-a-file",
             format!("{} is {kind}, which no config can replace; it was left as it is", path.display()),
-            "name a file: --out temp/go2rtc.yaml; mb-encode go2rtc-config --out - prints it instead",
+            "",
         ));
     }
     let Some(name) = path.file_name() else {
-        return Err(Error::input(format!("{} names no file", path.display()), "write: --out temp/go2rtc.yaml"));
+        return Err(Error::input("no-file-name", format!("{} names no file", path.display()), ""));
     };
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

@@ -55,7 +55,7 @@ impl Link {
         process::inherited(number.parse().ok()?).map(|socket| Self { socket })
     }
 
-    /// Sends a message. One that the other end does not take is lost: nobody waits for who has stopped.
+    /// Sends a message. One that the other end does not take is lost, so that a stopped process holds up nobody.
     pub fn send(&self, message: &impl Serialize) {
         let Ok(mut line) = serde_json::to_vec(message) else { return };
         line.push(b'\n');

@@ -26,5 +26,6 @@ fn small_thread(name: &str) -> std::thread::Builder {
 }
 
 fn no_thread(error: std::io::Error) -> Error {
-    Error::machine("cannot start a thread", "raise the limit of processes: ulimit -u").caused_by(error)
+    Error::machine("too-many-processes", "cannot start a thread", "raise the limit of processes: ulimit -u")
+        .caused_by(error)
 }

@@ -7,7 +7,7 @@ use std::fmt;
 pub enum Exit {
     /// Options that do not go together, shown as other errors of the command line are: exit code 2.
     Usage(String),
-    /// Whatever there is to say was printed, by a child mostly: this exit code and no word more.
+    /// The reason was printed already, usually by a child: only this exit code.
     Silent(u8),
 }
 

@@ -36,6 +36,7 @@ impl Role {
         match (starter, reader) {
             (Some(starter), Ok(reader)) if Some(starter) == parent => Ok(reader.map_or(Self::Rehearsal, Self::Reader)),
             _ => Err(Error::input(
+                "child-variable",
                 format!("{}={value} is for the children of another process", Self::VARIABLE),
                 format!("a worker sets it for its own children: unset {}", Self::VARIABLE),
             )),

@@ -232,7 +232,7 @@ impl<'a> Supervisor<'a> {
         }
         text += &format!("{:width$}  {}\n", "all", page(&ids));
         text += &format!("{:width$}  http://{web}/\n", "go2rtc");
-        // Whoever started this may have closed it.
+        // The process that started this may have closed it.
         let _ = std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush());
     }
 
@@ -282,17 +282,18 @@ impl<'a> Supervisor<'a> {
 /// One supervisor at a time in a folder: the lock goes with the process, however that ends.
 fn claim(temp: &Path) -> anyhow::Result<File> {
     std::fs::create_dir_all(temp).map_err(|error| not_made(temp, error))?;
-    let folder = File::open(temp)
-        .map_err(|error| Error::machine(format!("cannot open {}", temp.display()), ANOTHER_FOLDER).caused_by(error))?;
+    let folder = File::open(temp).map_err(|error| {
+        Error::machine("temp-folder", format!("cannot open {}", temp.display()), ANOTHER_FOLDER).caused_by(error)
+    })?;
     match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(folder),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::input(
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::input("supervisor-running", 
             format!("another supervisor is already running in {}", temp.display()),
             "see how it is: scripts/start status; end it with Ctrl-C where it runs, or choose another folder with --temp",
         )
         .into()),
         Err(errno) => {
-            Err(Error::machine(format!("cannot lock {}", temp.display()), ANOTHER_FOLDER).caused_by(errno).into())
+            Err(Error::machine("temp-folder", format!("cannot lock {}", temp.display()), ANOTHER_FOLDER).caused_by(errno).into())
         }
     }
 }
@@ -300,7 +301,7 @@ fn claim(temp: &Path) -> anyhow::Result<File> {
 const ANOTHER_FOLDER: &str = "give it a folder that you may write to: --temp /tmp/mb-encode";
 
 fn not_made(folder: &Path, error: std::io::Error) -> Error {
-    Error::machine(format!("cannot make {}", folder.display()), ANOTHER_FOLDER).caused_by(error)
+    Error::machine("temp-folder", format!("cannot make {}", folder.display()), ANOTHER_FOLDER).caused_by(error)
 }
 
 /// A worker's command line.

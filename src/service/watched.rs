@@ -13,7 +13,6 @@ use crate::os::poll;
 use crate::os::process::{Child, GRACE, Orphaned};
 use crate::settings::Limits;
 use crate::stream::watchdog;
-use anyhow::Context as _;
 use rustix::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Command, ExitStatus, Stdio};
@@ -175,7 +174,10 @@ impl Run<'_> {
     }
 
     fn ended(mut self) -> anyhow::Result<Ended> {
-        let status = self.child.wait().context("cannot wait for the encoder process")?;
+        let status = self
+            .child
+            .wait()
+            .map_err(|error| Error::machine("no-pidfd", "cannot wait for the encoder process", "").caused_by(error))?;
         // Its last words, which may have come with its end.
         let _ = self.listen(Instant::now());
         let by_signal = |number: i32| status.signal() == Some(number);
@@ -236,6 +238,7 @@ impl Health {
     fn silence(&self, now: Instant) -> Option<Error> {
         (now >= self.deadline()).then(|| {
             Error::machine(
+                "hang",
                 "the stream hung: its process said nothing any more, not even that it waits",
                 "check dmesg for messages of the driver, and whether somebody has stopped the process",
             )
@@ -260,7 +263,7 @@ fn cannot_start(error: std::io::Error) -> Error {
         std::io::ErrorKind::NotFound => "it starts itself by /proc/self/exe: mount /proc",
         _ => "make room for processes and open files: ulimit -u, ulimit -n, in a container --pids-limit",
     };
-    Error::machine("cannot start the encoder process", remedy).caused_by(error)
+    Error::machine("too-many-processes", "cannot start the encoder process", remedy).caused_by(error)
 }
 
 #[cfg(test)]

@@ -87,7 +87,7 @@ impl Worker<'_> {
                 let totals = last.as_ref().map(|last| last.counts.totals).unwrap_or_default();
                 tracing::info!(
                     reader = number,
-                    pictures = totals.pictures,
+                    frames = totals.pictures,
                     bytes = totals.bytes,
                     skipped = totals.skipped(),
                     seconds = (connected.elapsed().as_secs_f64() * 10.0).round() / 10.0,
@@ -114,7 +114,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Tells of a failure, and lets a while pass. If it is long, who comes is turned away.
+    /// Reports a failure, and waits a while. If it is long, readers that come are turned away.
     fn hold_back(&mut self, reader: u64, how: String, failure: &Failure) -> anyhow::Result<()> {
         let wait = self.backoff.fail();
         tracing::error!(reader, "the stream failed ({how}); taking the next reader in {} s", wait.as_secs());
@@ -181,8 +181,9 @@ pub fn rehearsed(ended: Ended) -> anyhow::Result<()> {
         // It has printed its reason.
         Ended::Failed(status, _) if status.code().is_some() => Err(Exit::of_child(status.code().unwrap_or(1)).into()),
         Ended::Failed(status, _) => Err(Error::machine(
-            format!("the graphics driver crashed while the first picture was drawn ({status})"),
-            "try another GPU with --device, or --encoder openh264",
+            "driver-crash",
+            format!("the graphics driver crashed while it drew the first frame ({status})"),
+            "",
         )
         .examined_by_doctor()
         .into()),
@@ -191,7 +192,12 @@ pub fn rehearsed(ended: Ended) -> anyhow::Result<()> {
 
 /// A process that could not say why it ended.
 fn crashed(status: ExitStatus) -> Failure {
-    Failure { cause: format!("the encoder process ended: {status}"), remedy: String::new(), input: false }
+    Failure {
+        code: String::new(),
+        cause: format!("the encoder process ended: {status}"),
+        remedy: String::new(),
+        input: false,
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::named::Named;
 
-/// Which encoder codes the pictures.
+/// Which encoder to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EncoderChoice {
     /// NVENC where it works, else OpenH264.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The longest that each step may take. A stream that takes longer makes no progress any more: a driver hangs, mostly.
+/// The longest that each step may take. A stream that takes longer makes no progress any more, usually because a driver hangs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Opening everything, up to the first picture.

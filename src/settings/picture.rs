@@ -29,7 +29,7 @@ impl Size {
     /// A side that is odd or out of range.
     pub fn new(width: u32, height: u32) -> Result<Self, Error> {
         for (name, side) in [("width", width), ("height", height)] {
-            Self::check_side(side).map_err(|what| Error::input(format!("{name} {side}: {what}"), String::new()))?;
+            Self::check_side(side).map_err(|what| Error::input("", format!("{name} {side}: {what}"), String::new()))?;
         }
         Ok(Self { width, height })
     }

@@ -20,7 +20,7 @@ impl Default for FrameRate {
 }
 
 impl FrameRate {
-    const LEGAL: &'static str = "must be from 1 to 240 pictures/s, as 60 or as a fraction like 30000/1001";
+    const LEGAL: &'static str = "must be from 1 to 240 fps, as 60 or as a fraction like 30000/1001";
 
     /// `num / den` pictures per second.
     ///
@@ -29,7 +29,7 @@ impl FrameRate {
     pub fn new(num: u32, den: u32) -> Result<Self, Error> {
         let wide = (u64::from(num), u64::from(den));
         if den == 0 || wide.0 < wide.1 || wide.0 > 240 * wide.1 {
-            return Err(Error::input(format!("{num}/{den}: {}", Self::LEGAL), String::new()));
+            return Err(Error::input("", format!("{num}/{den}: {}", Self::LEGAL), String::new()));
         }
         Ok(Self { num, den })
     }
@@ -112,7 +112,7 @@ impl Bitrate {
         if (64_000..=400_000_000).contains(&bps) {
             Ok(Self(bps))
         } else {
-            Err(Error::input(format!("bitrate {bps}: {}", Self::LEGAL), String::new()))
+            Err(Error::input("", format!("bitrate {bps}: {}", Self::LEGAL), String::new()))
         }
     }
 
@@ -171,11 +171,11 @@ impl Gop {
         if (1..=3600).contains(&pictures) {
             Ok(Self(pictures))
         } else {
-            Err(Error::input(format!("GOP {pictures}: {}", Self::LEGAL), String::new()))
+            Err(Error::input("", format!("GOP {pictures}: {}", Self::LEGAL), String::new()))
         }
     }
 
-    const LEGAL: &'static str = "must be from 1 to 3600 pictures";
+    const LEGAL: &'static str = "must be from 1 to 3600 frames";
 
     /// The length in pictures.
     pub fn pictures(self) -> u32 {

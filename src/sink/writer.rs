@@ -51,8 +51,12 @@ impl Writer {
             Output::File(path) => Self::file(path),
             Output::Pipe { fd, name } => {
                 let fd = fd.try_clone().map_err(|error| {
-                    Error::machine(format!("cannot use {name}"), "raise the limit of open files: ulimit -n")
-                        .caused_by(error)
+                    Error::machine(
+                        "out-unusable",
+                        format!("cannot use {name}"),
+                        "raise the limit of open files: ulimit -n",
+                    )
+                    .caused_by(error)
                 })?;
                 Self::new(fd, name.clone())
             }
@@ -65,22 +69,16 @@ impl Writer {
     /// It is closed, or a terminal.
     pub fn stdout() -> Result<Self, Error> {
         if crate::os::stdio::stdout_was_closed() {
-            return Err(Error::input(
-                "standard output is closed",
-                "pipe it: mb-encode --stdout | ffplay -f h264 -, or write a file: mb-encode --out clip.h264 --frames 240",
-            ));
+            return Err(Error::input("stdout-closed", "standard output is closed", ""));
         }
         let stdout = std::io::stdout();
         if stdout.is_terminal() {
-            return Err(Error::input(
-                "standard output is a terminal, which cannot show H.264",
-                "pipe it: mb-encode --stdout | ffplay -f h264 -, or write a file: mb-encode --out clip.h264 --frames 240",
-            ));
+            return Err(Error::input("stdout-terminal", "standard output is a terminal, which cannot show H.264", ""));
         }
-        let fd = stdout.as_fd().try_clone_to_owned().map_err(|error| {
-            Error::input("standard output cannot be used", "pipe it: mb-encode --stdout | ffplay -f h264 -")
-                .caused_by(error)
-        })?;
+        let fd = stdout
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(|error| Error::input("stdout-closed", "standard output cannot be used", "").caused_by(error))?;
         Self::new(fd, "standard output".to_owned())
     }
 
@@ -89,10 +87,15 @@ impl Writer {
         if let Ok(stat) = rustix::fs::stat(path) {
             match FileType::from_raw_mode(stat.st_mode) {
                 FileType::Fifo => {
-                    return Err(Error::input(format!("{name} is a FIFO"), format!("write: mb-encode --fifo {name}")));
+                    return Err(Error::input(
+                        "out-is-fifo",
+                        format!("{name} is a FIFO"),
+                        format!("write: mb-encode --fifo {name}"),
+                    ));
                 }
                 FileType::Directory => {
                     return Err(Error::input(
+                        "out-is-folder",
                         format!("{name} is a folder"),
                         format!("name a file in it: mb-encode --out {}", path.join("clip.h264").display()),
                     ));
@@ -101,19 +104,15 @@ impl Writer {
             }
         }
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
-        let fd = rustix::fs::open(path, flags, Mode::from_raw_mode(0o666)).map_err(|errno| {
-            Error::input(
-                format!("cannot write {name}"),
-                "name a file in a folder that exists and that you may write to: mb-encode --out clip.h264 --frames 240",
-            )
-            .caused_by(errno)
-        })?;
+        let fd = rustix::fs::open(path, flags, Mode::from_raw_mode(0o666))
+            .map_err(|errno| Error::input("out-unwritable", format!("cannot write {name}"), "").caused_by(errno))?;
         Self::new(fd, name)
     }
 
     fn new(fd: OwnedFd, name: String) -> Result<Self, Error> {
-        let stat = rustix::fs::fstat(&fd)
-            .map_err(|errno| Error::machine(format!("cannot examine {name}"), String::new()).caused_by(errno))?;
+        let stat = rustix::fs::fstat(&fd).map_err(|errno| {
+            Error::machine("out-unusable", format!("cannot examine {name}"), String::new()).caused_by(errno)
+        })?;
         let file_type = FileType::from_raw_mode(stat.st_mode);
         Ok(Self {
             fd,
@@ -131,13 +130,16 @@ impl Writer {
     }
 
     fn failed(&self, errno: Errno) -> Error {
+        if errno == Errno::BADF {
+            let what = Error::machine("stdout-closed", format!("{} is not open for writing", self.name), "");
+            return what.caused_by(errno);
+        }
         let remedy = match errno {
-            Errno::NOSPC | Errno::DQUOT => "make room on the disk, or write elsewhere with --out",
-            Errno::FBIG => "it may not grow further: raise the limit with ulimit -f, or write elsewhere with --out",
-            Errno::BADF => "it is not open for writing: pipe it, mb-encode --stdout | ffplay -f h264 -",
+            Errno::NOSPC | Errno::DQUOT => "make room on the disk, or write elsewhere",
+            Errno::FBIG => "it may not grow further: raise the limit with ulimit -f, or write elsewhere",
             _ => "",
         };
-        Error::machine(format!("cannot write to {}", self.name), remedy).caused_by(errno)
+        Error::machine("write-failed", format!("cannot write to {}", self.name), remedy).caused_by(errno)
     }
 }
 

@@ -57,7 +57,7 @@ impl Artist {
         self.renderer.draw(&frame)
     }
 
-    /// Gives the GPU back, which a driver can hang in as in anything else.
+    /// Releases the GPU, which a driver can hang in as in anything else.
     pub fn release(self, pulse: &Pulse) {
         let _releasing = pulse.during(Lane::Artist, Stage::Drawing);
         drop(self);

@@ -46,12 +46,14 @@ impl ShaderScene {
     pub fn new(gl: &Gl, name: &str, source: &str) -> Result<Self, Error> {
         if let Some(at) = source.lines().position(|line| line.trim_start().starts_with("#version")) {
             return Err(Error::input(
+                "shader-version",
                 format!("{name}:{}: the shader has a #version line", at + 1),
                 "remove it: the shader is compiled as GLSL 3.30 core, and the line is written for you",
             ));
         }
         if !source.contains("mainImage") {
             return Err(Error::input(
+                "shader-no-main",
                 format!("{name} has no mainImage"),
                 "write: void mainImage(out vec4 fragColor, in vec2 fragCoord) { fragColor = vec4(1.0); }",
             ));
@@ -59,13 +61,13 @@ impl ShaderScene {
         match Program::new(gl, WHOLE_TARGET, &format!("{HEAD}{source}{TAIL}")) {
             Ok(program) => Ok(Self { program }),
             Err(error) => {
-                let mut log = numbered(name, &error.to_string(), source.lines().count());
+                let mut log = numbered(name, &error.cause(), source.lines().count());
                 if log.contains("iChannel") {
                     // Mesa lists every function that it could have been.
                     log.truncate(log.match_indices('\n').nth(2).map_or(log.len(), |(at, _)| at));
                     log += "\nthere are no input channels here: a picture is computed, iChannel0 to iChannel3 are not known";
                 }
-                Err(Error::input(format!("the shader {name} does not compile"), log))
+                Err(Error::input("shader-compile", format!("the shader {name} does not compile"), log))
             }
         }
     }

@@ -1,4 +1,4 @@
-//! A strip of black and white blocks that carries the frame number and the wall clock through lossy coding.
+//! A strip of black and white blocks that carries the frame number and the wall clock through lossy encoding.
 //!
 //! # Layout
 //! 96 blocks, read row by row from the top left, hold 96 bits, the most significant bit of each field first; white
@@ -99,7 +99,7 @@ impl Strip {
     /// Reads the strip from a decoded picture: `luma` holds one byte a pixel, the **top** row first, rows `stride`
     /// bytes apart. `None` where the checksum does not match.
     pub fn read(&self, luma: &[u8], stride: usize) -> Option<Mark> {
-        // The middle quarter of a block: coding blurs the edges.
+        // The middle quarter of a block: encoding blurs the edges.
         let reach = (self.block / 4).max(1) as usize;
         let mut bits = 0;
         for (x, y) in self.centres() {

@@ -15,7 +15,7 @@ pub struct Pipeline {
     // First: it lets go of the GPU while the artist's context is still there.
     pub encoder: Encoder,
     pub artist: Artist,
-    /// Why OpenH264 codes where NVENC would have been taken.
+    /// Why it is OpenH264 where NVENC would have been taken.
     pub instead_of_nvenc: Option<Error>,
 }
 
@@ -52,7 +52,7 @@ impl Pipeline {
         if let Encoder::Nvenc(nvenc) = encoder {
             let coded = nvenc.encode(&artist.target, tick.pts, true, &mut unit);
             let Err(Lost(why)) = coded.and_then(|()| check_layout(&unit).map_err(Lost)) else { return Ok(unit) };
-            tracing::debug!("NVENC codes no picture: {}", why.cause());
+            tracing::debug!("NVENC encodes no picture: {}", why.cause());
             let plan = Plan::without_nvenc(settings.encoder, why)?;
             *encoder = plan.open_with_fallback(artist.gl(), settings)?.encoder;
         }

@@ -50,10 +50,11 @@ impl<'a> Recovery<'a> {
         if self.came_back.is_some_and(|then| self.time.now().saturating_sub(then) > TRUSTED_AFTER) {
             self.in_a_row = 0;
         }
-        let mut cause = lost.cause();
+        let mut cause = lost;
         while let Some(&wait) = WAITS.get(self.in_a_row) {
             self.in_a_row += 1;
-            tracing::warn!("{cause}; starting over in {} ms ({} of {})", wait.as_millis(), self.in_a_row, WAITS.len());
+            let (why, ms) = (cause.cause(), wait.as_millis());
+            tracing::warn!("{why}; starting over in {ms} ms ({} of {})", self.in_a_row, WAITS.len());
             if let Some(end) = self.time.wait_until(self.time.now() + wait) {
                 return Ok(Restart::Over(end));
             }
@@ -62,15 +63,13 @@ impl<'a> Recovery<'a> {
                     self.came_back = Some(self.time.now());
                     return Ok(Restart::Again(pipeline));
                 }
-                Err(error) => cause = error.cause(),
+                Err(error) => cause = error,
             }
         }
-        let why = Error::machine(
-            format!("NVENC failed and does not come back in {} attempts", WAITS.len()),
-            "check dmesg for NVRM messages; --encoder auto would go on with OpenH264",
-        );
-        let plan = Plan::without_nvenc(self.choice, why.caused_by(cause.clone()))?;
-        tracing::warn!("going on with OpenH264, since NVENC does not come back: {cause}");
+        let why =
+            Error::machine("nvenc-gone", format!("NVENC failed and did not come back in {} attempts", WAITS.len()), "");
+        let plan = Plan::without_nvenc(self.choice, why.caused_by(cause.cause()))?;
+        tracing::warn!("NVENC did not come back, falling back to OpenH264: {}", cause.in_a_line());
         open(plan).map(Restart::Again)
     }
 }
@@ -85,7 +84,7 @@ mod tests {
     const OPENH264: Plan = Plan::Openh264(Profile::High);
 
     fn lost() -> Lost {
-        Lost(Error::machine("the GPU is gone", ""))
+        Lost(Error::machine("", "the GPU is gone", ""))
     }
 
     /// Loses an encoder at the time at hand; the first `fails` attempts to open another one fail. Returns what was
@@ -94,7 +93,7 @@ mod tests {
         let mut attempts = Vec::new();
         let restart = recovery.start_over(lost(), |plan| {
             attempts.push(time.now());
-            if attempts.len() > fails { Ok(plan) } else { Err(Error::machine("it is still gone", "")) }
+            if attempts.len() > fails { Ok(plan) } else { Err(Error::machine("", "it is still gone", "")) }
         });
         (restart, attempts)
     }
@@ -116,7 +115,7 @@ mod tests {
         let time = Still::default();
         let (restart, attempts) = lose(&mut Recovery::new(EncoderChoice::Nvenc, &time), &time, 9);
         let error = restart.unwrap_err();
-        assert_eq!(error.cause(), "NVENC failed and does not come back in 3 attempts: it is still gone");
+        assert_eq!(error.cause(), "NVENC failed and did not come back in 3 attempts: it is still gone");
         assert_eq!(attempts.len(), 3);
     }
 

@@ -35,7 +35,7 @@ impl Report {
         let per_second = |count: u64| count as f64 / took.as_secs_f64();
         let ms = |share| since.encode_time(share).as_secs_f64() * 1e3;
         Some(format!(
-            "{:.2} pictures/s, {:.2} Mb/s, {} skipped, encode p50 {:.2} ms p99 {:.2} ms",
+            "{:.2} fps, {:.2} Mb/s, {} skipped, encode p50 {:.2} ms p99 {:.2} ms",
             per_second(since.totals.pictures),
             per_second(since.totals.bytes) * 8.0 / 1e6,
             since.totals.skipped(),
@@ -56,7 +56,7 @@ mod tests {
         stats.picture(1_000_000, Duration::from_millis(9));
         assert_eq!(report.line(Duration::from_millis(1999), &stats), None);
         let first = report.line(Duration::from_secs(2), &stats).unwrap();
-        assert!(first.starts_with("0.50 pictures/s, 4.00 Mb/s, 0 skipped, encode p50 "), "{first}");
+        assert!(first.starts_with("0.50 fps, 4.00 Mb/s, 0 skipped, encode p50 "), "{first}");
         for ms in 1..=100 {
             stats.picture(2500, Duration::from_millis(ms));
         }
@@ -64,11 +64,11 @@ mod tests {
         stats.held_back();
         let second = report.line(Duration::from_secs(4), &stats).unwrap();
         let (counts, times) = second.split_once(", encode ").unwrap();
-        assert_eq!(counts, "50.00 pictures/s, 1.00 Mb/s, 4 skipped");
+        assert_eq!(counts, "50.00 fps, 1.00 Mb/s, 4 skipped");
         let numbers: Vec<f64> = times.split(' ').filter_map(|word| word.parse().ok()).collect();
         assert!((numbers[0] / 50.0 - 1.0).abs() < 0.05 && (numbers[1] / 99.0 - 1.0).abs() < 0.05, "{times}");
         let empty = report.line(Duration::from_secs(6), &stats).unwrap();
-        assert_eq!(empty, "0.00 pictures/s, 0.00 Mb/s, 0 skipped, encode p50 0.00 ms p99 0.00 ms");
+        assert_eq!(empty, "0.00 fps, 0.00 Mb/s, 0 skipped, encode p50 0.00 ms p99 0.00 ms");
     }
 
     #[test]

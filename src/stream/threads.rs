@@ -109,7 +109,8 @@ pub fn on_host(
     std::thread::scope(|scope| {
         let coder =
             std::thread::Builder::new().name("encode".to_owned()).spawn_scoped(scope, code).map_err(|error| {
-                Error::machine("cannot start a thread", "raise the limit of processes: ulimit -u").caused_by(error)
+                Error::machine("too-many-processes", "cannot start a thread", "raise the limit of processes: ulimit -u")
+                    .caused_by(error)
             })?;
         // Dropping the sender, which `draw_for_host` owns, ends the coder after the pictures at hand.
         let drawing = draw_for_host(artist, schedule, to_coder, &free, control, pulse);

@@ -21,17 +21,26 @@ const OFTEN: Duration = Duration::from_millis(500);
 /// Why a stream that has lasted for so long in one stage hangs, if it does. A reader that takes nothing, or a deadline
 /// that is far away, is waited for as long as it takes.
 pub fn hang(stage: Stage, lasted: Duration, limits: &Limits) -> Option<Error> {
-    let (limit, option) = match stage {
+    let (limit, starts) = match stage {
         Stage::Idle => return None,
-        Stage::Opening => (limits.opening, "--start-timeout"),
-        Stage::Drawing | Stage::Reading | Stage::Encoding => (limits.picture, "--hang-timeout"),
+        Stage::Opening => (limits.opening, true),
+        Stage::Drawing | Stage::Reading | Stage::Encoding => (limits.picture, false),
     };
     (lasted >= limit).then(|| {
-        Error::machine(
-            format!("the stream hung: no progress for {} s while {stage} (driver hang?)", limit.as_secs_f64()),
-            format!("check dmesg for messages of the driver; where it is only slow, give it longer with {option}"),
-        )
-        .examined_by_doctor()
+        let seconds = limit.as_secs_f64();
+        let hang = match starts {
+            true => Error::machine(
+                "start-hang",
+                format!("the stream did not start: no progress for {seconds} s while {stage} (driver hang?)"),
+                "",
+            ),
+            false => Error::machine(
+                "hang",
+                format!("the stream hung: no progress for {seconds} s while {stage} (driver hang?)"),
+                "",
+            ),
+        };
+        hang.examined_by_doctor()
     })
 }
 
@@ -63,11 +72,15 @@ pub fn watch<T>(
 }
 
 fn no_watchdog(error: std::io::Error) -> Error {
-    Error::machine("cannot watch the stream", "raise the limits of processes and open files: ulimit -u, ulimit -n")
-        .caused_by(error)
+    Error::machine(
+        "too-many-processes",
+        "cannot watch the stream",
+        "raise the limits of processes and open files: ulimit -u, ulimit -n",
+    )
+    .caused_by(error)
 }
 
-/// Tells the thread when it is dropped.
+/// Signals the thread when it is dropped.
 struct Ended<'a>(&'a OwnedFd);
 
 impl Drop for Ended<'_> {
@@ -128,9 +141,9 @@ mod tests {
         let seconds = Duration::from_secs;
         assert!(hang(Stage::Encoding, seconds(4), &LIMITS).is_none());
         let told = hang(Stage::Encoding, seconds(5), &LIMITS).unwrap().to_string();
-        assert!(told.contains("no progress for 5 s while encoding a picture"), "{told}");
+        assert!(told.contains("no progress for 5 s while encoding a frame"), "{told}");
         assert!(hang(Stage::Opening, seconds(59), &LIMITS).is_none());
-        assert!(hang(Stage::Opening, seconds(60), &LIMITS).unwrap().remedy().contains("--start-timeout"));
+        assert_eq!(hang(Stage::Opening, seconds(60), &LIMITS).unwrap().code(), "start-hang");
     }
 
     #[test]

@@ -56,7 +56,7 @@ fn a_reader_that_stalls_for_ten_seconds_and_goes_on_gets_a_whole_stream() {
     let said = ended.stderr.lines().find(|line| line.contains("stream ended")).unwrap_or_default();
     let skipped = said.split(", ").last().and_then(|last| last.split(' ').next()).and_then(|n| n.parse().ok());
     assert!(skipped > Some(8 * 60), "{said:?}");
-    assert!(said.contains(&format!("{} pictures, {} bytes", marks.len(), stream.len())), "{said:?}");
+    assert!(said.contains(&format!("{} frames, {} bytes", marks.len(), stream.len())), "{said:?}");
 }
 
 #[test]

@@ -277,7 +277,7 @@ fn wakes_for_a_reader_and_says_so_when_it_comes_and_goes() {
     assert_eq!(connected["reader"], 1);
     let gone = worker.wait_until_gone(1);
     assert_eq!(gone["reader"], 1);
-    assert!(gone["pictures"].as_u64() >= Some(5) && gone["bytes"].as_u64() >= Some(stream.len() as u64), "{gone}");
+    assert!(gone["frames"].as_u64() >= Some(5) && gone["bytes"].as_u64() >= Some(stream.len() as u64), "{gone}");
     assert_eq!(gone["level"], "INFO");
 }
 
@@ -292,7 +292,7 @@ fn a_reader_that_leaves_is_noticed_though_nothing_is_written() {
     let gone = worker.wait_until_gone(1);
     let noticed = begun.elapsed();
     assert!(noticed < Duration::from_millis(700), "noticed after {noticed:?}");
-    assert_eq!(gone["pictures"], 1, "{gone}");
+    assert_eq!(gone["frames"], 1, "{gone}");
 }
 
 #[test]

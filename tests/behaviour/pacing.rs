@@ -76,7 +76,7 @@ fn a_rate_may_be_any_fraction_within_the_limits() {
 #[test]
 fn statistics_come_as_often_as_asked_for() {
     let process = Process::start(command(&["--stats", "1"]).stdout(Stdio::null()));
-    let line = process.wait_for_nth_line(3, "pictures/s");
+    let line = process.wait_for_nth_line(3, "fps");
     for words in ["Mb/s", "skipped", "encode p50", "p99", " ms"] {
         assert!(line.contains(words), "{line}");
     }

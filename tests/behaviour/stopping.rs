@@ -43,7 +43,7 @@ fn ends_soon(process: Process, since: Instant, what: &str) -> Ended {
 fn assert_whole(stream: &[u8], ended: &Ended, what: &str) {
     assert_eq!(ended.code(), 0, "{what}: {}", ended.stderr);
     let said = ended.stderr.lines().find(|line| line.contains("stream ended")).unwrap_or_default();
-    let totals = format!("{} pictures, {} bytes", pictures(stream), stream.len());
+    let totals = format!("{} frames, {} bytes", pictures(stream), stream.len());
     assert!(said.contains(&totals), "{what}: {totals} came, and it says {said:?}");
     let marks = decode::all_marks(stream, SIZE);
     assert_eq!(marks.len(), go2rtc_packets(stream).len(), "{what}");

@@ -62,7 +62,7 @@ fn assert_ten_play(rig: &Rig, made_by: &[Pid]) {
         let nearest = (0..WORKERS).min_by_key(|&id| distance(&label, &references[id]));
         assert_eq!(nearest, Some(at), "the stream omega-{at} shows another one's id");
     }
-    let figures = rig.wait_for_status("omega-9", "pictures/s");
+    let figures = rig.wait_for_status("omega-9", "fps");
     assert!(figures.contains("streaming"), "{figures}");
 
     let encoders: Vec<_> = made_by.iter().flat_map(|pid| children::watch(pid.as_raw_nonzero().get() as u32)).collect();
@@ -108,7 +108,7 @@ fn exec_mode_plays_and_its_status_tells_so() {
     assert_in_order(&marks(&pictures));
     let nearest = ids()[..2].iter().map(|id| distance(&label_of(&pictures[14]), &reference(id))).collect::<Vec<_>>();
     assert!(nearest[1] < nearest[0], "{nearest:?}");
-    let line = rig.wait_for_status("omega-1", "pictures/s");
+    let line = rig.wait_for_status("omega-1", "fps");
     let rate: f64 = line.split(' ').find_map(|word| word.parse().ok()).expect("a number");
     assert!((5.0..25.0).contains(&rate), "{line}");
     rig.wait_for_status("omega-0", "waiting");
@@ -120,7 +120,7 @@ fn preloaded_streams_run_before_anybody_watches() {
     let rig = Rig::start(&["--workers", "2", "--preload"], SMALL);
     for id in ["omega-0", "omega-1"] {
         // The figures of the first two seconds.
-        rig.wait_for_status(id, "pictures/s");
+        rig.wait_for_status(id, "fps");
     }
     let first = rig.watch("omega-1").take_marks(1)[0];
     assert!(first.frame > 0, "it was running");

@@ -1,15 +1,15 @@
 //! `src/explain.md` explains every message that the program can end with, and none that there is not.
 //!
-//! The messages are read out of the source itself: what stands first in each `Error::input(…)` and
-//! `Error::machine(…)`, behind its code where it has one, and in the program also in each `context(…)`, with `…` for
-//! what is put in while it runs.
+//! The messages are read out of the source itself: what stands behind the code in each `Error::input(…)` and
+//! `Error::machine(…)`, and each line of the log that ends with a code in brackets, with `…` for what is put in while it
+//! runs.
 
 use crate::{doctor_with, run, sim};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
-use syn::{Expr, ExprCall, ExprMethodCall, ExprTuple, Item, ItemMod, Lit, Token};
+use syn::{Expr, ExprCall, ExprMethodCall, ExprTuple, Item, ItemMod, Lit, Macro, Token};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -20,18 +20,26 @@ const ELSEWHERE: [(&str, &str); 3] = [
     ("src/error.rs", "makes errors from what it is given"),
 ];
 
-/// A message with its code, where the source gives it one.
+/// A code as it ends a line of the log.
+fn code_behind(text: &str) -> Option<(&str, &str)> {
+    let (text, code) = text.strip_suffix(']')?.rsplit_once(" [")?;
+    let is_code =
+        !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-' || byte.is_ascii_digit());
+    is_code.then_some((text, code))
+}
+
+/// A message with its code.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Message {
     text: String,
-    code: Option<String>,
+    code: String,
 }
 
 /// Every message of one source file, and the calls whose message stands elsewhere.
 #[derive(Default)]
 struct Messages {
     found: Vec<Message>,
-    /// `Error::machine(meaning, remedy)`: the meanings are in a table of this file, with their remedies.
+    /// `Error::machine(code, meaning, remedy)`: the meanings are in a table of this file, with their remedies.
     from_table: bool,
     pairs: Vec<Message>,
     unreadable: Vec<String>,
@@ -42,14 +50,12 @@ impl<'ast> Visit<'ast> for Messages {
         if let Expr::Path(function) = &*call.func {
             let segments: Vec<_> = function.path.segments.iter().map(|segment| segment.ident.to_string()).collect();
             if let ["Error", kind @ ("input" | "machine")] = *segments.iter().map(String::as_str).collect::<Vec<_>>() {
-                let (code, what) = match &*call.args.iter().collect::<Vec<_>>() {
-                    [what, _remedy] => (None, *what),
-                    [code, what, _remedy] => (text_of(code), *what),
-                    other => panic!("Error::{kind} with {} arguments", other.len()),
+                let [code, what, _remedy] = &*call.args.iter().collect::<Vec<_>>() else {
+                    panic!("Error::{kind} with {} arguments", call.args.len())
                 };
-                match (text_of(what), what) {
-                    (Some(text), _) => self.found.push(Message { text, code }),
-                    (None, Expr::Path(name)) if name.path.is_ident("meaning") => self.from_table = true,
+                match (text_of(code), text_of(what), what) {
+                    (Some(code), Some(text), _) => self.found.push(Message { text, code }),
+                    (None, None, Expr::Path(name)) if name.path.is_ident("meaning") => self.from_table = true,
                     _ => self.unreadable.push(format!("Error::{kind} number {}", self.found.len() + 1)),
                 }
             }
@@ -59,26 +65,28 @@ impl<'ast> Visit<'ast> for Messages {
 
     fn visit_expr_method_call(&mut self, call: &'ast ExprMethodCall) {
         if call.method == "context" || call.method == "with_context" {
-            let argument = match call.args.first() {
-                Some(Expr::Closure(closure)) => Some(&*closure.body),
-                argument => argument,
-            };
-            match argument.and_then(text_of) {
-                Some(text) => self.found.push(Message { text, code: None }),
-                None => self.unreadable.push(format!("{} behind message {}", call.method, self.found.len())),
-            }
+            self.unreadable.push(format!("{}, which has no code: make it an Error", call.method));
         }
         visit::visit_expr_method_call(self, call);
     }
 
+    fn visit_macro(&mut self, call: &'ast Macro) {
+        let name = call.path.segments.last().map(|segment| segment.ident.to_string()).unwrap_or_default();
+        if ["error", "warn", "info"].contains(&name.as_str()) {
+            for token in call.tokens.clone() {
+                let Ok(literal) = syn::parse2::<syn::LitStr>(token.into()) else { continue };
+                if let Some((text, code)) = code_behind(&literal.value()) {
+                    self.found.push(Message { text: without_values(text), code: code.to_owned() });
+                }
+            }
+        }
+        visit::visit_macro(self, call);
+    }
+
     fn visit_expr_tuple(&mut self, tuple: &'ast ExprTuple) {
         let texts: Vec<_> = tuple.elems.iter().map(text_of).collect();
-        match &texts[..] {
-            [Some(text), Some(_)] => self.pairs.push(Message { text: text.clone(), code: None }),
-            [Some(code), Some(text), Some(_)] => {
-                self.pairs.push(Message { text: text.clone(), code: Some(code.clone()) });
-            }
-            _ => {}
+        if let [Some(code), Some(text), Some(_)] = &texts[..] {
+            self.pairs.push(Message { text: text.clone(), code: code.clone() });
         }
         visit::visit_expr_tuple(self, tuple);
     }
@@ -179,8 +187,7 @@ fn entries() -> Vec<Entry> {
 
 impl Entry {
     fn explains(&self, message: &Message) -> bool {
-        message.code.as_ref().is_none_or(|code| *code == self.code)
-            && self.messages.iter().any(|written| stands_for(written, &message.text))
+        message.code == self.code && self.messages.iter().any(|written| stands_for(written, &message.text))
     }
 }
 
@@ -205,8 +212,12 @@ fn every_message_is_explained_and_every_explanation_has_a_message() {
     let without: Vec<_> =
         messages.iter().filter(|(message, _)| !entries.iter().any(|entry| entry.explains(message))).collect();
     assert!(without.is_empty(), "src/explain.md does not explain: {without:#?}");
-    let is_said = |written: &str| messages.keys().any(|message| stands_for(written, &message.text));
-    let stale: Vec<_> = entries.iter().flat_map(|entry| &entry.messages).filter(|written| !is_said(written)).collect();
+    let is_said = |(code, written): &(&str, &str)| {
+        messages.keys().any(|message| message.code == *code && stands_for(written, &message.text))
+    };
+    let written =
+        entries.iter().flat_map(|entry| entry.messages.iter().map(|message| (entry.code.as_str(), message.as_str())));
+    let stale: Vec<_> = written.filter(|written| !is_said(written)).collect();
     assert!(stale.is_empty(), "no message goes with these of src/explain.md: {stale:#?}");
 }
 

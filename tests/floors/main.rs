@@ -2,6 +2,7 @@
 //! there is no circle, and what is allowed in some places only stands in no other.
 
 mod driver;
+mod options;
 mod source;
 mod table;
 

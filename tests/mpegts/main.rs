@@ -165,7 +165,7 @@ fn an_ffmpeg_that_stalls_is_named_and_ended() {
     let sleeper = child_named(encode.id(), "sleep");
     let (code, said) = end(encode);
     assert_eq!(code, 1, "{said}");
-    assert!(said.contains("ffmpeg has stalled") && said.contains("a hard day"), "{said}");
+    assert!(said.contains("ffmpeg stalled") && said.contains("a hard day"), "{said}");
     assert!(!runs(sleeper));
 
     // A stop does not wait for it, and neither does a reader that leaves.

@@ -241,7 +241,7 @@ fn a_pause_within_a_picture_costs_that_picture_alone() {
     read_pictures(&mut pipe, &mut stream, 2);
     source.write_all(end_of_it).unwrap();
     source.write_all(&pictures[2..].concat()).unwrap();
-    wrap.wait_for_line("paused within a picture");
+    wrap.wait_for_line("paused within a frame");
     drop(source);
     stream.extend(pipe.all());
     assert_eq!(wrap.wait().code(), 0);

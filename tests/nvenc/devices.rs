@@ -15,7 +15,7 @@ fn run(variables: &[(&str, &str)], options: &[&str]) -> Ended {
 
 /// The GPU that coded, by its name, and what CUDA calls it.
 fn coded_by(ended: &Ended) -> Option<(u32, u32)> {
-    let line = ended.stderr.lines().find(|line| line.contains("coding with NVENC"))?;
+    let line = ended.stderr.lines().find(|line| line.contains("encoding with NVENC"))?;
     let number_behind = |words: &str| -> Option<u32> {
         let rest = line.split_once(words)?.1;
         let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
@@ -123,7 +123,7 @@ fn gpus_that_are_all_hidden_from_cuda_are_told_of() {
     }
     let ended = run(&variables, &["--encoder", "auto"]);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
-    assert_eq!(ended.stderr.matches("coding with OpenH264").count(), 1, "{}", ended.stderr);
+    assert_eq!(ended.stderr.matches("falling back to OpenH264").count(), 1, "{}", ended.stderr);
     assert_eq!(ended.pictures(size(320, 180)).len(), 3);
 }
 
@@ -137,7 +137,7 @@ fn a_gpu_that_does_not_initialise_is_passed_over() {
         assert_eq!(ended.pictures(size(320, 180)).len(), 3, "{encoder}");
         assert!(ended.stderr.contains(broken), "{encoder}: {}", ended.stderr);
         if encoder == "auto" {
-            let why = ended.stderr.lines().find(|line| line.contains("coding with OpenH264")).unwrap_or_default();
+            let why = ended.stderr.lines().find(|line| line.contains("falling back to OpenH264")).unwrap_or_default();
             assert!(why.contains("not drawn by an NVIDIA GPU") && why.contains(broken), "{}", ended.stderr);
         }
     }
@@ -162,7 +162,7 @@ fn a_gpu_that_does_not_initialise_again_after_a_loss_leaves_the_stream_to_openh2
     let ended = run(&variables, &["--encoder", "auto"]);
     ended.assert_well();
     assert_eq!(coded_by(&ended), Some((0, 0)), "{}", ended.stderr);
-    assert!(ended.stderr.contains("going on with OpenH264"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("falling back to OpenH264"), "{}", ended.stderr);
     assert_eq!(ended.pictures(size(320, 180)).len(), 3, "{}", ended.stderr);
 }
 

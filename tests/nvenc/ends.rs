@@ -171,7 +171,7 @@ fn of_another_programs_session_gives_the_next_reader_nvenc_again() {
         let stream = crate::fifo::connect(&path).units(5);
         decode::assert_frames_rise_by_one(&decode::all_marks(&stream, (320, 180)));
     };
-    let fallbacks = || process.lines().iter().filter(|line| line.contains("coding with OpenH264")).count();
+    let fallbacks = || process.lines().iter().filter(|line| line.contains("falling back to OpenH264")).count();
 
     let mut other = run(&["--stdout", "--fps", "60"]).env(&limit);
     let mut other = Process::start(&mut other.command);
@@ -179,7 +179,7 @@ fn of_another_programs_session_gives_the_next_reader_nvenc_again() {
     viewer.units(1);
     read();
     process.wait_for_line("reader disconnected");
-    let said = process.wait_for_line("coding with OpenH264");
+    let said = process.wait_for_line("falling back to OpenH264");
     assert!(said.contains("no NVENC session is free") && said.contains("KEY (21)"), "{said}");
 
     drop(viewer);

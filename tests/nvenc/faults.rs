@@ -1,4 +1,4 @@
-//! Every way in which NVENC is not to be had: its own message with `--encoder nvenc`, one line and a stream from OpenH264
+//! Every way in which NVENC is unavailable: its own message with `--encoder nvenc`, one line and a stream from OpenH264
 //! with `--encoder auto`.
 
 use crate::annex_b::pictures;
@@ -224,18 +224,18 @@ const ROWS: &[Row] = &[
     with(
         row(
             &[("MB_SIM_CAPS", "WIDTH_MAX=640,HEIGHT_MAX=480")],
-            "no pictures of 800x320",
-            "this GPU's NVENC codes",
-            "from 16x16 to 640x480",
+            "it takes 16x16 to 640x480",
+            "this GPU's NVENC does not support 800x320",
+            "--encoder openh264",
         ),
         &["--width", "800"],
     ),
     with(
         row(
             &[("MB_SIM_CAPS", "WIDTH_MIN=145,HEIGHT_MIN=49")],
-            "no pictures of 128x320",
-            "this GPU's NVENC codes",
-            "from 145x49 to 4096x4096",
+            "it takes 145x49 to 4096x4096",
+            "this GPU's NVENC does not support 128x320",
+            "choose a size that it takes",
         ),
         &["--width", "128"],
     ),
@@ -353,7 +353,7 @@ fn each_makes_encoder_auto_take_openh264_and_say_why_in_one_line() {
             return Err(format!("exit code {}\n{said}", ended.code));
         }
         // A chip whose driver refuses the settings may have been told of before it refuses them.
-        if said.lines().count() != 1 || !said.contains("coding with OpenH264, since NVENC is not to be had") {
+        if said.lines().count() != 1 || !said.contains("NVENC unavailable, falling back to OpenH264") {
             return Err(format!("not one line\n{said}"));
         }
         for words in [row.seen, row.means] {

@@ -123,7 +123,7 @@ fn a_lost_gpu_that_takes_nothing_back_is_left_all_the_same() {
 
 #[test]
 fn a_picture_that_would_break_the_stream_is_not_written_and_the_encoder_is_opened_again() {
-    const BROKEN: &str = "an access unit that breaks streams: it has more than one slice";
+    const BROKEN: &str = "an access unit that go2rtc would split wrongly: it has more than one slice";
     let run = |options: &[&str], order| Run::new(&[&OPTIONS[..], options].concat()).env(&[("MB_SIM_SLICES", order)]);
     at_once(&["nvenc", "auto"], |encoder| {
         let ended = run(&["--frames", "9", "--encoder", encoder], "2@4").finish();
@@ -137,11 +137,11 @@ fn a_picture_that_would_break_the_stream_is_not_written_and_the_encoder_is_opene
         assert_eq!(ended.code, 1, "{order}: {}", ended.stderr);
         ended.report.assert_clean();
         let (_, last) = ended.stderr.split_once(" ERROR ").unwrap_or_else(|| panic!("{order}: {}", ended.stderr));
-        assert!(last.contains("does not come back in 3 attempts") && last.contains(BROKEN), "{order}: {last}");
+        assert!(last.contains("did not come back in 3 attempts") && last.contains(BROKEN), "{order}: {last}");
         let ended = run(&["--frames", "30", "--encoder", "auto"], order).finish();
         let idrs = if lives == 0 { vec![0] } else { vec![0, 4, 8, 12, 16] };
         assert_one_stream(ended.assert_well(), 30, &idrs, order);
-        assert!(ended.stderr.contains("going on with OpenH264"), "{order}: {}", ended.stderr);
+        assert!(ended.stderr.contains("falling back to OpenH264"), "{order}: {}", ended.stderr);
     });
     // A worker sees it before it makes a FIFO.
     let folder = tempfile::tempdir().expect("a folder");
@@ -194,7 +194,7 @@ fn one_loss_too_many_ends_nvenc_with_the_reason() {
         assert_eq!(attempts(&ended), WAITS, "{order}");
         let (_, last) = ended.stderr.split_once(" ERROR ").unwrap_or_else(|| panic!("{order}: {}", ended.stderr));
         let cause = if order.contains("open") { "NV_ENC_ERR_UNSUPPORTED_DEVICE (2)" } else { "DEVICE_NOT_EXIST (5)" };
-        for words in ["NVENC failed and does not come back in 3 attempts", cause, "dmesg", "--encoder auto"] {
+        for words in ["NVENC failed and did not come back in 3 attempts", cause, "dmesg", "--encoder auto"] {
             assert!(last.contains(words), "{order}: {words:?} is not in {last}");
         }
         // What was written until then is a whole stream.
@@ -216,7 +216,7 @@ fn one_loss_too_many_makes_auto_go_on_with_openh264() {
         let ended = run(order, &["--frames", "30", "--encoder", "auto"]).finish();
         ended.assert_well();
         assert_eq!(attempts(&ended), WAITS, "{order}");
-        let said = ended.stderr.lines().filter(|line| line.contains("going on with OpenH264")).count();
+        let said = ended.stderr.lines().filter(|line| line.contains("falling back to OpenH264")).count();
         assert_eq!((said, ended.stderr.lines().count()), (1, 4), "{order}: {}", ended.stderr);
         assert_eq!(ended.report.count("pictures"), coded, "{order}: from NVENC");
         let idrs: Vec<usize> = (0..=then).step_by(3).collect();

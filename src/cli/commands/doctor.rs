@@ -15,7 +15,7 @@ States:
   OK     it works
   WARN   it works less well than it might, or is missing and seldom needed
   FAIL   it does not work; what to do stands behind the arrow
-  SKIP   not tried, because something before it makes it moot
+  SKIP   not tried, because something that it needs failed
 
 JSON: one object, to which later versions only add.
   version   of mb-encode
@@ -33,7 +33,7 @@ Exit codes:
   1   none does
   2   wrong use";
 
-/// Try every part that a stream needs, and say what is wrong and what to do
+/// Check every part that a stream needs, and say what is wrong and how to fix it
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct DoctorArgs {
@@ -45,11 +45,11 @@ pub struct DoctorArgs {
     #[arg(long, env = "MB_ENCODE_DEVICE", hide_env_values = true, value_name = "N", value_parser = parse_device)]
     device: Option<u32>,
 
-    /// How long a part may take, with the others of its process: 1 to 600
+    /// Longest that a group of checks may take: 1 to 600
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=600))]
     timeout: u32,
 
-    /// Look at one group of parts in this process
+    /// Check one group of parts in this process
     #[arg(long, hide = true)]
     probe: Option<Group>,
 }

@@ -8,7 +8,7 @@ use crate::cli::print::print;
 use std::fmt::Write as _;
 
 const TEXT: &str = include_str!("../../explain.md");
-/// Who asks in words of their own gets this many answers at most.
+/// A question in free words gets this many answers at most.
 const MOST_ANSWERS: usize = 3;
 
 /// Show what a message means and what to do about it
@@ -22,7 +22,7 @@ Examples:
 
 Exit codes:
   0   explained
-  2   nothing is known about that")]
+  2   no explanation for that")]
 pub struct ExplainArgs {
     /// A message's code, the message itself, or a whole line of a log
     #[arg(value_name = "CODE|TEXT", allow_hyphen_values = true)]
@@ -37,7 +37,8 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<()> {
     let found = find(&about);
     if found.is_empty() {
         return Err(Error::input(
-            format!("nothing is known about '{}'", about.trim()),
+            "no-explanation",
+            format!("no explanation for '{}'", about.trim()),
             "list all codes: mb-encode explain",
         )
         .into());
@@ -54,6 +55,8 @@ pub struct Entry {
     pub code: &'static str,
     /// The messages that end with this code, with `…` for what is filled in.
     pub messages: Vec<&'static str>,
+    /// Lines that are printed with the messages, where the error brings no remedy of its own. May be empty.
+    pub remedy: Vec<&'static str>,
     /// Paragraphs, and commands behind four blanks.
     pub text: &'static str,
 }
@@ -64,6 +67,9 @@ impl Entry {
         let mut shown = format!("{}\n", self.code);
         for message in &self.messages {
             let _ = writeln!(shown, "  {message}");
+        }
+        for line in &self.remedy {
+            let _ = writeln!(shown, "  -> {line}");
         }
         shown.push('\n');
         for line in self.text.lines() {
@@ -82,11 +88,20 @@ pub fn entries() -> Vec<Entry> {
         for entry in rest.split("\n## ").skip(1) {
             let (code, rest) = entry.split_once('\n').unwrap_or((entry, ""));
             let messages: Vec<_> = rest.lines().map_while(|line| line.strip_prefix("> ")).collect();
-            let above: usize = messages.iter().map(|message| message.len() + "> \n".len()).sum();
-            entries.push(Entry { topic, code, messages, text: rest[above..].trim_end() });
+            let remedy: Vec<_> = rest.lines().skip(messages.len()).map_while(|line| line.strip_prefix("-> ")).collect();
+            let length =
+                |lines: &[&str], mark: &str| lines.iter().map(|line| mark.len() + line.len() + 1).sum::<usize>();
+            let above = length(&messages, "> ") + length(&remedy, "-> ");
+            entries.push(Entry { topic, code, messages, remedy, text: rest[above..].trim_end() });
         }
     }
     entries
+}
+
+/// What to do about the error with this code, in a line or two.
+pub fn remedy(code: &str) -> Option<String> {
+    let entry = entries().into_iter().find(|entry| entry.code == code)?;
+    (!entry.remedy.is_empty()).then(|| entry.remedy.join("\n"))
 }
 
 /// The entries about `query`, best first: the one with that code, else those whose messages stand in it, else those
@@ -146,7 +161,7 @@ fn by_words(query: &str, entries: Vec<Entry>) -> Vec<Entry> {
     let query = plain(query);
     let wanted: Vec<_> = query.split(|letter: char| !letter.is_alphanumeric()).filter(|word| word.len() > 2).collect();
     let score = |entry: &Entry| -> usize {
-        let (messages, text) = (plain(&entry.messages.join(" ")), plain(entry.text));
+        let (messages, text) = (plain(&entry.messages.join(" ")), plain(&entry.remedy.join(" ")) + &plain(entry.text));
         let worth = |word: &&str| {
             4 * usize::from(entry.code.contains(word))
                 + 2 * usize::from(messages.contains(word))
@@ -189,7 +204,8 @@ pub fn man_section() -> String {
             topic = entry.topic;
         }
         let _ = writeln!(page, ".TP\n.B {}", roff(entry.code));
-        let _ = writeln!(page, "{}\n.IP", roff(&entry.messages.join("\n")).replace('\n', "\n.br\n"));
+        let above: Vec<_> = entry.messages.iter().chain(&entry.remedy).copied().collect();
+        let _ = writeln!(page, "{}\n.IP", roff(&above.join("\n")).replace('\n', "\n.br\n"));
         let mut is_command = false;
         for line in entry.text.lines() {
             if line.is_empty() {
@@ -239,7 +255,11 @@ mod tests {
             assert!(code.len() <= 20 && code.split('-').all(is_word), "{code:?}");
             assert!(entries[..at].iter().all(|before| before.code != code), "{code} is there twice");
             assert!(!entry.messages.is_empty(), "{code} has no message");
-            assert!(entry.text.len() >= 40 && !entry.text.contains("\n> "), "{code}: {:?}", entry.text);
+            assert!(
+                entry.text.len() >= 40 && !entry.text.contains("\n> ") && !entry.text.contains("\n-> "),
+                "{code}: {:?}",
+                entry.text
+            );
             assert!(!entry.topic.is_empty());
             // What is between backticks stays on its line, for roff.
             assert!(entry.text.lines().all(|line| line.matches('`').count() % 2 == 0), "{code}: {}", entry.text);
@@ -258,6 +278,14 @@ mod tests {
     }
 
     #[test]
+    fn an_error_that_brings_no_remedy_finds_it_by_its_code() {
+        assert!(remedy("start-hang").unwrap().contains("--start-timeout"));
+        assert_eq!(remedy("ffmpeg-pipes").as_deref(), Some("do without it: --mpegts=native"));
+        assert_eq!(remedy("nvenc-sessions").unwrap().lines().count(), 2);
+        assert_eq!((remedy("write-failed"), remedy("")), (None, None));
+    }
+
+    #[test]
     fn a_code_behind_a_message_decides() {
         assert_eq!(codes("ERROR cannot write /tmp/x: no idea [fifo-taken]\n  choose another path"), ["fifo-taken"]);
     }
@@ -267,7 +295,7 @@ mod tests {
         let line = "2026-11-25T20:15:42Z  WARN NVENC unavailable: No NVENC  session\n is free: \
                     NvEncOpenEncodeSessionEx failed with NV_ENC_ERR_OUT_OF_MEMORY (10)";
         assert_eq!(codes(line), ["nvenc-sessions"]);
-        let two = "NVENC failed and does not come back in 5 attempts: the GPU was lost: NvEncLockBitstream failed";
+        let two = "NVENC failed and did not come back in 5 attempts: the GPU was lost: NvEncLockBitstream failed";
         assert_eq!(codes(two), ["nvenc-gone", "gpu-lost"]);
         assert_eq!(codes("cannot write to the FIFO a.h264: Permission denied (os error 13)"), ["fifo-unwritable"]);
         assert_eq!(codes("a.h264 is a regular file, not a FIFO; it was left as it is"), ["fifo-not-a-fifo"]);

@@ -128,7 +128,7 @@ mod tests {
         assert!(yaml.contains("\npreload:\n  omega-0: video\n") && yaml.contains("Only this machine"));
         let yaml = yaml_of(&parse(&["--listen", "0.0.0.0", "--api-port", "80"]).unwrap()).unwrap();
         assert!(yaml.contains("listen: \":80\"") && !yaml.contains("filters"), "{yaml}");
-        assert!(yaml.contains("Whoever reaches 0.0.0.0"), "{yaml}");
+        assert!(yaml.contains("Anyone who reaches 0.0.0.0"), "{yaml}");
         let yaml = yaml_of(&parse(&["--listen", "::1"]).unwrap()).unwrap();
         assert!(yaml.contains("listen: \"[::1]:1984\""), "{yaml}");
     }

@@ -17,10 +17,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 const AFTER_HELP: &str = "\
-A picture ends where the next one begins, or where the source pauses: for 3 ms (20 ms until it
-is known), or four times the longest pause that it made within a picture. So a source that writes
-picture by picture is passed on without delay; one that writes whenever a buffer is full is a
-picture late.
+A frame ends where the next one begins, or where the source pauses: for 3 ms (20 ms at first), or
+four times the longest pause that it made within a frame. So a source that writes frame by frame is
+passed on without delay; one that writes whenever a buffer is full is a frame late.
 
 Example:
   ffmpeg -re -i film.mkv -an -c:v libx264 -bf 0 -f h264 - | mb-encode mpegts >film.ts
@@ -32,18 +31,18 @@ Exit codes:
 
 /// Wrap H.264 from standard input in MPEG-TS
 ///
-/// Takes an Annex B byte stream without B pictures, and writes to standard output.
+/// Reads an Annex B byte stream without B frames, and writes to standard output.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct MpegTsArgs {
-    /// Who wraps [default: native]
+    /// What wraps the stream [default: native]
     // The alias: it is what messages about ffmpeg name.
     #[arg(long, alias = "mpegts", env = "MB_ENCODE_MPEGTS", hide_env_values = true, value_name = "HOW")]
     #[arg(value_parser = named::<MpegTs>())]
     how: Option<MpegTs>,
 
-    /// Pictures per second, 1 to 240, also 30000/1001: each picture is on this grid by its number. Without it each is
-    /// stamped when it arrives, which only native can, and which shows every unsteadiness of the source
+    /// Frames per second, 1 to 240, also 30000/1001: each frame is stamped by its number. Without it each is stamped
+    /// when it arrives, which only native can do and which keeps the jitter of the source
     #[arg(long, value_name = "RATE")]
     fps: Option<FrameRate>,
 
@@ -105,6 +104,7 @@ fn wrap_command(command: &[OsString], how: MpegTs, fps: Option<FrameRate>, contr
 
 fn cannot_run(program: &OsStr, error: std::io::Error) -> Error {
     Error::input(
+        "command-missing",
         format!("cannot run {}", program.to_string_lossy()),
         "name a program that is there, with its path if it is not on the PATH",
     )

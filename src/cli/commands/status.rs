@@ -24,7 +24,7 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<()> {
     let text = if args.json { format!("{:#}\n", serde_json::to_value(&status)?) } else { status.table() };
     print(text.as_bytes())?;
     match status.is_bad() {
-        true => Err(Error::machine("not everything is running", "temp/logs says more").into()),
+        true => Err(Error::machine("members-down", "not everything is running", "temp/logs says more").into()),
         false => Ok(()),
     }
 }

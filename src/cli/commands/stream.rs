@@ -94,7 +94,7 @@ fn give_up(hang: &Error) {
 }
 
 fn overdue() {
-    tracing::error!("the stream did not stop when it was asked to (driver hang?): ending without its clean-up");
+    tracing::error!("the stream did not stop when it was asked to (driver hang?): ending without its clean-up [hang]");
 }
 
 /// Refuses to write the video over the shader that it shows, by whatever name.
@@ -103,6 +103,7 @@ fn keep_shader(out: &Path, shader: &Path) -> Result<(), Error> {
     let id = |path: &Path| std::fs::metadata(path).map(|file| (file.dev(), file.ino()));
     match (id(out), id(shader)) {
         (Ok(out_id), Ok(shader_id)) if out_id == shader_id => Err(Error::input(
+            "out-is-shader",
             format!("--out {} is the file of --shader, which the video would replace", out.display()),
             "name another file: mb-encode --out clip.h264 --frames 240",
         )),

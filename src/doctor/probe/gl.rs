@@ -49,7 +49,7 @@ fn vendors() -> Result<Seen<()>, Error> {
         let name = vendor.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         match vendor.library.and_then(|library| crate::os::dl::open(&library).map(|_| library)) {
             Ok(library) => names.push(format!("{name} ({library})")),
-            Err(why) => broken.push(format!("{name} is of no use: {why}")),
+            Err(why) => broken.push(format!("cannot load {name}: {why}")),
         }
     }
     let seen: Vec<_> = broken.iter().chain(&names).cloned().collect();
@@ -78,6 +78,7 @@ fn devices(survey: &Survey) -> Result<Seen<()>, Error> {
     let has_gpu = !survey.gpus().is_empty();
     if named.is_empty() {
         return Err(Error::machine(
+            "no-egl-driver",
             "EGL shows no device that draws without a window system",
             "install it: apt install libegl1 libgl1-mesa-dri",
         ));
@@ -101,8 +102,5 @@ fn draws(gl: &Gl) -> Result<(), Error> {
     if rgba.chunks_exact(4).all(is_drawn) {
         return Ok(());
     }
-    Err(Error::machine(
-        format!("{} does not draw the colour that it is told to", gl.hardware()),
-        "update the driver: apt install libgl1-mesa-dri, or a newer NVIDIA driver",
-    ))
+    Err(Error::machine("gl-wrong-pixels", format!("{} does not draw the colour that it is told to", gl.hardware()), ""))
 }

@@ -50,11 +50,12 @@ fn pictures_through_cuda(gl: &Gl, context: &CudaContext) -> Result<String, Error
             let differ = by_cuda.iter().zip(&by_gl).filter(|(cuda, gl)| cuda != gl).count();
             let late = if by_cuda == before { ": it sees the picture before" } else { "" };
             return Err(Error::machine(
+                "cuda-wrong-pixels",
                 format!(
                     "CUDA does not see what GL drew: {differ} of {} bytes differ in picture {number}{late}",
                     by_gl.len()
                 ),
-                "unset __GL_THREADED_OPTIMIZATIONS, update the driver, and use --encoder openh264 meanwhile",
+                "",
             ));
         }
         before = by_gl;
@@ -96,8 +97,9 @@ fn drawn_right(number: u32, nv12: &[u8]) -> Result<(), Error> {
             let seen = [luma[at], luma[at + 1], luma[at + width], luma[at + width + 1], chroma[c], chroma[c + 1]];
             if seen.iter().zip([y, y, y, y, cb, cr]).any(|(seen, right)| seen.abs_diff(right) > 1) {
                 return Err(Error::machine(
+                    "gl-wrong-pixels",
                     format!("GL converts a picture wrongly: {rgb:?} becomes {seen:?}, not {:?}", [y, y, y, y, cb, cr]),
-                    "update the driver, and use --encoder openh264 meanwhile",
+                    "",
                 ));
             }
         }

@@ -71,7 +71,7 @@ fn h264(capabilities: &Capabilities) -> Result<Seen<()>, Error> {
     other((), State::Warn, format!("{found}, {}", lacks.join(", ")), remedy)
 }
 
-/// Codes the test card the whole way, decodes it again, and reads its strip.
+/// Encodes the test card the whole way, decodes it again, and reads its strip.
 fn coded_by_nvenc(gl: &Gl, settings: &Settings) -> Result<Seen<()>, Error> {
     let size = settings.size;
     let target = Target::new(gl, size)?;
@@ -105,9 +105,10 @@ fn coded_by_nvenc(gl: &Gl, settings: &Settings) -> Result<Seen<()>, Error> {
     }
     if !frames.iter().copied().eq((0..CODED).map(Some)) {
         return Err(Error::machine(
-            format!("NVENC codes other pictures than were drawn: the frame numbers in them are {frames:?}"),
-            "update the driver, and use --encoder openh264 meanwhile",
+            "encoder-wrong",
+            format!("NVENC encodes other pictures than were drawn: the frame numbers in them are {frames:?}"),
+            "",
         ));
     }
-    ok((), format!("{CODED} of {size} drawn, coded in {bytes} bytes, decoded, and their frame numbers read"))
+    ok((), format!("{CODED} of {size} drawn, encoded in {bytes} bytes, decoded, and their frame numbers read"))
 }

@@ -1,4 +1,4 @@
-//! OpenH264: pictures that it codes, and whether it was built to be fast.
+//! OpenH264: pictures that it encodes, and whether it was built to be fast.
 
 use super::checks::{Probe, ok, other};
 use super::pictures::{CODED, check_unit, decoder, not_decoded};

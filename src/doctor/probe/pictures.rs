@@ -1,18 +1,19 @@
-//! What is asked of coded pictures, whoever codes them.
+//! What is asked of encoded pictures, from any encoder.
 
 use crate::codec::AccessUnit;
 use crate::error::Error;
 
-/// How many pictures are coded: an IDR picture and some that build on it.
+/// How many pictures are encoded: an IDR picture and some that build on it.
 pub const CODED: u64 = 4;
 
-/// What is coded is decoded with.
+/// The decoder that checks them.
 ///
 /// # Errors
 /// Out of memory.
 pub fn decoder() -> Result<::openh264::decoder::Decoder, Error> {
-    ::openh264::decoder::Decoder::new()
-        .map_err(|error| Error::machine("OpenH264's decoder does not start", "free some memory").caused_by(error))
+    ::openh264::decoder::Decoder::new().map_err(|error| {
+        Error::machine("openh264-failed", "OpenH264's decoder does not start", "free some memory").caused_by(error)
+    })
 }
 
 /// Whether an access unit is one that a stream may have at `index`.
@@ -26,15 +27,13 @@ pub fn check_unit(unit: &AccessUnit, index: u64) -> Result<(), Error> {
         None => return Ok(()),
     };
     Err(Error::machine(
-        format!("the encoder puts out an access unit that breaks streams: {fault}"),
-        "update the driver, and use --encoder openh264 meanwhile",
+        "bad-access-unit",
+        format!("the encoder produced an access unit that go2rtc would split wrongly: {fault}"),
+        "",
     ))
 }
 
-/// The error for what `encoder` codes and a decoder refuses.
+/// The error for what `encoder` encodes and a decoder refuses.
 pub fn not_decoded(encoder: &str) -> Error {
-    Error::machine(
-        format!("what {encoder} codes cannot be decoded"),
-        "update the driver, and use --encoder openh264 meanwhile",
-    )
+    Error::machine("encoder-wrong", format!("what {encoder} encodes cannot be decoded"), "")
 }

@@ -112,14 +112,14 @@ impl Fifo {
         place::make_missing(path, mode.bits())
     }
 
-    /// Gives the end of file to whoever waits at `path` for somebody to serve it.
+    /// Ends the wait of readers at `path` that nobody serves: they get the end of file.
     pub fn turn_away(path: &Path) {
         let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         // Fails where nobody waits.
         let _ = rustix::fs::open(path, flags, Mode::empty());
     }
 
-    /// Gives the end of file to whoever has come and was not served yet.
+    /// Sends the end of file to readers that came and were not served yet.
     ///
     /// # Errors
     /// Nobody can come any more: see [`Fifo::wait_for_reader`].
@@ -171,7 +171,7 @@ impl Drop for Fifo {
         if let Some(acceptor) = self.acceptor.take() {
             let _ = acceptor.join();
         }
-        // Who waits at the path would wait for ever now.
+        // Readers at the path would wait for ever now.
         Self::turn_away(&self.place.path);
     }
 }

@@ -134,6 +134,7 @@ impl Place {
                 Ok(_) if woken || control.stop_requested() => Ok(None),
                 Ok(pipe) => Ok(Some(Accepted { pipe, exchanged, openings: openings.ok() })),
                 Err(errno) => Err(Error::machine(
+                    "fifo-unwritable",
                     format!("cannot write to the FIFO {}", self.path.display()),
                     format!("allow it: chmod ug+rw {}", self.path.display()),
                 )
@@ -143,7 +144,7 @@ impl Place {
     }
 
     /// Runs beside a blocking open and ends it, by opening the other end for a moment, when a stop is requested or the
-    /// FIFO's name is gone. Gives whether it did; else it returns when `done` is readable.
+    /// FIFO's name is gone. Returns whether it did; else it returns when `done` is readable.
     fn wake_when_over(
         &self,
         inode: &OwnedFd,
@@ -246,7 +247,8 @@ impl Place {
     }
 
     pub fn failed(&self, errno: Errno) -> Error {
-        Error::machine(format!("cannot use the FIFO {}", self.path.display()), String::new()).caused_by(errno)
+        Error::machine("fifo-unwritable", format!("cannot use the FIFO {}", self.path.display()), String::new())
+            .caused_by(errno)
     }
 }
 
@@ -257,6 +259,7 @@ fn resolve(path: &Path) -> Result<PathBuf, Error> {
         Ok(path) => return Ok(path),
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(Error::input(
+                "fifo-folder",
                 format!("cannot use {shown} as a FIFO"),
                 "choose a path in a folder that you may enter: mb-encode --fifo temp/streams/demo.h264",
             )
@@ -266,16 +269,22 @@ fn resolve(path: &Path) -> Result<PathBuf, Error> {
     }
     if path.is_symlink() {
         return Err(Error::input(
+            "fifo-broken-link",
             format!("{shown} is a symbolic link to nothing"),
             format!("remove it, or make what it points to: rm {shown}"),
         ));
     }
     let (Some(name), Some(folder)) = (path.file_name(), path.parent()) else {
-        return Err(Error::input(format!("{shown} names no file"), "write: mb-encode --fifo temp/streams/demo.h264"));
+        return Err(Error::input(
+            "no-file-name",
+            format!("{shown} names no file"),
+            "write: mb-encode --fifo temp/streams/demo.h264",
+        ));
     };
     // Known before any folder is made for it.
     if name.len() > 255 {
         return Err(Error::input(
+            "fifo-name-too-long",
             format!("cannot make the FIFO {shown}: its name is too long, more than 255 bytes"),
             "choose a shorter name: mb-encode --fifo temp/streams/demo.h264",
         ));
@@ -300,10 +309,11 @@ fn claim(path: &Path) -> Result<UnixListener, Error> {
     let taken = SocketAddr::from_abstract_name(name).and_then(|address| UnixListener::bind_addr(&address));
     taken.map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => Error::input(
+            "fifo-taken",
             format!("another mb-encode serves the FIFO {}", path.display()),
             "choose another path, or stop the other one",
         ),
-        _ => Error::machine("cannot make a socket", String::new()).caused_by(error),
+        _ => Error::machine("too-many-files", "cannot make a socket", String::new()).caused_by(error),
     })
 }
 
@@ -333,6 +343,7 @@ fn make(path: &Path, mode: u32) -> Result<(), Errno> {
 
 fn not_made(path: &Path, error: io::Error) -> Error {
     Error::input(
+        "fifo-folder",
         format!("cannot make the FIFO {}", path.display()),
         "choose a folder that you may write to: mb-encode --fifo temp/streams/demo.h264",
     )
@@ -353,6 +364,7 @@ fn refuse(path: &Path, file_type: FileType) -> Error {
     };
     let shown = path.display();
     Error::input(
+        "fifo-not-a-fifo",
         format!("{shown} is {what}, not a FIFO; it was left as it is"),
         "choose another path; a file is written with mb-encode --out clip.h264",
     )

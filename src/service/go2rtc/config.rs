@@ -100,7 +100,7 @@ impl Config<'_> {
             )
         } else {
             format!(
-                "# Whoever reaches {listen} can watch: go2rtc asks nobody for a password. The line that closes it again:\n\
+                "# Anyone who reaches {listen} can watch: go2rtc asks nobody for a password. The line that closes it again:\n\
                  #     {how} --listen 127.0.0.1\n"
             )
         }

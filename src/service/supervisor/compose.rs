@@ -1,10 +1,10 @@
 //! go2rtc in a container, by a compose file.
 
 use super::child::Recipe;
+use crate::error::Error;
 use crate::os::environment::variable;
 use crate::os::process::{Child, Orphaned};
 use crate::service::streams::Streams;
-use anyhow::Context as _;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -31,7 +31,9 @@ impl Compose {
         let command = variable("METABONK_DOCKER_COMPOSE").and_then(|words| words.into_string().ok());
         let command = command.unwrap_or_else(|| "docker compose".to_owned());
         let mut words: Vec<OsString> = command.split_whitespace().map(OsString::from).collect();
-        let file = file.canonicalize().with_context(|| format!("cannot find {}", file.display()))?;
+        let file = file.canonicalize().map_err(|error| {
+            Error::input("compose-missing", format!("cannot find {}", file.display()), "").caused_by(error)
+        })?;
         let project = format!(
             "mb-encode-{:08x}",
             crc::Crc::<u32>::new(&crc::CRC_32_CKSUM).checksum(temp.as_os_str().as_encoded_bytes())

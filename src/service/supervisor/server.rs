@@ -144,7 +144,9 @@ impl Server {
         } else if age > within {
             // It goes on without a port that it could not have, and nobody could watch.
             let ports = self.ports.map(|port| port.to_string()).join(", ");
-            tracing::error!("go2rtc does not listen on all of its ports ({ports}); somebody else may have one");
+            tracing::error!(
+                "go2rtc does not listen on all of its ports ({ports}); something else may have one [port-taken]"
+            );
             self.kept.signal(rustix::process::Signal::TERM);
         }
         listens
@@ -190,6 +192,7 @@ fn check_ports(streams: &Streams) -> Result<(), Error> {
         let address = streams.address(port);
         TcpListener::bind(address).map_err(|error| {
             Error::machine(
+                "port-taken",
                 format!("go2rtc cannot listen on {address}"),
                 format!("choose another port with --{name}-port"),
             )

@@ -6,7 +6,6 @@ use crate::events::Progress;
 use crate::service::go2rtc::api;
 use crate::stats::Chosen;
 use crate::{Error, Totals};
-use anyhow::Context as _;
 use rustix::fd::{AsFd, AsRawFd as _};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -175,10 +174,10 @@ pub fn remove(folder: &File) {
     let _ = std::fs::remove_file(path(folder));
 }
 
-/// Answers everybody who has asked.
+/// Answers all requests that have come.
 pub fn answer(socket: &UnixListener, answer: impl Fn() -> Status) {
     while let Ok((mut asker, _)) = socket.accept() {
-        // The answer fits into the socket; an asker who has gone is no trouble.
+        // The answer fits into the socket; a client that has gone is no error.
         let _ = asker.set_nonblocking(true);
         let _ = asker.write_all(&serde_json::to_vec(&answer()).unwrap_or_default());
     }
@@ -190,8 +189,12 @@ pub fn answer(socket: &UnixListener, answer: impl Fn() -> Status) {
 /// Nobody answers, or with something else.
 pub fn ask(temp: &Path) -> anyhow::Result<Status> {
     let none = |error: io::Error| {
-        Error::machine(format!("nothing runs in {}", temp.display()), "start it: scripts/start --workers 10 --go2rtc")
-            .caused_by(error)
+        Error::machine(
+            "not-running",
+            format!("nothing runs in {}", temp.display()),
+            "start it: scripts/start --workers 10 --go2rtc",
+        )
+        .caused_by(error)
     };
     let folder = File::open(temp).map_err(none)?;
     let mut socket = UnixStream::connect(path(&folder)).map_err(none)?;
@@ -199,13 +202,16 @@ pub fn ask(temp: &Path) -> anyhow::Result<Status> {
     let mut text = String::new();
     socket.read_to_string(&mut text).map_err(|error| {
         Error::machine(
+            "supervisor-silent",
             "the supervisor does not answer",
             "try again; if it stays so, end it where it runs and start it anew: scripts/start",
         )
         .caused_by(error)
     })?;
-    let mut status: Status =
-        serde_json::from_str(&text).context("unexpected reply from the supervisor (different version?)")?;
+    let mut status: Status = serde_json::from_str(&text).map_err(|error| {
+        Error::machine("supervisor-silent", "unexpected reply from the supervisor (different version?)", "")
+            .caused_by(error)
+    })?;
     if let Some(elsewhere) = status.elsewhere.take() {
         status.members.extend(ask_go2rtc(&elsewhere));
     }
@@ -277,8 +283,7 @@ impl Member {
         }
         if let Some(stream) = &self.stream {
             let Some(figures) = &stream.figures else { return String::new() };
-            let mut text =
-                format!("{:.2} pictures/s, {:.2} Mb/s", figures.frames_per_second, figures.megabits_per_second);
+            let mut text = format!("{:.2} fps, {:.2} Mb/s", figures.frames_per_second, figures.megabits_per_second);
             if let Some(skipped) = figures.skipped {
                 text += &format!(", {skipped} skipped");
             }
@@ -291,7 +296,7 @@ impl Member {
             return text;
         }
         match self.last_end.as_ref().and_then(|end| Some((end, end.failure.as_ref()?))) {
-            Some((end, failure)) => format!("last stream failed {:.0} s ago: {}", end.seconds_ago, failure.cause),
+            Some((end, failure)) => format!("last stream failed {:.0} s ago: {failure}", end.seconds_ago),
             None => String::new(),
         }
     }
@@ -312,7 +317,12 @@ mod tests {
             Figures { frames_per_second: 15.0, megabits_per_second: 0.99, skipped: Some(2), ..Figures::default() };
         let chosen = Chosen { encoder: "OpenH264".to_owned(), gpu: None, renderer: "llvmpipe".to_owned() };
         let stream = Stream { figures: Some(figures), chosen: Some(chosen), ..Stream::default() };
-        let failure = Failure { cause: "the stream hung".to_owned(), remedy: String::new(), input: false };
+        let failure = Failure {
+            code: "hang".to_owned(),
+            cause: "the stream hung".to_owned(),
+            remedy: String::new(),
+            input: false,
+        };
         let last_end = Some(Ended { seconds_ago: 12.3, failure: Some(failure) });
         let members = vec![
             Member { restarts: 1, ..member("go2rtc", "running") },
@@ -325,8 +335,8 @@ mod tests {
             status.table(),
             "go2rtc   running [started again once]\n\
              omega-0  waiting\n\
-             omega-1  streaming: 15.00 pictures/s, 0.99 Mb/s, 2 skipped, OpenH264\n\
-             omega-2  waiting: last stream failed 12 s ago: the stream hung\n"
+             omega-1  streaming: 15.00 fps, 0.99 Mb/s, 2 skipped, OpenH264\n\
+             omega-2  waiting: last stream failed 12 s ago: the stream hung [hang]\n"
         );
         assert!(!status.is_bad());
         let down = Member {

@@ -94,7 +94,7 @@ impl Account {
             }
             Event::Failed(failure) => {
                 self.idle(State::Failing);
-                self.why = Some(failure.cause.clone());
+                self.why = Some(failure.to_string());
                 self.failure = Some(failure.clone());
                 self.last_end = Some((LastEnd::Failed(failure), now));
             }
@@ -122,7 +122,7 @@ impl Account {
 
     /// It has ended although nobody asked it to: `how`, and the first line that it wrote. Returns why, for people.
     pub fn ended(&mut self, how: &str, first_line: Option<String>) -> String {
-        let said = self.failure.take().map(|failure| failure.cause).or(first_line);
+        let said = self.failure.take().map(|failure| failure.to_string()).or(first_line);
         let why = match said {
             Some(said) => format!("{how}: {said}"),
             None => how.to_owned(),
@@ -231,7 +231,7 @@ mod tests {
     }
 
     fn failure(cause: &str) -> Failure {
-        Failure { cause: cause.to_owned(), remedy: String::new(), input: false }
+        Failure { code: String::new(), cause: cause.to_owned(), remedy: String::new(), input: false }
     }
 
     #[test]
