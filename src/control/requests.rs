@@ -28,7 +28,10 @@ pub fn start(link: &Arc<Link>, control: &Arc<Control>) -> Result<(), Error> {
         }
     };
     let thread = std::thread::Builder::new().name("requests".to_owned()).stack_size(super::STACK);
-    thread.spawn(listen).map(drop).map_err(|error| Error::machine("cannot start a thread", "").caused_by(error))
+    thread
+        .spawn(listen)
+        .map(drop)
+        .map_err(|error| Error::machine("too-many-processes", "cannot start a thread", "").caused_by(error))
 }
 
 #[cfg(test)]
