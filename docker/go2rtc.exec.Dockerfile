@@ -9,8 +9,7 @@
 # 215 MB and makes 376 MB; nearly all of that is Mesa and its LLVM, which draw
 # where there is no GPU.
 
-# Debian 13, whose own cargo is the oldest Rust that this project promises to
-# build with.
+# Debian 13, whose own cargo is the oldest that this project builds with.
 ARG BUILD_IMAGE=debian:13-slim
 # go2rtc's Debian image. Its `latest` is Alpine, and NVIDIA's driver libraries
 # need glibc. Both stages must have the same Debian release.
@@ -28,9 +27,9 @@ RUN apt-get update \
 
 WORKDIR /src
 COPY . .
-# Compiled dependencies stay in the target cache from build to build. Our own
-# sources are touched, because cargo goes by their dates, and those of another
-# checkout can be older than what is in the cache.
+# Compiled dependencies stay in the target cache between builds. Our own sources
+# are touched, because cargo goes by their dates, and those of another checkout
+# can be older than what is in the cache.
 RUN --mount=type=cache,id=mb-encode-cargo,target=/root/.cargo/registry,sharing=locked \
     --mount=type=cache,id=mb-encode-target,target=/src/target,sharing=locked \
     find . -path ./target -prune -o -name '*.rs' -exec touch {} + \
@@ -64,6 +63,6 @@ ENV NVIDIA_DRIVER_CAPABILITIES=compute,video,graphics,utility \
     HOME=/tmp
 
 # No port is below 1024 and nothing is written outside /tmp, so root is not
-# needed. Any other user works as well.
+# needed, and any other user works as well.
 USER 1000:1000
 CMD ["go2rtc", "-config", "/etc/go2rtc/go2rtc.yaml"]

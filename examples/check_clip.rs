@@ -1,7 +1,7 @@
 //! Decodes a clip of the test card and checks that each picture is the right one, by the frame number that it carries.
 //!
-//! A picture that is fetched from a GPU before it is drawn shows the one before, or half of each, and looks well all
-//! the same; its number gives it away.
+//! A picture that is fetched from a GPU before it is drawn shows the previous one, or half of each, which nobody would
+//! see; its number gives it away.
 //!
 //! ```text
 //! mb-encode --out clip.h264 --frames 240 --no-pace

@@ -1,7 +1,7 @@
-//! Writes the test card's pictures as raw planes (YUV4MPEG2), and the same pictures coded as a stream codes them.
+//! Writes the test card's pictures as raw planes (YUV4MPEG2), and the same pictures as a stream encodes them.
 //!
-//! Other encoders can then be measured on the very same pictures, and every coded stream against the raw ones. The
-//! clock on the card starts at a fixed time, so that each run writes the same.
+//! Other encoders can then be measured on the same pictures, and each encoded stream against the raw ones. The clock on
+//! the card starts at a fixed time, so every run writes the same.
 //!
 //! ```text
 //! cargo run --release --example dump_y4m -- 1280x720 600 6M card.y4m card.h264

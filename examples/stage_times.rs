@@ -1,19 +1,18 @@
-//! Measures what each stage of a picture takes, on the very path of the program: the test card goes through
-//! [`stream::run`] into a FIFO that somebody reads, as fast as it goes or with `--paced` in real time.
+//! Measures how long each stage of a picture takes, on the same path as the program's: the test card goes through
+//! [`stream::run`] into a FIFO with a reader, as fast as possible, or in real time with `--paced`.
 //!
 //! ```text
 //! cargo run --release --example stage_times -- --encoder nvenc --width 1920 --height 1080
 //! ```
 //!
-//! A time is that of the call, by the clock on the wall. A GPU works on after the call has returned, so `draw` and
-//! `convert` hand work over, and whoever comes first to need the result waits for it: `map`, `copy` or `encode`. With
-//! `--sync` the GPU is waited for at the end of each of these stages (glFinish, cuStreamSynchronize); then each time is
-//! that of the work, and their sum is more than a picture takes without.
+//! A time is the wall-clock time of the call. A GPU goes on working after the call returns, so `draw` and `convert` only
+//! hand work over, and the first stage that needs the result waits for it: `map`, `copy` or `encode`. With `--sync` each
+//! of these stages ends by waiting for the GPU (glFinish, cuStreamSynchronize); then each time is that of the work, and
+//! their sum is more than a picture takes without.
 //!
-//! `encode` waits for the encoder in any case. `write` waits for a reader where it is behind. `cpu` is the CPU time of
-//! the thread that draws, from one picture to the next, measured in a run of its own; the drivers' work on that thread
-//! is in it. In front of simulated drivers that do nothing it is that of mb-encode's own code: `scripts/bench` measures
-//! it so.
+//! `encode` always waits for the encoder, and `write` for a reader that is behind. `cpu` is the CPU time of the thread
+//! that draws, from one picture to the next, measured in a run of its own, with the drivers' work on that thread. With
+//! simulated drivers that do nothing it is the time of mb-encode's own code, which is how `scripts/bench` measures it.
 
 use clap::Parser;
 use mb_encode::gl::Gl;
@@ -29,7 +28,7 @@ use std::time::{Duration, Instant};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-/// Print what each stage of a picture takes, in microseconds
+/// Print how long each stage of a picture takes, in microseconds
 #[derive(Parser)]
 struct Args {
     #[arg(long, default_value_t = 1280)]
@@ -46,7 +45,7 @@ struct Args {
     /// Which GPU, as CUDA counts them
     #[arg(long)]
     device: Option<u32>,
-    /// Pictures to measure, after those of the first second or as many
+    /// Pictures to measure, after a warm-up of one second or as many
     #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pictures: u32,
     /// Draw each picture when it is due
@@ -75,7 +74,7 @@ const STAGES: [&str; 8] = ["draw", "convert", "read", "map", "copy", "unmap", "e
 /// Times of each of [`STAGES`], in the order of the pictures.
 type Times = [Vec<Duration>; STAGES.len()];
 
-/// Hears of the stages, and notes how long each was open.
+/// Listens to the stages, and records how long each was open.
 struct Clock {
     times: Arc<Mutex<Times>>,
     sync: bool,
@@ -89,11 +88,11 @@ thread_local! {
 }
 
 impl Clock {
-    /// Waits until the GPU has done what the stage gave it.
+    /// Waits until the GPU has finished the stage's work.
     fn wait_for_gpu(stage: &str) {
         match stage {
             "draw" | "convert" => GL.with_borrow(|gl| gl.iter().for_each(Gl::finish)),
-            // A failure is met by the stream too, which tells it.
+            // The stream meets a failure too, and reports it.
             "map" | "copy" | "unmap" => CUDA.with_borrow_mut(|cuda| {
                 if cuda.is_none() {
                     *cuda = GL.with_borrow(|gl| gl.as_ref().and_then(|gl| open_cuda(gl).ok()));
@@ -135,7 +134,7 @@ impl Subscriber for Clock {
     fn event(&self, _: &Event<'_>) {}
 }
 
-/// The test card, which notes the thread's CPU time before each picture.
+/// The test card, which records the thread's CPU time before each picture.
 struct Watched {
     card: TestCard,
     cpu: Arc<Mutex<Vec<Duration>>>,
@@ -158,7 +157,7 @@ impl Drop for Watched {
     }
 }
 
-/// What one run was about.
+/// What one run measured.
 struct Run {
     renderer: String,
     /// CPU time of the drawing thread at the beginning of each picture.

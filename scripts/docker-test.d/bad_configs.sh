@@ -1,12 +1,12 @@
 # shellcheck shell=bash
-# Configs that are nonsense or missing.
+# Broken and missing configs.
 # Needs images.sh and container.sh.
 
 says_no_config() {
     engine logs "$container" 2>&1 | has 'No config'
 }
 
-# A config that is nonsense or missing must not open go2rtc up. Without a network, as above.
+# A broken or missing config must not open go2rtc up. Without a network, as above.
 test_bad_configs() {
     local file addresses
     say "Bad configs"

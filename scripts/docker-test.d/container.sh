@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# A container of a Compose project: up, down, and what has to be true inside.
+# A container of a Compose project: up, down, and what must hold inside.
 # Needs engine.sh, process.sh, and $work, a folder.
 
 inspect() {

@@ -2,7 +2,7 @@
 # A Docker engine: the one that runs, or one of this test's own, and the client and Compose that drive it.
 # Needs say.sh, packages.sh, process.sh, and $work and $cache, folders.
 
-# docker's client. Nothing but a build or a pull takes long.
+# docker's client. Only a build or a pull takes long.
 engine() {
     limited 120 "$docker" "$@"
 }
@@ -20,8 +20,7 @@ install_known() {
     hash -r
 }
 
-# A client that can drive BuildKit. One that lacks its build component says so at once, and another one may be installed
-# beside it.
+# A client that can drive BuildKit. One without its build component says so at once, and another may be installed beside it.
 find_client() {
     local each
     for each in docker /usr/bin/docker; do
@@ -51,7 +50,7 @@ answers_or_ended() {
     answers || gone "$engine_pid"
 }
 
-# Mounts the control groups, where this machine has left that to whoever needs them, as Debian's docker service does.
+# Mounts the control groups where nobody has yet, as Debian's docker service does.
 # It runs by itself, in a mount namespace that ends with the engine.
 mount_control_groups() {
     local name enabled

@@ -25,7 +25,7 @@ choose_images() {
     fifo_image=$STANDIN_GO2RTC base_image=$STANDIN_GO2RTC build_image=$STANDIN_DEBIAN
 }
 
-# The mirror that this host's apt uses for Debian's main archive; on Ubuntu, Debian's own.
+# The mirror of Debian's main archive that this host's apt uses; on Ubuntu, Debian's own.
 debian_mirror() {
     local mirror
     # shellcheck disable=SC2016 # apt's variables
@@ -76,8 +76,7 @@ build() {
     }
 }
 
-# With the host's certificates and apt settings, so that the package clients in the container reach what the host's
-# reach.
+# With the host's certificates and apt settings, so that apt and cargo in the container reach what the host's do.
 make_debian() {
     local context=$work/debian bundle=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}
     mkdir -p "$context/certificates"
@@ -123,7 +122,7 @@ build_exec_image() {
     local size base
     say "Building the exec image (minutes, the first time)"
     export MB_ENCODE_BUILD_IMAGE=$build_image MB_ENCODE_BASE_IMAGE=$base_image METABONK_GO2RTC_IMAGE=$TEST_IMAGE
-    # For whoever waits: the steps, not every line of them.
+    # The steps, not every line of them.
     limited 1800 "${compose[@]}" -f $EXEC_FILE build 2>&1 | tee "$work/build.log" |
         awk '/\[[^]]* [0-9]+\/[0-9]+\] [A-Z]|Compiling mb-encode|cargo [0-9]|Finished/ {
             print "    " substr($0, 1, 100); fflush() }' >&2 || {

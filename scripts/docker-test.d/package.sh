@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The Debian package on a Debian 13 with nothing else: it installs, streams, and leaves nothing behind.
+# The Debian package on a bare Debian 13: it installs, streams, and leaves nothing behind.
 # Needs images.sh and container.sh, and $work, a folder.
 
 readonly PACKAGE_PICTURES=30
@@ -87,7 +87,7 @@ check_package_files() {
     inside systemd-sysusers 2>/dev/null || die "systemd-sysusers refuses mb-encode.conf"
     [[ $(inside id -nG mb-encode) == *video* && $(inside id -nG mb-encode) == *render* ]] ||
         die "systemd-sysusers makes no user mb-encode that may use the GPU: $(inside id mb-encode)"
-    # A stand-in: no package brings it.
+    # A stand-in: no package has it.
     inside ln -s /bin/true /usr/local/bin/go2rtc
     inside systemd-analyze verify --man=yes mb-encode@omega-0.service go2rtc.service >"$work/units.log" 2>&1 ||
         die "systemd refuses the units: $(cat "$work/units.log")"

@@ -2,7 +2,7 @@
 # Processes of this test, and waiting with an end.
 # Needs nothing.
 
-# within SECONDS COMMAND...: tries until it succeeds; fails after so long.
+# within SECONDS COMMAND...: tries until it succeeds; fails after that time.
 within() {
     local end=$((SECONDS + $1))
     shift
@@ -12,7 +12,7 @@ within() {
     done
 }
 
-# limited SECONDS COMMAND...: the command, ended after so long.
+# limited SECONDS COMMAND...: the command, ended after that time.
 limited() {
     timeout --foreground --kill-after=10 "$@"
 }
@@ -28,7 +28,7 @@ gone() {
     ! alive "$1"
 }
 
-# end_process PID SECONDS: asks first, and insists after so long.
+# end_process PID SECONDS: asks it to end, and kills it after that time.
 end_process() {
     kill -TERM "$1" 2>/dev/null || return 0
     within "$2" gone "$1" || kill -KILL "$1" 2>/dev/null || true

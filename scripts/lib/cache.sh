@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# Programs of exactly one version, kept between runs. Needs say.sh.
+# Programs of a pinned version, kept between runs. Needs say.sh.
 
 PROJECT_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/mb-encode
 
-# make_cached FILE MAKER [ARGUMENT...]: runs MAKER with its arguments and a new folder behind them. What it leaves there
-# as `program` becomes FILE, whole or not at all: another script may be doing the same.
+# make_cached FILE MAKER [ARGUMENT...]: runs MAKER with these arguments and a new folder as the last. The `program` that it
+# leaves there becomes FILE, whole or not at all, since another script may be doing the same.
 make_cached() {
     local file=$1 made code=0
     shift

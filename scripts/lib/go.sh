@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # A Go that is new enough, and programs built with it. Needs say.sh and packages.sh.
 
-# go_works VERSION: whether a Go that can build for it is here. From 1.21 on, Go downloads a newer one where it needs it.
+# go_works VERSION: whether the installed Go can build what needs that version. From 1.21 on, Go downloads a newer one itself.
 go_works() {
     local version
     version=$(go env GOVERSION 2>/dev/null) || return 1
@@ -10,7 +10,7 @@ go_works() {
         { at_least "$version" 1.21 && [[ $(go env GOTOOLCHAIN) != local ]]; }
 }
 
-# find_go VERSION: installs Debian's Go where none is here and that one is new enough; fails otherwise.
+# find_go VERSION: installs Debian's Go where there is none and Debian's is new enough; fails otherwise.
 find_go() {
     local version
     go_works "$1" && return
@@ -25,8 +25,8 @@ find_go() {
     go_works "$1"
 }
 
-# build_with_go GO MODULE VERSION PACKAGE SUM FOLDER: makes FOLDER/program from the PACKAGE of MODULE, whose go.mod names
-# GO. SUM is what go.sum says of this version; a built executable carries it too.
+# build_with_go GO MODULE VERSION PACKAGE SUM FOLDER: builds FOLDER/program from the PACKAGE of MODULE, whose go.mod names
+# GO. SUM is this version's line in go.sum; the executable carries it too.
 build_with_go() {
     local go=$1 module=$2 version=$3 package=$4 sum=$5 folder=$6 name
     name=$(basename "$package")

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# go2rtc of exactly one version: from $GO2RTC, PATH or the cache, else built with Go, else its release file.
+# go2rtc of a pinned version: from $GO2RTC, PATH or the cache, else built with Go, else its release file.
 # Needs say.sh and packages.sh, and $root, the repository.
 # shellcheck disable=SC2154
 
@@ -23,7 +23,7 @@ go2rtc_release() {
     esac
 }
 
-# is_go2rtc FILE: whether it runs and is of the version wanted.
+# is_go2rtc FILE: whether it runs and has the wanted version.
 is_go2rtc() {
     [[ $("$1" -version 2>/dev/null) == "go2rtc version $GO2RTC_VERSION "* ]]
 }

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the scripts need of the system, and the Debian or Ubuntu package that brings it.
+# What the scripts need from the system, and the Debian or Ubuntu package that has it.
 # Needs say.sh.
 
 # Whether a file of one of these patterns is there.
@@ -13,7 +13,7 @@ any_file() {
     return 1
 }
 
-# present NEED: whether it is there. A need is a command, or one of the libraries named here.
+# present NEED: whether it is installed. A need is a command, or one of the libraries named here.
 present() {
     case $1 in
         certificates) any_file /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt ;;
@@ -33,7 +33,7 @@ present() {
     esac
 }
 
-# package_of NEED: the package that brings it.
+# package_of NEED: the package that has it.
 package_of() {
     case $1 in
         certificates) echo ca-certificates ;;
@@ -67,7 +67,7 @@ candidate() {
     apt-cache policy "$1" 2>/dev/null | sed -n '/(none)/d; s/^ *Candidate: \([0-9]*:\)\{0,1\}\([0-9.]*\).*/\2/p'
 }
 
-# as_root COMMAND...: runs it as root, by sudo where need be; fails where neither works.
+# as_root COMMAND...: runs it as root, through sudo if need be; fails where neither works.
 as_root() {
     if ((EUID == 0)); then
         env DEBIAN_FRONTEND=noninteractive "$@"
@@ -78,14 +78,14 @@ as_root() {
     fi
 }
 
-# The lists of what apt has, fetched once a run where that is allowed.
+# Updates apt's lists, once a run and only where that is allowed.
 refresh_packages() {
     [[ -z ${packages_refreshed:-} ]] || return 0
     packages_refreshed=yes
     if ! have apt-get || { ((EUID != 0)) && ! have sudo; }; then
         return 0
     fi
-    # A third-party source that does not answer is no reason to stop: the install says what is missing.
+    # A third-party source that does not answer is no reason to stop: installing will tell what is missing.
     as_root apt-get update -qq -o DPkg::Lock::Timeout=300 || note "apt-get update did not fetch every list"
 }
 

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# A Rust that is new enough: the one that is here, Debian's, or rustup's, in that order.
+# A Rust that is new enough: the installed one, Debian's, or rustup's, in that order.
 # Needs say.sh and packages.sh, and $root, the repository.
 # shellcheck disable=SC2154
 
@@ -19,7 +19,7 @@ rust_works() {
 need_rust() {
     local cargo_home=${CARGO_HOME:-$HOME/.cargo} wanted
     rust_works && return
-    # Where rustup puts it; a shell that was open before has not got it on its PATH.
+    # Where rustup puts it, which a shell from before does not have on its PATH.
     export PATH="$cargo_home/bin:$PATH"
     rust_works && return
 
@@ -50,7 +50,7 @@ install_rustup() {
     hash -r
 }
 
-# rustfmt and clippy that go with it.
+# The rustfmt and clippy that go with it.
 need_rust_checks() {
     need_rust
     if cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1; then

@@ -1,17 +1,17 @@
 # shellcheck shell=bash
-# What the scripts say. Everything goes to standard error, so that standard output is free for results.
+# What the scripts say, all on standard error: standard output is for results.
 
-# A step begins that may take a while.
+# The beginning of a step that may take a while.
 say() {
     printf '==> %s\n' "$*" >&2
 }
 
-# A detail of the step.
+# A detail of it.
 note() {
     printf '    %s\n' "$*" >&2
 }
 
-# What went wrong, and what to do; then the end.
+# die MESSAGE [ADVICE...]: says what went wrong and what to do, and ends the script.
 die() {
     printf 'error: %s\n' "$1" >&2
     shift

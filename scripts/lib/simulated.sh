@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# The simulated drivers (tests/sim-*), built, and laid out as folders for LD_LIBRARY_PATH. They are only for measuring and
-# for tests. Needs say.sh and rust.sh, and $root, the repository.
+# Builds the simulated drivers (tests/sim-*) and lays them out as folders for LD_LIBRARY_PATH. For measuring and tests only.
+# Needs say.sh and rust.sh, and $root, the repository.
 # shellcheck disable=SC2154
 
 build_simulated() {

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What packaging and checking need beyond Debian's packages, each of exactly one version and kept in the cache.
+# What packaging and checking need beyond Debian's packages, each of a pinned version and kept in the cache.
 # Needs say.sh, packages.sh and go2rtc.sh.
 
 # 3.8.0 promises Rust 1.85 and needs a later one.
@@ -11,7 +11,7 @@ ACTIONLINT_MODULE_SUM=h1:0KgkoNTrYY7vmOCs9BW2AHxLvvpoY9nEUzgBHiPUr0k=
 # The go line of its go.mod.
 ACTIONLINT_NEEDS_GO=1.18
 
-# is_tool PROGRAM VERSION: whether it runs and is of that version.
+# is_tool PROGRAM VERSION: whether it runs and has that version.
 is_tool() {
     "$1" --version 2>/dev/null | head -n 1 | grep -xE "(cargo-deb |v)$2" >/dev/null
 }

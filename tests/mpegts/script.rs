@@ -8,30 +8,28 @@ use crate::support::process::{self, Process, Reader};
 use mb_encode::parts::{NalUnit, NalUnitType, nal_units};
 use rustix::process::Signal;
 use std::io::{Read as _, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
-/// With ffmpeg, and without.
-const BOTH: [&[&str]; 2] = [&["--fps", "30"], &[]];
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/go2rtc_exec_mpegts.sh");
 
-fn wrap(options: &[&str]) -> Command {
-    let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/go2rtc_exec_mpegts.sh"));
-    command.args(options).env_remove("MB_ENCODE_MPEGTS").env("MB_ENCODE", env!("CARGO_BIN_EXE_mb-encode"));
+/// What wraps, and the options of the script: on a grid by ffmpeg, on a grid, and stamped.
+const EACH: [(&str, &[&str]); 3] = [("ffmpeg", &["--fps", "30"]), ("native", &["--fps", "30"]), ("", &[])];
+
+/// The script with the program as it was built for this test. `how` is its MB_ENCODE_MPEGTS, where it is not empty.
+fn wrap_with(how: &str, options: &[&str]) -> Command {
+    let mut command = process::clean(Command::new(SCRIPT));
+    command.args(options).env("MB_ENCODE", env!("CARGO_BIN_EXE_mb-encode"));
+    if !how.is_empty() {
+        command.env("MB_ENCODE_MPEGTS", how);
+    }
     command
 }
 
-/// The script where it finds no mb-encode, neither installed nor built.
-fn wrap_without_mb_encode(folder: &Path, options: &[&str]) -> Command {
-    let scripts = folder.join("scripts");
-    std::fs::create_dir_all(&scripts).unwrap();
-    let copy = scripts.join("go2rtc_exec_mpegts.sh");
-    std::fs::copy(wrap(&[]).get_program(), &copy).unwrap();
-    let path = std::env::var("PATH").unwrap();
-    let path = path.split(':').filter(|folder| !Path::new(folder).join("mb-encode").exists());
-    let mut command = Command::new(copy);
-    command.args(options).env_remove("MB_ENCODE_MPEGTS").env_remove("MB_ENCODE");
-    command.env("PATH", path.collect::<Vec<_>>().join(":"));
-    command
+fn wrap(options: &[&str]) -> Command {
+    wrap_with("", options)
 }
 
 /// Sixty pictures of raw H.264.
@@ -91,14 +89,14 @@ fn mb_encode_behind_it_wraps_its_own_stream() {
 fn every_picture_of_another_command_arrives() {
     let folder = folder();
     let clip = clip(folder.path());
-    for options in BOTH {
-        let mut script = start(wrap(options).args(["--", "cat", &clip]));
+    for (how, options) in EACH {
+        let mut script = start(wrap_with(how, options).args(["--", "cat", &clip]));
         let stream = script.stdout().all();
         assert_eq!(end(script), (0, String::new()));
-        assert_eq!(demux(&stream).len(), 60, "{options:?}");
+        assert_eq!(demux(&stream).len(), 60, "{how} {options:?}");
         let out = folder.path().join("clip.ts");
         std::fs::write(&out, stream).unwrap();
-        assert_eq!(frame_numbers_in(&out, 60), (0..60).collect::<Vec<_>>(), "{options:?}");
+        assert_eq!(frame_numbers_in(&out, 60), (0..60).collect::<Vec<_>>(), "{how} {options:?}");
     }
 }
 
@@ -108,8 +106,8 @@ fn each_picture_is_out_before_the_next_one_is_in() {
     let pictures = pictures(&clip(folder.path()));
     let fifo = folder.path().join("source");
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
-    for options in BOTH {
-        let mut script = start(wrap(options).args(["--", "cat"]).arg(&fifo));
+    for (how, options) in EACH {
+        let mut script = start(wrap_with(how, options).args(["--", "cat"]).arg(&fifo));
         let mut pipe = script.stdout();
         let mut source = std::fs::File::create(&fifo).unwrap();
         let mut stream = Vec::new();
@@ -119,16 +117,16 @@ fn each_picture_is_out_before_the_next_one_is_in() {
         }
         drop(source);
         stream.extend(pipe.all());
-        assert_eq!(end(script), (0, String::new()), "{options:?}");
+        assert_eq!(end(script), (0, String::new()), "{how} {options:?}");
         let wrapped = demux(&stream);
-        assert_eq!(wrapped.len(), 60, "{options:?}");
+        assert_eq!(wrapped.len(), 60, "{how} {options:?}");
         for (at, (picture, wrapped)) in pictures.iter().zip(&wrapped).enumerate() {
-            assert!(nal_units(&wrapped.bytes).skip(1).eq(nal_units(picture)), "{options:?}: picture {at}");
+            assert!(nal_units(&wrapped.bytes).skip(1).eq(nal_units(picture)), "{how} {options:?}: picture {at}");
         }
         if !options.is_empty() {
             let grid =
                 wrapped.iter().enumerate().map(|(at, picture)| picture.pts.abs_diff(wrapped[0].pts + at as u64 * 3000));
-            assert!(grid.max() <= Some(3), "{options:?}");
+            assert!(grid.max() <= Some(3), "{how} {options:?}");
         }
     }
 }
@@ -137,25 +135,26 @@ fn each_picture_is_out_before_the_next_one_is_in() {
 fn delimiters_filler_and_sei_of_the_source_make_no_packet_of_their_own() {
     // Each picture has all three.
     const CODE: &str = "aud=1:nal-hrd=cbr:vbv-maxrate=2000:vbv-bufsize=200:keyint=15:threads=1";
-    for options in BOTH {
-        let mut script = start(wrap(options).args(["--", "ffmpeg", "-v", "error", "-f", "lavfi", "-i"]).args([
-            "testsrc2=size=320x240:rate=30:duration=1.5",
-            "-c:v",
-            "libx264",
-            "-preset",
-            "ultrafast",
-            "-b:v",
-            "2000k",
-            "-x264-params",
-            CODE,
-            "-f",
-            "h264",
-            "-",
-        ]));
+    for (how, options) in EACH {
+        let mut script =
+            start(wrap_with(how, options).args(["--", "ffmpeg", "-v", "error", "-f", "lavfi", "-i"]).args([
+                "testsrc2=size=320x240:rate=30:duration=1.5",
+                "-c:v",
+                "libx264",
+                "-preset",
+                "ultrafast",
+                "-b:v",
+                "2000k",
+                "-x264-params",
+                CODE,
+                "-f",
+                "h264",
+                "-",
+            ]));
         let stream = script.stdout().all();
-        assert_eq!(end(script), (0, String::new()), "{options:?}");
+        assert_eq!(end(script), (0, String::new()), "{how} {options:?}");
         let wrapped = demux(&stream);
-        assert_eq!(wrapped.len(), 45, "{options:?}");
+        assert_eq!(wrapped.len(), 45, "{how} {options:?}");
         for picture in wrapped {
             let types = types(&picture.bytes);
             // Behind the delimiter, and not in its place.
@@ -194,7 +193,8 @@ fn an_ffmpeg_that_dies_is_quoted_and_ends_the_command() {
     let folder = folder();
     let clip = clip(folder.path());
     let path = with_program(folder.path(), "ffmpeg", "echo 'Protocol not on speaking terms' >&2; exit 7");
-    let mut command = wrap(&["--fps", "30", "--", "sh", "-c", &format!("cat '{clip}'; exec sleep 600")]);
+    let options = ["--fps", "30", "--", "sh", "-c", &format!("cat '{clip}'; exec sleep 600")];
+    let mut command = wrap_with("ffmpeg", &options);
     let script = start(command.env("PATH", path));
     let (code, said) = end(script);
     assert_eq!(code, 1, "{said}");
@@ -202,23 +202,36 @@ fn an_ffmpeg_that_dies_is_quoted_and_ends_the_command() {
 }
 
 #[test]
-fn without_mb_encode_plain_ffmpeg_wraps() {
+fn it_finds_the_program_or_says_that_there_is_none() {
     let folder = folder();
-    let clip = clip(folder.path());
-    for options in BOTH {
-        let mut script = start(wrap_without_mb_encode(folder.path(), options).args(["--", "cat", &clip]));
-        let stream = script.stdout().all();
-        assert_eq!(end(script), (0, String::new()));
-        let out = folder.path().join("clip.ts");
-        std::fs::write(&out, stream).unwrap();
-        assert_eq!(frame_numbers_in(&out, 60), (0..60).collect::<Vec<_>>(), "{options:?}");
+    let (scripts, built) = (folder.path().join("scripts"), folder.path().join("target/release"));
+    for folder in [&scripts, &built] {
+        std::fs::create_dir_all(folder).unwrap();
     }
-    let bash = with_program(folder.path(), "bash", "exec /bin/bash \"$@\"");
-    std::os::unix::fs::symlink("/usr/bin/dirname", folder.path().join("dirname")).unwrap();
-    let only = bash.split(':').next().unwrap();
-    let (code, said) = end(start(wrap_without_mb_encode(folder.path(), &["--", "true"]).env("PATH", only)));
+    let copy = scripts.join("go2rtc_exec_mpegts.sh");
+    std::fs::copy(SCRIPT, &copy).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let path: Vec<_> = path.split(':').filter(|folder| !Path::new(folder).join("mb-encode").exists()).collect();
+    let run = |named: &str, first: &str| {
+        let mut command = process::clean(Command::new(&copy));
+        command.args(["--", "true"]).env("MB_ENCODE", named).env("PATH", format!("{first}:{}", path.join(":")));
+        end(start(&mut command))
+    };
+    let (code, said) = run("", "");
     assert_eq!(code, 1, "{said}");
-    assert!(said.contains("apt install ffmpeg"), "{said}");
+    assert!(said.contains("cargo build --release"), "{said}");
+    with_program(&built, "mb-encode", "exit 7");
+    assert_eq!(run("", "").0, 7);
+    let installed = folder.path().join("bin");
+    std::fs::create_dir(&installed).unwrap();
+    with_program(&installed, "mb-encode", "exit 8");
+    assert_eq!(run("", installed.to_str().unwrap()).0, 8);
+    let named = folder.path().join("mine");
+    with_program(folder.path(), "mine", "echo \"$*\" >&2");
+    assert_eq!(run(named.to_str().unwrap(), installed.to_str().unwrap()), (0, "mpegts -- true\n".into()));
+    let (code, said) = run("/nowhere/mb-encode", installed.to_str().unwrap());
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("/nowhere/mb-encode"), "{said}");
 }
 
 /// `mb-encode mpegts` by itself.
@@ -290,6 +303,9 @@ fn exit_codes_are_passed_on_and_wrong_use_is_named() {
         assert_eq!(code, 2, "{wrong:?}: {said}");
         assert!(said.contains("--help"), "{wrong:?}: {said}");
     }
+    let (code, said) = run(process::mb_encode().args(["mpegts", "--", "nosuchprogram"]));
+    assert_eq!(code, 2, "{said}");
+    assert!(said.lines().next().is_some_and(|line| line.contains("nosuchprogram")), "{said}");
 }
 
 #[test]
@@ -297,15 +313,59 @@ fn nothing_outlives_it() {
     let folder = folder();
     let clip = clip(folder.path());
     for signal in [Signal::TERM, Signal::KILL] {
-        let mut script = start(&mut wrap(&["--fps", "30", "--", "sh", "-c", &format!("cat '{clip}'; exec sleep 600")]));
+        let options = ["--fps", "30", "--", "sh", "-c", &format!("cat '{clip}'; exec sleep 600")];
+        let mut script = start(&mut wrap_with("ffmpeg", &options));
         let mut pipe = script.stdout();
         pipe.take_bytes(188);
-        let (wrapper, command) = (child_named(script.id(), "mb-encode"), child_named(script.id(), "sleep"));
-        let ffmpeg = child_named(wrapper, "ffmpeg");
+        let (ffmpeg, command) = (child_named(script.id(), "ffmpeg"), child_named(script.id(), "sleep"));
         script.signal(signal);
         assert_eq!(end(script).0, 128 + signal.as_raw());
-        for id in [wrapper, command, ffmpeg] {
+        for id in [command, ffmpeg] {
             eventually("all have ended", || (!runs(id)).then_some(()));
         }
     }
+}
+
+#[test]
+fn a_command_that_does_not_end_when_asked_is_killed() {
+    let folder = folder();
+    let clip = clip(folder.path());
+    let command = format!("trap '' TERM; cat '{clip}'; exec sleep 600");
+    let mut script = start(&mut wrap(&["--", "sh", "-c", &command]));
+    let mut pipe = script.stdout();
+    pipe.take_bytes(188);
+    let command = child_named(script.id(), "sleep");
+    let asked = Instant::now();
+    script.signal(Signal::TERM);
+    assert_eq!(end(script).0, 128 + Signal::KILL.as_raw());
+    let took = asked.elapsed();
+    assert!(Duration::from_secs(1) < took && took < Duration::from_secs(2), "{took:?}");
+    assert!(!runs(command));
+}
+
+#[test]
+fn ctrl_c_ends_both() {
+    let folder = folder();
+    let clip = clip(folder.path());
+    for how in ["native", "ffmpeg"] {
+        let options = ["--fps", "30", "--", "sh", "-c", &format!("cat '{clip}'; exec sleep 600")];
+        let mut script = start(wrap_with(how, &options).process_group(0));
+        let mut pipe = script.stdout();
+        pipe.take_bytes(188);
+        child_named(script.id(), "sleep");
+        let children = children_of(script.id());
+        let group = rustix::process::Pid::from_raw(script.id() as i32).unwrap();
+        rustix::process::kill_process_group(group, Signal::INT).unwrap();
+        assert_eq!(end(script), (128 + Signal::INT.as_raw(), String::new()), "{how}");
+        assert!(children.iter().all(|(id, _)| !runs(*id)), "{how}: {children:?}");
+    }
+}
+
+#[test]
+fn a_command_whose_reader_has_left_is_ended() {
+    let folder = folder();
+    let clip = clip(folder.path());
+    let mut script = start(&mut wrap(&["--", "sh", "-c", &format!("cat '{clip}'; exec sleep 600")]));
+    script.stdout().take_bytes(188);
+    assert_eq!(end(script), (0, String::new()));
 }

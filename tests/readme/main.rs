@@ -229,15 +229,17 @@ fn an_idr_picture_is_made_where_one_is_asked_for() {
 #[test]
 fn what_needs_docker_is_run_with_it() {
     let read = |path: &str| std::fs::read_to_string(Path::new(REPOSITORY).join(path)).expect("it is there");
-    let (docker_test, start, test) =
-        (read("scripts/docker-test"), read("scripts/docker-test.d/start.sh"), read("scripts/test"));
+    let (start, package) = (read("scripts/docker-test.d/start.sh"), read("scripts/docker-test.d/package.sh"));
+    let (exec, fifo) = (read("scripts/docker-test.d/exec.sh"), read("scripts/docker-test.d/fifo.sh"));
+    let docker_test = [&read("scripts/docker-test")[..], &package, &exec, &fifo].concat();
+    let test = read("scripts/test");
     for line in commands(How::Docker) {
         if line.starts_with("scripts/start") {
             assert!(start.contains("scripts/start --workers 2 --docker"), "{line}");
             continue;
         }
         if line.ends_with(".deb") {
-            assert!(docker_test.contains(".deb"), "{line}: scripts/docker-test installs no package");
+            assert!(package.contains(".deb"), "{line}: scripts/docker-test installs no package");
             continue;
         }
         let is_file = |word: &&str| word.ends_with(".yml") || word.ends_with(".Dockerfile");

@@ -12,7 +12,7 @@ use rustix::fd::OwnedFd;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -25,7 +25,8 @@ Example:
   ffmpeg -re -i film.mkv -an -c:v libx264 -bf 0 -f h264 - | mb-encode mpegts >film.ts
 
 Exit codes:
-  0   the input has ended, a stop was asked for, or the reader left
+  0   the input has ended, a stop was asked for, or the reader left; a COMMAND that ends with
+      another code than 0, by itself or when it is asked to, passes it on
   1   failed while running: the cause is on standard error
   2   wrong use, or no H.264";
 
@@ -81,18 +82,20 @@ fn wrap_command(command: &[OsString], how: MpegTs, fps: Option<FrameRate>, contr
     let wrapped = remux::wrap(&stdout, how, fps, control);
     let has_finished = poll::look(&stdout, PollFlags::empty()).contains(PollFlags::HUP);
     drop(stdout);
-    let status = if has_finished && wrapped.is_ok() {
-        // It has closed its standard output, and ends when it likes.
+    // It has closed its standard output, and ends when it likes.
+    while wrapped.is_ok() && has_finished && !child.has_ended() && !control.stop_requested() {
         control.wait(Some((child.ended(), PollFlags::IN)), None);
-        child.has_ended().then(|| child.wait()).transpose()?
-    } else {
-        None
-    };
-    let Some(status) = status else {
+    }
+    let (has_ended, stopped) = (child.has_ended(), control.stop_requested());
+    if !has_ended {
         child.ask_to_end();
-        let _ = child.end_by(Instant::now() + GRACE);
+    }
+    let status = child.end_by(Instant::now() + GRACE);
+    if wrapped.is_err() || !(has_ended || stopped) {
+        // It ended because this did.
         return Ok(wrapped?);
-    };
+    }
+    let status = status.unwrap_or(ExitStatus::from_raw(libc::SIGKILL));
     // Its reader has left, which is nobody's failure.
     let code = status.code().or(status.signal().filter(|&signal| signal != libc::SIGPIPE).map(|signal| 128 + signal));
     match code {
