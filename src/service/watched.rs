@@ -88,14 +88,12 @@ impl Watcher<'_> {
             if run.health.is_slow(now) {
                 while_waiting();
             }
-            if let Some(hang) = run.health.silence(now) {
-                return run.hung(hang);
-            }
             let wakes = run.wait(&company, run.health.next_look(now).saturating_duration_since(now));
             if wakes.contains(&Wake::Idr) && self.control.take_idr_request() {
                 run.link.send(&Request::Idr);
             }
-            if let Some(hang) = run.listen(Instant::now()) {
+            // What it has told first: this process may have stood still, and the other one not.
+            if let Some(hang) = run.listen(Instant::now()).or_else(|| run.health.silence(Instant::now())) {
                 return run.hung(hang);
             }
             if wakes.contains(&Wake::Company) && company.has_come() {

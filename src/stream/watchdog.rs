@@ -89,6 +89,33 @@ impl Drop for Ended<'_> {
     }
 }
 
+/// Since when a process has been running without being stopped. A call that seems to have taken long may have been on its
+/// way while the whole process stood still, by Ctrl-Z say.
+#[derive(Debug)]
+struct Awake {
+    since: Instant,
+    looked: Instant,
+}
+
+impl Awake {
+    /// A look that comes after more intervals than this shows that the process stood still. With four of them in a limit
+    /// it is seen before it could be taken for a hang.
+    const LATE: u32 = 3;
+
+    fn from(start: Instant) -> Self {
+        Self { since: start, looked: start }
+    }
+
+    /// Looks `now`, an `interval` after the last look or more. Returns for how long it has been awake.
+    fn look(&mut self, now: Instant, interval: Duration) -> Duration {
+        if now.saturating_duration_since(self.looked) > interval * Self::LATE {
+            self.since = now;
+        }
+        self.looked = now;
+        now.saturating_duration_since(self.since)
+    }
+}
+
 struct Watch<'a> {
     vitals: &'a Vitals,
     limits: &'a Limits,
@@ -100,9 +127,10 @@ struct Watch<'a> {
 impl Watch<'_> {
     fn run(&self, link: Option<&Link>, give_up: fn(&Error)) {
         let interval = interval(self.limits);
+        let mut awake = Awake::from(self.start);
         loop {
             let ended = !poll::wait_for(self.done, PollFlags::IN, Some(interval)).is_empty();
-            let progress = self.progress();
+            let progress = self.progress(awake.look(Instant::now(), interval));
             match link {
                 Some(link) => link.send(&Event::Progress(progress)),
                 None => {
@@ -117,14 +145,15 @@ impl Watch<'_> {
         }
     }
 
-    fn progress(&self) -> Progress {
+    /// In a process that has been awake for so long.
+    fn progress(&self, awake: Duration) -> Progress {
         let (stage, lasted) = self.vitals.pulse.longest();
         Progress {
             seconds: self.start.elapsed().as_secs_f64(),
             counts: self.vitals.stats.snapshot(),
             chosen: self.vitals.chosen(),
             stage,
-            stage_seconds: lasted.as_secs_f64(),
+            stage_seconds: lasted.min(awake).as_secs_f64(),
         }
     }
 }
@@ -149,6 +178,17 @@ mod tests {
     #[test]
     fn who_waits_for_a_reader_does_not_hang() {
         assert!(hang(Stage::Idle, Duration::from_secs(1 << 20), &LIMITS).is_none());
+    }
+
+    #[test]
+    fn time_that_a_process_stood_still_counts_for_nothing() {
+        let start = Instant::now();
+        let (ms, interval) = (Duration::from_millis, Duration::from_millis(500));
+        let mut awake = Awake::from(start);
+        assert_eq!(awake.look(start + ms(500), interval), ms(500));
+        assert_eq!(awake.look(start + ms(1900), interval), ms(1900), "a busy machine");
+        assert_eq!(awake.look(start + ms(60_000), interval), ms(0), "stopped");
+        assert_eq!(awake.look(start + ms(60_500), interval), ms(500));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::rig::{Machine, at_once, make_fifo};
 use crate::support::process::{Process, Reader};
 use rustix::fs::{Mode, OFlags};
+use rustix::process::Signal;
 use std::fs::File;
 use std::io::Read;
 use std::process::Stdio;
@@ -30,6 +31,23 @@ fn assert_goes_on(process: &Process, mut reader: Reader<impl Read + rustix::fd::
     reader.take_bytes(MORE);
     let said = process.lines().join("\n");
     assert!(process.is_running() && !said.contains("no progress"), "{what}: {said}");
+}
+
+/// Ctrl-Z, and some time later `fg`.
+#[test]
+fn a_process_that_was_stopped_and_goes_on_does_not_hang() {
+    let machine = Machine::new("glFinish@1000000");
+    let mut command = machine.bare();
+    let mut process = Process::start(command.args(options(&machine)).arg("--stdout").stdout(Stdio::piped()));
+    let mut reader = process.stdout();
+    for _ in 0..3 {
+        reader.take_bytes(20_000);
+        process.signal(Signal::STOP);
+        std::thread::sleep(Duration::from_secs(3));
+        process.signal(Signal::CONT);
+    }
+    reader.take_bytes(20_000);
+    assert!(process.is_running(), "{:?}", process.lines());
 }
 
 #[test]

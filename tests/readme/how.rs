@@ -53,9 +53,10 @@ pub fn how(command: &str) -> Option<How> {
         // What was packed is installed in a bare container.
         ["apt", "install", package] if package.ends_with(".deb") => Some(How::Docker),
         ["apt", "install", ..] | ["systemctl", "start", ..] => Some(How::Remedy),
-        ["nvidia-smi" | "modprobe" | "chmod" | "df" | "dmesg" | "free" | "ls" | "pgrep" | "ss" | "ulimit", ..] => {
-            Some(How::Remedy)
-        }
+        [
+            "nvidia-smi" | "modprobe" | "chmod" | "df" | "dmesg" | "free" | "ls" | "pgrep" | "ss" | "ulimit" | "unset",
+            ..,
+        ] => Some(How::Remedy),
         ["ffmpeg", "-version"] => Some(How::Program),
         ["ffmpeg", ..] if has("mpegts") => Some(How::Piped),
         ["scripts/test" | "scripts/bench" | "scripts/docker-test" | "scripts/package", ..] => Some(How::Check),

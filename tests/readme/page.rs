@@ -8,7 +8,7 @@ pub const PAGES: [&str; 6] =
 
 /// The first words of a command. Within a sentence such a word alone is a name.
 const PROGRAMS: &str = "apt apt-get bash cargo chmod curl df dmesg docker docker-compose ffmpeg ffplay ffprobe free git \
-                        go2rtc kill ls mb-encode modprobe nvidia-smi pgrep rustup ss sudo systemctl ulimit";
+                        go2rtc kill ls mb-encode modprobe nvidia-smi pgrep rustup ss sudo systemctl ulimit unset";
 
 /// Something to run or to look at.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,6 +14,8 @@ use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// A reader's pipe.
 #[derive(Debug)]
@@ -29,12 +31,22 @@ pub struct Accepted {
 /// Where the FIFO is and how it is made.
 #[derive(Debug)]
 pub struct Place {
+    /// What has lain at the path until a moment ago, and until when: who had found one before the exchange, and was kept
+    /// from running since, may open it only now, and nobody else ever will.
+    gone: Mutex<Vec<(OwnedFd, Instant)>>,
     pub path: PathBuf,
     mode: u32,
     pipe_size: Option<PipeSize>,
     /// Held while this process serves the FIFO; the kernel lets go of it when the process ends, however it ends.
     _claim: UnixListener,
 }
+
+/// For so long somebody may still open what no longer lies at the path.
+const AFTERWARDS: Duration = Duration::from_secs(5);
+/// How often that is looked at.
+const LOOK: Duration = Duration::from_millis(250);
+/// Each of them is an open descriptor.
+const MOST_GONE: usize = 32;
 
 /// What the watch beside a blocking open wakes for.
 #[derive(Clone, Copy)]
@@ -49,7 +61,7 @@ impl Place {
     pub fn claim(at: &FifoPlace) -> Result<Self, Error> {
         let path = resolve(&at.path)?;
         let claim = claim(&path)?;
-        let place = Self { path, mode: at.mode.bits(), pipe_size: at.pipe_size, _claim: claim };
+        let place = Self { gone: Mutex::default(), path, mode: at.mode.bits(), pipe_size: at.pipe_size, _claim: claim };
         place.ensure()?;
         Ok(place)
     }
@@ -130,6 +142,9 @@ impl Place {
             // At once: who opens the path before this shares the pipe.
             let exchanged = if control.stop_requested() { Ok(()) } else { self.exchange(inode) };
             let woken = watch.join().unwrap_or(true);
+            if woken || exchanged.is_ok() {
+                self.leave(inode);
+            }
             match opened {
                 Ok(_) if woken || control.stop_requested() => Ok(None),
                 Ok(pipe) => Ok(Some(Accepted { pipe, exchanged, openings: openings.ok() })),
@@ -162,7 +177,8 @@ impl Place {
                 fds.add(Wakes::Changed, folder);
             }
             let (mut opened, mut stop, mut changed) = (false, false, false);
-            for (what, _) in fds.wait(None) {
+            let again = self.turn_away_from_gone(Instant::now()).then_some(LOOK);
+            for (what, _) in fds.wait(again) {
                 match what {
                     Wakes::Opened => opened = true,
                     Wakes::Stop => stop = true,
@@ -187,6 +203,28 @@ impl Place {
         poll::wait_for(done, PollFlags::IN, None);
         drop(reader);
         true
+    }
+
+    /// Notes that `inode` no longer lies at the path.
+    fn leave(&self, inode: &OwnedFd) {
+        if let Ok(inode) = inode.try_clone() {
+            let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+            gone.push((inode, Instant::now() + AFTERWARDS));
+            let too_many = gone.len().saturating_sub(MOST_GONE);
+            gone.drain(..too_many);
+        }
+    }
+
+    /// Gives the end of file to whoever has opened what is gone. Returns whether that is to be done again.
+    fn turn_away_from_gone(&self, now: Instant) -> bool {
+        let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        gone.retain(|(inode, until)| {
+            let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            // Fails where nobody has. A reader that is still served has another writer, and notices nothing.
+            let _ = rustix::fs::open(format!("/proc/self/fd/{}", inode.as_raw_fd()), flags, Mode::empty());
+            now < *until
+        });
+        !gone.is_empty()
     }
 
     fn watch_folder(&self) -> Result<OwnedFd, Errno> {
