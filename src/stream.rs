@@ -13,7 +13,7 @@
 //! ```
 //!
 //! What does come back is one question, before a picture is drawn: has the reader come, gone or stalled? The sink's
-//! [`Gate`](crate::sink::Gate) answers it.
+//! `Gate` answers it.
 //!
 //! This file starts a stream and goes from one life of its encoder to the next. What happens on which thread is
 //! `threads`' matter.
