@@ -110,7 +110,7 @@ impl<'a> Supervisor<'a> {
             for id in streams.ids() {
                 let fifo = folder.join(streams.fifo_name(&id));
                 let log = Log::new(logs.join(format!("{id}.log")));
-                let kept = Kept::new(&id, recipe(streams, &id, &fifo), log, Some(now))?;
+                let kept = Kept::new(&id, recipe(streams, &id, &fifo), log, worker::is_reason, Some(now))?;
                 workers.push(Worker::new(kept, fifo));
             }
         }

@@ -51,8 +51,10 @@ pub struct Kept {
     /// parent does not lose its last words.
     words: (OwnedFd, OwnedFd),
     line: Vec<u8>,
-    /// The first line of what it has written since its start: for people, where there is nothing else to tell.
-    first_line: Option<String>,
+    /// Whether a line says why it ends. Nothing is done because of it.
+    is_reason: fn(&str) -> bool,
+    /// The first such line since its start: for people, where there is nothing else to tell.
+    reason: Option<String>,
     process: Option<(Child, Instant)>,
     due: Option<Instant>,
     backoff: Backoff,
@@ -60,7 +62,13 @@ pub struct Kept {
 
 impl Kept {
     /// To be started at `due`, or when [`Kept::start_at`] says so.
-    pub fn new(name: &str, recipe: Recipe, log: Log, due: Option<Instant>) -> io::Result<Self> {
+    pub fn new(
+        name: &str,
+        recipe: Recipe,
+        log: Log,
+        is_reason: fn(&str) -> bool,
+        due: Option<Instant>,
+    ) -> io::Result<Self> {
         let words = pipe_with(PipeFlags::CLOEXEC)?;
         rustix::fs::fcntl_setfl(&words.0, OFlags::NONBLOCK)?;
         Ok(Self {
@@ -70,7 +78,8 @@ impl Kept {
             log,
             words,
             line: Vec::new(),
-            first_line: None,
+            is_reason,
+            reason: None,
             process: None,
             due,
             backoff: Backoff::new(WAITS),
@@ -118,7 +127,7 @@ impl Kept {
     /// reason is returned.
     pub fn start(&mut self, link: Option<&Link>, now: Instant) -> Result<(), String> {
         self.due = None;
-        self.first_line = None;
+        self.reason = None;
         match self.spawn(link) {
             Ok(child) => {
                 self.process = Some((child, now));
@@ -161,8 +170,7 @@ impl Kept {
         self.restarts += 1;
     }
 
-    /// Reaps the process, which has ended although nobody asked it to. Returns how it ended, and the first line that it
-    /// wrote.
+    /// Reaps the process, which has ended although nobody asked it to. Returns how it ended, and why, if it wrote that.
     pub fn reap(&mut self, now: Instant) -> Option<(String, Option<String>)> {
         self.listen();
         let (mut child, since) = self.process.take()?;
@@ -170,7 +178,7 @@ impl Kept {
         if now.saturating_duration_since(since) >= LASTING {
             self.backoff.succeed();
         }
-        Some((how, self.first_line.take()))
+        Some((how, self.reason.take()))
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -203,7 +211,9 @@ impl Kept {
                             let line = String::from_utf8_lossy(&self.line).trim_end().to_owned();
                             self.line.clear();
                             self.log.add(&line);
-                            self.first_line.get_or_insert(line);
+                            if self.reason.is_none() && (self.is_reason)(&line) {
+                                self.reason = Some(line);
+                            }
                         }
                     }
                 }

@@ -87,7 +87,7 @@ impl Server {
             one => one,
         };
         Ok(Self {
-            kept: Kept::new("go2rtc", recipe, log, None)?,
+            kept: Kept::new("go2rtc", recipe, log, is_reason, None)?,
             state: State::Starting,
             why: None,
             compose,
@@ -118,8 +118,8 @@ impl Server {
     /// Reaps it if it has ended.
     pub fn collect(&mut self, now: Instant) {
         if self.kept.process().is_some_and(|process| process.has_ended()) {
-            if let Some((how, first_line)) = self.kept.reap(now) {
-                let why = first_line.map_or(how.clone(), |line| format!("{how}: {line}"));
+            if let Some((how, reason)) = self.kept.reap(now) {
+                let why = reason.map_or(how.clone(), |reason| format!("{how}: {reason}"));
                 self.kept.try_again(&why, now);
                 (self.state, self.why) = (State::Down, Some(why));
             }
@@ -168,6 +168,11 @@ impl Server {
         }
         replace(&self.config_path, &self.config)
     }
+}
+
+/// Whether go2rtc says with a line why it ends: at a level that it gives to errors, or with Go's last words.
+fn is_reason(line: &str) -> bool {
+    [" ERR ", " FTL "].iter().any(|level| line.contains(level)) || line.starts_with("panic:")
 }
 
 fn source(streams: &Streams, fifo_dir: Option<&Path>, in_container: bool) -> anyhow::Result<Source> {

@@ -120,9 +120,9 @@ impl Account {
         self.latest = Some((progress, now));
     }
 
-    /// It has ended although nobody asked it to: `how`, and the first line that it wrote. Returns why, for people.
-    pub fn ended(&mut self, how: &str, first_line: Option<String>) -> String {
-        let said = self.failure.take().map(|failure| failure.to_string()).or(first_line);
+    /// It has ended although nobody asked it to: `how`, and for what reason if it wrote one. Returns why, for people.
+    pub fn ended(&mut self, how: &str, reason: Option<String>) -> String {
+        let said = self.failure.take().map(|failure| failure.to_string()).or(reason);
         let why = match said {
             Some(said) => format!("{how}: {said}"),
             None => how.to_owned(),
@@ -136,6 +136,12 @@ impl Account {
         self.idle(State::Down);
         self.why = Some(why);
     }
+}
+
+/// Whether a worker says with a line why it ends: what is neither a line of its log in one of its two forms, nor the rest
+/// of one, comes from the parser or from the C library.
+pub fn is_reason(line: &str) -> bool {
+    !line.starts_with(|first: char| first.is_ascii_digit() || first.is_whitespace() || first == '{')
 }
 
 /// A worker that is kept running.
@@ -194,8 +200,8 @@ impl Worker {
     pub fn collect(&mut self, now: Instant) {
         if self.kept.process().is_some_and(|process| process.has_ended()) {
             self.listen(now);
-            if let Some((how, first_line)) = self.kept.reap(now) {
-                let why = self.account.ended(&how, first_line);
+            if let Some((how, reason)) = self.kept.reap(now) {
+                let why = self.account.ended(&how, reason);
                 self.kept.try_again(&why, now);
             }
         }
@@ -265,7 +271,15 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_told_in_its_own_words_or_else_by_its_first_line() {
+    fn a_line_of_a_log_is_no_reason() {
+        assert!(is_reason("error: invalid value '0' for '--fps <RATE>'") && is_reason("terminate called"));
+        for line in ["2026-11-25T21:16:46.3Z  INFO waiting", "  what to do", r#"{"level":"INFO"}"#] {
+            assert!(!is_reason(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_end_is_told_in_its_own_words_or_else_by_its_reason() {
         let mut account = Account::default();
         assert_eq!(account.ended("exit status: 2", Some("error: no".to_owned())), "exit status: 2: error: no");
         assert_eq!(account.state, State::Down);
