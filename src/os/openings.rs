@@ -3,12 +3,12 @@
 //! inotify would not do: it makes one event of two that nobody has read in between.
 
 use rustix::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{CWD, OFlags};
 use rustix::io::Errno;
 use std::cell::Cell;
 use std::io;
 
-/// Opens of one file by others than this process, from the making of this on.
+/// Opens of one file by other processes, from the making of this on. What one of them opens twice may count once.
 #[derive(Debug)]
 pub struct Openings {
     group: OwnedFd,
@@ -32,16 +32,13 @@ impl Openings {
 
     fn group() -> io::Result<OwnedFd> {
         let flags = libc::FAN_CLASS_NOTIF | libc::FAN_REPORT_FID | libc::FAN_NONBLOCK | libc::FAN_CLOEXEC;
-        // Only root is told two threads of a process apart.
-        for flags in [flags | libc::FAN_REPORT_TID, flags] {
-            // SAFETY: both are plain numbers; a new descriptor comes back, or -1.
-            let group = unsafe { libc::fanotify_init(flags, OFlags::RDONLY.bits()) };
-            if group != -1 {
-                // SAFETY: the kernel has just made it for this call.
-                return Ok(unsafe { OwnedFd::from_raw_fd(group) });
-            }
+        // SAFETY: both are plain numbers; a new descriptor comes back, or -1.
+        let group = unsafe { libc::fanotify_init(flags, OFlags::RDONLY.bits()) };
+        if group == -1 {
+            return Err(io::Error::last_os_error());
         }
-        Err(io::Error::last_os_error())
+        // SAFETY: the kernel has just made it for this call.
+        Ok(unsafe { OwnedFd::from_raw_fd(group) })
     }
 
     /// How many there were until now.
@@ -56,7 +53,8 @@ impl Openings {
             let mut rest = &events[..bytes];
             // `struct fanotify_event_metadata`: 32-bit length of the event first, 32-bit process id at byte 20.
             while let (Some(length), Some(pid)) = (number_at(rest, 0), number_at(rest, 20)) {
-                if !is_ours(pid) {
+                // Who may not know other processes' ids is told 0 for them.
+                if pid != std::process::id() {
                     self.seen.set(self.seen.get() + 1);
                 }
                 rest = rest.get(length as usize..).unwrap_or_default();
@@ -74,12 +72,6 @@ impl AsFd for Openings {
 
 fn number_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().copied().map(u32::from_ne_bytes).filter(|&number| at > 0 || number > 0)
-}
-
-/// Whether the id is of a thread of this process. Who may not know other processes' ids is told 0 for them.
-fn is_ours(pid: u32) -> bool {
-    let thread = format!("/proc/self/task/{pid}");
-    pid != 0 && rustix::fs::openat(CWD, thread, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).is_ok()
 }
 
 #[cfg(test)]

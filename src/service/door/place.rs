@@ -122,6 +122,10 @@ impl Place {
         let done = eventfd(0, EventfdFlags::CLOEXEC).map_err(|errno| self.failed(errno))?;
         // Without it, where a user has too many watches, a FIFO that is removed is missed.
         let folder = self.watch_folder().ok();
+        // It may have gone before anybody watched.
+        if !self.is_at_path(inode) {
+            return Ok(None);
+        }
         // Opening through /proc reaches the inode even after its name is gone.
         let pipe = format!("/proc/self/fd/{}", inode.as_raw_fd());
         let openings = Openings::of(&pipe).inspect_err(|error| {
