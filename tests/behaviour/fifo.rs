@@ -421,17 +421,23 @@ fn cat(path: &Path) -> Process {
     Process::start(Command::new("cat").arg(path).stdout(Stdio::piped()))
 }
 
+/// What each of them writes, read at the same time: whoever is served first is not to wait to be read.
+fn all_of_each(cats: &mut [Process]) -> Vec<Vec<u8>> {
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = cats.iter_mut().map(|cat| scope.spawn(|| cat.stdout().all())).collect();
+        readers.into_iter().map(|reader| reader.join().expect("it reads to the end")).collect()
+    })
+}
+
 #[test]
 fn readers_that_open_it_together_never_share_a_stream() {
-    // Little enough for the pipes to hold: who is read last here may be served first.
     let worker = Worker::start(&["--frames", "4", "--fps", "60"]);
     let (mut streams, mut nothing) = (0, 0);
     for round in 0..60 {
         // Two processes, as close together as they can be started, and every third time three.
         let mut cats: Vec<_> = (0..2 + usize::from(round % 3 == 0)).map(|_| cat(&worker.path)).collect();
-        for (at, cat) in cats.iter_mut().enumerate() {
-            let stream = cat.stdout().all();
-            assert_whole_or_nothing(&stream, &format!("round {round}, reader {at}"));
+        for (at, stream) in all_of_each(&mut cats).iter().enumerate() {
+            assert_whole_or_nothing(stream, &format!("round {round}, reader {at}"));
             if stream.is_empty() { nothing += 1 } else { streams += 1 }
         }
     }
@@ -453,7 +459,7 @@ fn readers_that_waited_for_the_worker_never_share_a_stream() {
             settled(blocks, || "it does not wait in its open".to_owned());
         }
         let worker = Worker::start_in(folder, &["--frames", "4", "--fps", "60"]);
-        let streams: Vec<_> = cats.iter_mut().map(|cat| cat.stdout().all()).collect();
+        let streams = all_of_each(&mut cats);
         streams.iter().for_each(|stream| assert_whole_or_nothing(stream, &format!("{count} readers")));
         assert!(count > 1 || !streams[0].is_empty(), "a reader that is alone gets its stream");
         // And the next one is served.
