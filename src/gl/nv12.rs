@@ -3,6 +3,7 @@
 use super::context::Gl;
 use super::program::{Program, WHOLE_TARGET};
 use super::target::Target;
+use super::texture::Texture;
 use crate::color;
 use crate::error::Error;
 use crate::settings::Size;
@@ -11,11 +12,7 @@ use std::fmt;
 
 /// A texture that holds one plane: row 0 is the **top** row of the picture.
 pub struct Plane {
-    gl: Gl,
-    texture: glow::Texture,
-    framebuffer: glow::Framebuffer,
-    width: u32,
-    height: u32,
+    texture: Texture,
     /// Bytes a texel.
     parts: u32,
 }
@@ -48,11 +45,11 @@ impl Nv12 {
     /// Draws both planes from `target`, and hands the work to the GPU. The bound framebuffer is another one afterwards.
     pub fn convert(&self, target: &Target) {
         for (plane, program) in self.planes.iter().zip([&self.luma, &self.chroma]) {
-            let raw = plane.gl.glow();
+            let raw = plane.texture.gl.glow();
             // SAFETY: the context is current, and texture and framebuffer live.
             unsafe {
-                raw.bind_framebuffer(glow::FRAMEBUFFER, Some(plane.framebuffer));
-                raw.viewport(0, 0, plane.width as i32, plane.height as i32);
+                raw.bind_framebuffer(glow::FRAMEBUFFER, Some(plane.texture.framebuffer));
+                raw.viewport(0, 0, plane.texture.width as i32, plane.texture.height as i32);
                 // Whatever the renderer left switched on must not touch the planes.
                 for state in [glow::SCISSOR_TEST, glow::BLEND, glow::DEPTH_TEST, glow::CULL_FACE, glow::STENCIL_TEST] {
                     raw.disable(state);
@@ -63,7 +60,7 @@ impl Nv12 {
             }
             program.draw(3);
         }
-        let raw = self.planes[0].gl.glow();
+        let raw = self.planes[0].texture.gl.glow();
         // SAFETY: the context is current.
         unsafe {
             raw.bind_texture(glow::TEXTURE_2D, None);
@@ -120,85 +117,49 @@ fn chroma_shader() -> String {
 
 impl Plane {
     fn new(gl: &Gl, width: u32, height: u32, parts: u32) -> Result<Self, Error> {
-        let refused = |why: String| {
+        let format = if parts == 1 { (glow::R8, glow::RED) } else { (glow::RG8, glow::RG) };
+        let texture = Texture::with_format(gl, width, height, format).map_err(|why| {
             Error::machine(
                 "gl-limits",
                 format!("the GL driver cannot draw into a texture of {width}x{height} with {parts} parts"),
                 "",
             )
             .caused_by(why)
-        };
-        let (internal, format) = if parts == 1 { (glow::R8, glow::RED) } else { (glow::RG8, glow::RG) };
-        let raw = gl.glow();
-        // SAFETY: the context is current; what is made here is owned by `this` before anything can fail, or deleted.
-        unsafe {
-            let texture = raw.create_texture().map_err(refused)?;
-            let framebuffer = match raw.create_framebuffer() {
-                Ok(framebuffer) => framebuffer,
-                Err(why) => {
-                    raw.delete_texture(texture);
-                    return Err(refused(why));
-                }
-            };
-            let this = Self { gl: gl.clone(), texture, framebuffer, width, height, parts };
-            raw.bind_texture(glow::TEXTURE_2D, Some(texture));
-            raw.tex_parameter_i32(glow::TEXTURE_2D, glow::TEXTURE_MAX_LEVEL, 0);
-            raw.tex_parameter_i32(glow::TEXTURE_2D, glow::TEXTURE_MIN_FILTER, glow::NEAREST as i32);
-            raw.tex_parameter_i32(glow::TEXTURE_2D, glow::TEXTURE_MAG_FILTER, glow::NEAREST as i32);
-            raw.tex_image_2d(
-                glow::TEXTURE_2D,
-                0,
-                internal as i32,
-                width as i32,
-                height as i32,
-                0,
-                format,
-                glow::UNSIGNED_BYTE,
-                glow::PixelUnpackData::Slice(None),
-            );
-            raw.bind_texture(glow::TEXTURE_2D, None);
-            raw.bind_framebuffer(glow::FRAMEBUFFER, Some(framebuffer));
-            raw.framebuffer_texture_2d(glow::FRAMEBUFFER, glow::COLOR_ATTACHMENT0, glow::TEXTURE_2D, Some(texture), 0);
-            let status = raw.check_framebuffer_status(glow::FRAMEBUFFER);
-            raw.bind_framebuffer(glow::FRAMEBUFFER, None);
-            if status != glow::FRAMEBUFFER_COMPLETE {
-                return Err(refused(format!("framebuffer status {status:#x}")));
-            }
-            Ok(this)
-        }
+        })?;
+        Ok(Self { texture, parts })
     }
 
     /// GL's name of the texture.
     pub fn name(&self) -> u32 {
-        self.texture.0.get()
+        self.texture.texture.0.get()
     }
 
     /// Bytes in a row.
     pub fn row_bytes(&self) -> usize {
-        (self.width * self.parts) as usize
+        (self.texture.width * self.parts) as usize
     }
 
     /// Number of rows.
     pub fn rows(&self) -> usize {
-        self.height as usize
+        self.texture.height as usize
     }
 
     /// Waits until everything is drawn and reads the plane: rows without padding, the **top** row first.
     pub fn read(&self) -> Vec<u8> {
         let mut bytes = vec![0; self.row_bytes() * self.rows()];
         let format = if self.parts == 1 { glow::RED } else { glow::RG };
-        let raw = self.gl.glow();
+        let raw = self.texture.gl.glow();
         // SAFETY: the context is current and the framebuffer lives; without a pixel pack buffer, and with rows packed
         // without padding, GL writes as many bytes as there are.
         unsafe {
-            raw.bind_framebuffer(glow::FRAMEBUFFER, Some(self.framebuffer));
+            raw.bind_framebuffer(glow::FRAMEBUFFER, Some(self.texture.framebuffer));
             raw.bind_buffer(glow::PIXEL_PACK_BUFFER, None);
             raw.pixel_store_i32(glow::PACK_ALIGNMENT, 1);
             raw.read_pixels(
                 0,
                 0,
-                self.width as i32,
-                self.height as i32,
+                self.texture.width as i32,
+                self.texture.height as i32,
                 format,
                 glow::UNSIGNED_BYTE,
                 glow::PixelPackData::Slice(Some(&mut bytes)),
@@ -209,19 +170,8 @@ impl Plane {
     }
 }
 
-impl Drop for Plane {
-    fn drop(&mut self) {
-        let raw = self.gl.glow();
-        // SAFETY: both objects were made in this context and are deleted only here.
-        unsafe {
-            raw.delete_framebuffer(self.framebuffer);
-            raw.delete_texture(self.texture);
-        }
-    }
-}
-
 impl fmt::Debug for Plane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Plane({}x{}x{})", self.width, self.height, self.parts)
+        write!(f, "Plane({}x{}x{})", self.texture.width, self.texture.height, self.parts)
     }
 }

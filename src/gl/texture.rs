@@ -30,8 +30,8 @@ pub struct Texture {
     pub(super) gl: Gl,
     pub(super) texture: glow::Texture,
     pub(super) framebuffer: glow::Framebuffer,
-    width: u32,
-    height: u32,
+    pub(super) width: u32,
+    pub(super) height: u32,
 }
 
 impl Texture {
@@ -40,14 +40,23 @@ impl Texture {
     /// # Errors
     /// The driver refuses the size.
     pub fn new(gl: &Gl, width: u32, height: u32) -> Result<Self, Error> {
-        let refused = |why: String| {
+        Self::with_format(gl, width, height, (glow::RGBA8, glow::RGBA)).map_err(|why| {
             Error::machine("gl-limits", format!("the GL driver refuses a texture of {width}x{height}"), "")
                 .caused_by(why)
-        };
+        })
+    }
+
+    /// One of another internal format, and the format that its parts are given in. What the driver says is the error.
+    pub(super) fn with_format(
+        gl: &Gl,
+        width: u32,
+        height: u32,
+        (internal, format): (u32, u32),
+    ) -> Result<Self, String> {
         let raw = gl.glow();
         // SAFETY: the context of `gl` is current on this thread, as `Gl` promises for its whole life.
         unsafe {
-            let texture = raw.create_texture().map_err(refused)?;
+            let texture = raw.create_texture()?;
             raw.bind_texture(glow::TEXTURE_2D, Some(texture));
             // One level: it can be sampled and rendered to at once, without mipmaps.
             raw.tex_parameter_i32(glow::TEXTURE_2D, glow::TEXTURE_MAX_LEVEL, 0);
@@ -56,11 +65,11 @@ impl Texture {
             raw.tex_image_2d(
                 glow::TEXTURE_2D,
                 0,
-                glow::RGBA8 as i32,
+                internal as i32,
                 width as i32,
                 height as i32,
                 0,
-                glow::RGBA,
+                format,
                 glow::UNSIGNED_BYTE,
                 glow::PixelUnpackData::Slice(None),
             );
@@ -69,7 +78,7 @@ impl Texture {
                 Ok(framebuffer) => framebuffer,
                 Err(why) => {
                     raw.delete_texture(texture);
-                    return Err(refused(why));
+                    return Err(why);
                 }
             };
             let this = Self { gl: gl.clone(), texture, framebuffer, width, height };
@@ -78,7 +87,7 @@ impl Texture {
             let status = raw.check_framebuffer_status(glow::FRAMEBUFFER);
             raw.bind_framebuffer(glow::FRAMEBUFFER, None);
             if status != glow::FRAMEBUFFER_COMPLETE {
-                return Err(refused(format!("framebuffer status {status:#x}")));
+                return Err(format!("framebuffer status {status:#x}"));
             }
             Ok(this)
         }
