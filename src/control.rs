@@ -15,10 +15,6 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Nothing deep runs on the threads of this room, and an idle worker is to be small. In bytes.
-#[cfg(feature = "cli")]
-const STACK: usize = 64 * 1024;
-
 /// Shared between the stream and whoever may stop it.
 #[derive(Debug)]
 pub struct Control {

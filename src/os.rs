@@ -14,3 +14,4 @@ pub mod poll;
 pub mod ports;
 pub mod process;
 pub mod stdio;
+pub mod threads;

@@ -4,7 +4,7 @@ use super::Control;
 use crate::error::Error;
 use crate::events::Request;
 use crate::os::link::{Link, Received};
-use crate::os::poll;
+use crate::os::{poll, threads};
 use rustix::event::PollFlags;
 use std::sync::Arc;
 
@@ -27,11 +27,7 @@ pub fn start(link: &Arc<Link>, control: &Arc<Control>) -> Result<(), Error> {
             }
         }
     };
-    let thread = std::thread::Builder::new().name("requests".to_owned()).stack_size(super::STACK);
-    thread
-        .spawn(listen)
-        .map(drop)
-        .map_err(|error| Error::machine("too-many-processes", "cannot start a thread", "").caused_by(error))
+    threads::small("requests").spawn(listen).map(drop).map_err(threads::cannot_start)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 use super::Control;
 use crate::error::Error;
+use crate::os::threads;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use std::sync::Arc;
@@ -44,18 +45,14 @@ pub fn start(control: &Arc<Control>, grace: Duration, overdue: fn()) -> Result<(
                         end(signal);
                     };
                     // Where no thread can be made, a second signal still ends it.
-                    let _ = thread("overdue").spawn(end_it);
+                    let _ = threads::small("overdue").spawn(end_it);
                 }
             }
         }
     };
-    thread("signals").spawn(listen).map_err(failed)?;
+    threads::small("signals").spawn(listen).map_err(failed)?;
     drop(blocked);
     Ok(())
-}
-
-fn thread(name: &str) -> std::thread::Builder {
-    std::thread::Builder::new().name(name.to_owned()).stack_size(super::STACK)
 }
 
 /// Ends the process as the signal would have.

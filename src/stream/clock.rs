@@ -1,6 +1,7 @@
 //! The time of a stream, and what ends it.
 
 use crate::control::Control;
+use crate::os::poll;
 use crate::sink::Gate;
 use rustix::event::PollFlags;
 use std::time::{Duration, Instant};
@@ -54,7 +55,7 @@ impl Time for Clock<'_> {
                 return None;
             }
             let reader = self.gate.reader().map(|fd| (fd, PollFlags::empty()));
-            if self.control.wait(reader, Some(left)).intersects(PollFlags::ERR | PollFlags::HUP) {
+            if self.control.wait(reader, Some(left)).intersects(poll::GONE) {
                 return Some(End::ReaderGone);
             }
         }

@@ -10,6 +10,7 @@ use crate::codec::AccessUnit;
 use crate::control::Control;
 use crate::encoder::{HostPicture, Lost, Nvenc, Openh264, Readback, check_layout};
 use crate::error::Error;
+use crate::os::threads;
 use crate::pulse::{Lane, Pulse, Stage};
 use crate::source::Artist;
 use crate::stats::STAGE;
@@ -107,11 +108,10 @@ pub fn on_host(
         Ok(End::Done)
     };
     std::thread::scope(|scope| {
-        let coder =
-            std::thread::Builder::new().name("encode".to_owned()).spawn_scoped(scope, code).map_err(|error| {
-                Error::machine("too-many-processes", "cannot start a thread", "raise the limit of processes: ulimit -u")
-                    .caused_by(error)
-            })?;
+        let coder = std::thread::Builder::new()
+            .name("encode".to_owned())
+            .spawn_scoped(scope, code)
+            .map_err(threads::cannot_start)?;
         // Dropping the sender, which `draw_for_host` owns, ends the coder after the pictures at hand.
         let drawing = draw_for_host(artist, schedule, to_coder, &free, control, pulse);
         let coding = coder.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));

@@ -11,12 +11,12 @@
 //! worker was there have done so. Nothing tells their pipes apart then, so they get the end of file, all of them, before
 //! a byte was written, and can come again.
 
+use super::FifoPlace;
 use super::place::{self, Accepted, Place};
-use super::{FifoPlace, no_thread, small_thread};
 use crate::control::Control;
 use crate::error::Error;
 use crate::os::openings::Openings;
-use crate::os::poll;
+use crate::os::{poll, threads};
 use crate::settings::FifoMode;
 use rustix::event::{EventfdFlags, PollFlags, eventfd};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -100,7 +100,8 @@ impl Fifo {
             over: Arc::clone(&over),
             warned: false,
         };
-        let acceptor = small_thread("fifo-accept").spawn(move || acceptor.run(&reopened)).map_err(no_thread)?;
+        let acceptor =
+            threads::small("fifo-accept").spawn(move || acceptor.run(&reopened)).map_err(threads::cannot_start)?;
         Ok(Self { place, accepted, arrivals, turns, over, acceptor: Some(acceptor) })
     }
 

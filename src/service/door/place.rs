@@ -4,7 +4,7 @@ use super::FifoPlace;
 use crate::control::Control;
 use crate::error::Error;
 use crate::os::openings::Openings;
-use crate::os::poll;
+use crate::os::{poll, threads};
 use crate::settings::PipeSize;
 use rustix::event::{EventfdFlags, PollFlags, eventfd};
 use rustix::fd::{AsRawFd, OwnedFd};
@@ -132,9 +132,9 @@ impl Place {
             tracing::debug!("readers that come in the same instant cannot be told apart here: {error}");
         });
         std::thread::scope(|scope| {
-            let watch = super::small_thread("fifo-watch")
+            let watch = threads::small("fifo-watch")
                 .spawn_scoped(scope, || self.wake_when_over(inode, &pipe, folder.as_ref(), &done, control))
-                .map_err(super::no_thread)?;
+                .map_err(threads::cannot_start)?;
             let opened = loop {
                 match rustix::fs::open(&pipe, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
                     Err(Errno::INTR) => {}
