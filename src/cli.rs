@@ -3,7 +3,6 @@
 mod command;
 mod commands;
 mod environment;
-mod exit_codes;
 mod logging;
 mod named;
 mod options;
@@ -13,10 +12,10 @@ mod streams;
 
 use crate::Error;
 use crate::error::{Fault, look_up_remedies};
-use crate::service::exit::Exit;
+use crate::service::exit::{Exit, FAILED, WRONG_USE};
 use command::{Args, Command};
 use commands::{completions, doctor, explain, go2rtc_config, man, mpegts, status, stream, supervise};
-use exit_codes::{FAILED, TO_BE_READ, WRONG_USE};
+use logging::TO_BE_READ;
 use std::process::ExitCode;
 
 /// Runs the program.

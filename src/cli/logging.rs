@@ -10,6 +10,10 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
+/// go2rtc tells a viewer what it has read of standard error at the moment when standard output ends. So there is this
+/// much time between the two.
+pub const TO_BE_READ: Duration = Duration::from_millis(50);
+
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Logging")]
 pub struct LoggingArgs {

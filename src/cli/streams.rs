@@ -92,9 +92,10 @@ impl StreamsArgs {
         }
         let mut streams = self.values();
         let words = std::iter::once("--stdout".to_owned()).chain(streams.worker_options("omega-0"));
-        let output = StreamOptions::of(words)?.output;
-        output.destination()?;
-        streams.fifo_mode = output.fifo_mode;
+        let options = StreamOptions::of(words)?;
+        options.output.destination()?;
+        streams.fifo_mode = options.output.fifo_mode;
+        streams.limits = options.limits();
         Ok(streams)
     }
 

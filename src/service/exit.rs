@@ -2,10 +2,15 @@
 
 use std::fmt;
 
+/// The exit code of a failure while running.
+pub const FAILED: u8 = 1;
+/// The exit code of wrong use or input.
+pub const WRONG_USE: u8 = 2;
+
 /// Ends the program without the error line that other errors get.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// Options that do not go together, shown as other errors of the command line are: exit code 2.
+    /// Options that do not go together, shown as other errors of the command line are: [`WRONG_USE`].
     Usage(String),
     /// The reason was printed already, usually by a child: only this exit code.
     Silent(u8),
@@ -14,7 +19,7 @@ pub enum Exit {
 impl Exit {
     /// Passes on the exit code of a child that has printed its reason.
     pub fn of_child(code: i32) -> Self {
-        Self::Silent(u8::try_from(code).unwrap_or(1))
+        Self::Silent(u8::try_from(code).unwrap_or(FAILED))
     }
 }
 

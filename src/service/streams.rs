@@ -5,7 +5,7 @@
 use super::door::Fifo;
 use super::go2rtc::safe::Prefix;
 use crate::Error;
-use crate::settings::{FifoMode, Named};
+use crate::settings::{FifoMode, Limits, Named};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -29,6 +29,8 @@ pub struct Streams {
     pub fifo_dir: Option<PathBuf>,
     /// Permissions of FIFOs that are made.
     pub fifo_mode: FifoMode,
+    /// How long a stream may take for a step.
+    pub limits: Limits,
     /// go2rtc's config, if it is not the usual one; see [`Streams::out`].
     pub out: Option<PathBuf>,
     /// Options of mb-encode for every stream; its grammar takes them.
@@ -78,6 +80,7 @@ impl Default for Streams {
             webrtc_port: 8555,
             fifo_dir: None,
             fifo_mode: FifoMode::default(),
+            limits: Limits::default(),
             out: None,
             options: Vec::new(),
         }

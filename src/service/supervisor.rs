@@ -13,13 +13,12 @@ pub mod status;
 mod worker;
 
 use super::door::Company;
-use super::exit::Exit;
+use super::exit::{Exit, WRONG_USE};
 use super::role::Role;
 use super::streams::{Mode, Streams};
 use super::watched::{Ended, Watcher};
 use crate::os::poll;
 use crate::os::process::{self, GRACE_OF_PARENT, THIS_PROGRAM};
-use crate::settings::Limits;
 use crate::{Control, Error};
 use child::{Kept, Recipe};
 use log::Log;
@@ -48,8 +47,6 @@ const GRACE_OF_COMPOSE: Duration = Duration::from_secs(15);
 #[derive(Clone, Debug)]
 pub struct Supervise {
     pub streams: Streams,
-    /// How long a stream may take for a step, in the rehearsal.
-    pub limits: Limits,
     /// The folder for the config, the FIFOs and the logs; one supervisor at a time.
     pub temp: PathBuf,
     /// A go2rtc to run.
@@ -315,9 +312,9 @@ fn recipe(streams: &Streams, id: &str, fifo: &Path) -> Recipe {
 fn rehearse(args: &Supervise, control: &Control) -> anyhow::Result<()> {
     let mut command = process::this_program();
     command.arg("--stdout").args(args.streams.worker_options("omega-0")).stdout(Stdio::null());
-    let watcher = Watcher { control, limits: args.limits, uplink: None };
+    let watcher = Watcher { control, limits: args.streams.limits, uplink: None };
     let ended = watcher.run(command, Role::Rehearsal, Company::none(), &|| {})?;
-    let wrong_use = matches!(&ended, Ended::Failed(status, _) if status.code() == Some(2));
+    let wrong_use = matches!(&ended, Ended::Failed(status, _) if status.code() == Some(WRONG_USE.into()));
     if args.streams.mode == Mode::Exec || wrong_use {
         return super::worker::rehearsed(ended);
     }

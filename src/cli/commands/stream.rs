@@ -1,6 +1,6 @@
 //! `mb-encode` without a subcommand: one stream, to the one output that was asked for.
 
-use crate::cli::exit_codes::{FAILED, TO_BE_READ};
+use crate::cli::logging::TO_BE_READ;
 use crate::cli::options::{Scene, StreamOptions};
 use crate::cli::output::Destination;
 use crate::control::{requests, signals};
@@ -8,6 +8,7 @@ use crate::events::{Event, Failure};
 use crate::gl::Gl;
 use crate::os::link::Link;
 use crate::os::process::{GRACE, GRACE_OF_PARENT};
+use crate::service::exit::FAILED;
 use crate::service::role::Role;
 use crate::service::worker;
 use crate::source::{Bar, Renderer, ShaderScene, TestCard};
@@ -24,10 +25,7 @@ pub fn run(options: &StreamOptions) -> anyhow::Result<()> {
         Role::Rehearsal => {
             watched(options, link.as_ref(), |make, vitals, _| stream::rehearse(&options.settings(), make, vitals))
         }
-        Role::Reader(_) => watched(options, link.as_ref(), |make, vitals, control| {
-            let stats_every = options.logging.stats_interval();
-            stream::run_with(&options.settings(), &Output::Stdout, make, control, stats_every, vitals).map(|_| ())
-        }),
+        Role::Reader(_) => stream_to(&Output::Stdout, options, link.as_ref()),
     };
     if let (Err(error), Some(link)) = (&ended, &link) {
         if let Some(error) = error.downcast_ref::<Error>() {
@@ -39,7 +37,7 @@ pub fn run(options: &StreamOptions) -> anyhow::Result<()> {
 
 /// What a person or a supervisor has started.
 fn program(options: &StreamOptions, link: Option<Arc<Link>>) -> anyhow::Result<()> {
-    let output = match options.output.destination()? {
+    match options.output.destination()? {
         Destination::Fifo(fifo) => {
             // Known here and now, and not with the first reader.
             options.shader_source()?;
@@ -48,14 +46,23 @@ fn program(options: &StreamOptions, link: Option<Arc<Link>>) -> anyhow::Result<(
             if let Some(link) = &link {
                 requests::start(link, &control)?;
             }
-            return worker::serve(&fifo, options.limits(), &control, link);
+            worker::serve(&fifo, options.limits(), &control, link)
         }
-        Destination::File(path) => Output::File(path),
-        Destination::Stdout => Output::Stdout,
-    };
-    watched(options, None, |make, vitals, control| {
+        Destination::File(path) => {
+            if let Some(shader) = options.shader_path() {
+                keep_shader(&path, shader)?;
+            }
+            stream_to(&Output::File(path), options, None)
+        }
+        Destination::Stdout => stream_to(&Output::Stdout, options, None),
+    }
+}
+
+/// Streams in this process, to the end.
+fn stream_to(output: &Output, options: &StreamOptions, link: Option<&Arc<Link>>) -> anyhow::Result<()> {
+    watched(options, link, |make, vitals, control| {
         let stats_every = options.logging.stats_interval();
-        stream::run_with(&options.settings(), &output, make, control, stats_every, vitals).map(|_| ())
+        stream::run_with(&options.settings(), output, make, control, stats_every, vitals).map(|_| ())
     })
 }
 
@@ -74,9 +81,6 @@ fn watched(
         requests::start(link, &control)?;
     }
     let shader = options.shader_source()?;
-    if let (Destination::File(out), Some(shader)) = (options.output.destination()?, options.shader_path()) {
-        keep_shader(&out, shader)?;
-    }
     let mut make = |gl: &Gl, settings: &Settings| make_renderer(options, shader.as_ref(), gl, settings);
     let vitals = Vitals::default();
     watchdog::watch(&vitals, &options.limits(), link.map(|link| &**link), give_up, || {

@@ -1,6 +1,5 @@
 //! `mb-encode supervise`: what is asked of a supervisor, checked before anything runs.
 
-use crate::cli::options::StreamOptions;
 use crate::cli::streams::StreamsArgs;
 use crate::control::{Control, signals};
 use crate::service::exit::Exit;
@@ -43,14 +42,7 @@ pub fn run(args: &SuperviseArgs) -> anyhow::Result<()> {
     let control = Arc::new(Control::new()?);
     // It bounds its own end, and a container may take longer than a worker.
     signals::start(&control, LONGEST_END, || {})?;
-    let words = std::iter::once("--stdout".to_owned()).chain(streams.worker_options("omega-0"));
-    let limits = StreamOptions::of(words)?.limits();
-    let supervise = Supervise {
-        streams,
-        limits,
-        temp: args.temp.clone(),
-        go2rtc: args.go2rtc.clone(),
-        compose: args.compose.clone(),
-    };
+    let supervise =
+        Supervise { streams, temp: args.temp.clone(), go2rtc: args.go2rtc.clone(), compose: args.compose.clone() };
     supervisor::run(&supervise, &control)
 }
