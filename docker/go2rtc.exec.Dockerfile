@@ -65,4 +65,5 @@ ENV NVIDIA_DRIVER_CAPABILITIES=compute,video,graphics,utility \
 # No port is below 1024 and nothing is written outside /tmp, so root is not
 # needed, and any other user works as well.
 USER 1000:1000
-CMD ["go2rtc", "-config", "/etc/go2rtc/go2rtc.yaml"]
+# go2rtc by itself would let everybody who reaches it change its streams.
+CMD ["mb-encode", "gate", "--go2rtc", "go2rtc", "--config", "/etc/go2rtc/go2rtc.yaml"]

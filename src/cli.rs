@@ -1,5 +1,6 @@
 //! What happens between `main` and the library, in order. The only place that decides on an exit code.
 
+mod addresses;
 mod command;
 mod commands;
 mod environment;
@@ -14,7 +15,7 @@ use crate::Error;
 use crate::error::{Fault, look_up_remedies};
 use crate::service::exit::{Exit, FAILED, WRONG_USE};
 use command::{Args, Command};
-use commands::{completions, doctor, explain, go2rtc_config, man, mpegts, status, stream, supervise};
+use commands::{completions, doctor, explain, gate, go2rtc_config, man, mpegts, status, stream, supervise};
 use logging::TO_BE_READ;
 use std::process::ExitCode;
 
@@ -32,6 +33,7 @@ fn dispatch(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.command {
         Some(Command::Doctor(args)) => return doctor::run(args),
         Some(Command::Explain(args)) => explain::run(args),
+        Some(Command::Gate(args)) => gate::run(args),
         Some(Command::Go2rtcConfig(args)) => go2rtc_config::run(args),
         Some(Command::Mpegts(args)) => mpegts::run(args),
         Some(Command::Supervise(args)) => supervise::run(args),

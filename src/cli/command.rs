@@ -3,6 +3,7 @@
 use super::commands::completions::CompletionsArgs;
 use super::commands::doctor::DoctorArgs;
 use super::commands::explain::ExplainArgs;
+use super::commands::gate::GateArgs;
 use super::commands::go2rtc_config::ConfigArgs;
 use super::commands::mpegts::MpegTsArgs;
 use super::commands::status::StatusArgs;
@@ -64,6 +65,7 @@ pub struct Args {
 pub enum Command {
     Doctor(DoctorArgs),
     Explain(ExplainArgs),
+    Gate(GateArgs),
     Go2rtcConfig(Box<ConfigArgs>),
     Mpegts(MpegTsArgs),
     Supervise(Box<SuperviseArgs>),

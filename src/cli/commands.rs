@@ -3,6 +3,7 @@
 pub mod completions;
 pub mod doctor;
 pub mod explain;
+pub mod gate;
 pub mod go2rtc_config;
 pub mod man;
 pub mod mpegts;

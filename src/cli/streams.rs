@@ -1,12 +1,11 @@
 //! The options that say which streams there are, checked into [`Streams`].
 
+use super::addresses::AddressArgs;
 use super::environment::parse_switch;
 use super::named::{self, named};
 use super::options::StreamOptions;
-use crate::service::exit::Exit;
 use crate::service::go2rtc::safe::Prefix;
 use crate::service::streams::{Format, Mode, Streams};
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// Which streams there are, and where they can be watched.
@@ -37,28 +36,8 @@ pub struct StreamsArgs {
     #[arg(value_parser = parse_switch)]
     preload: bool,
 
-    /// The address of this machine to be watched at; 0.0.0.0 is all of them, and then anybody who reaches it can watch
-    #[arg(long, env = "MB_ENCODE_LISTEN", hide_env_values = true, value_name = "ADDRESS")]
-    #[arg(default_value_t = Streams::default().listen, help_heading = "Addresses")]
-    listen: IpAddr,
-
-    /// Port of go2rtc's pages
-    #[arg(long, env = "MB_ENCODE_API_PORT", hide_env_values = true, value_name = "PORT")]
-    #[arg(default_value_t = Streams::default().api_port)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..), help_heading = "Addresses")]
-    api_port: u16,
-
-    /// Port for RTSP players
-    #[arg(long, env = "MB_ENCODE_RTSP_PORT", hide_env_values = true, value_name = "PORT")]
-    #[arg(default_value_t = Streams::default().rtsp_port)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..), help_heading = "Addresses")]
-    rtsp_port: u16,
-
-    /// Port for WebRTC, TCP and UDP
-    #[arg(long, env = "MB_ENCODE_WEBRTC_PORT", hide_env_values = true, value_name = "PORT")]
-    #[arg(default_value_t = Streams::default().webrtc_port)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..), help_heading = "Addresses")]
-    webrtc_port: u16,
+    #[command(flatten)]
+    addresses: AddressArgs,
 
     /// The folder of the FIFOs, which are made where they are missing [default: temp/streams]
     #[arg(long, env = "METABONK_STREAM_FIFO_DIR", hide_env_values = true, value_name = "FOLDER")]
@@ -81,15 +60,7 @@ impl StreamsArgs {
     /// # Errors
     /// [`Exit`], or what the grammar says about the options of a stream.
     pub fn check(&self) -> anyhow::Result<Streams> {
-        let ports =
-            [("--api-port", self.api_port), ("--rtsp-port", self.rtsp_port), ("--webrtc-port", self.webrtc_port)];
-        for (one, other) in [(0, 1), (0, 2), (1, 2)] {
-            if ports[one].1 == ports[other].1 {
-                let ((one, port), (other, _)) = (ports[one], ports[other]);
-                let message = format!("{one} and {other} are both {port}: give each a port of its own");
-                return Err(Exit::Usage(message).into());
-            }
-        }
+        self.addresses.check()?;
         let mut streams = self.values();
         let words = std::iter::once("--stdout".to_owned()).chain(streams.worker_options("omega-0"));
         let options = StreamOptions::of(words)?;
@@ -107,14 +78,10 @@ impl StreamsArgs {
             mode: self.mode,
             format: self.format,
             preload: self.preload,
-            listen: self.listen,
-            api_port: self.api_port,
-            rtsp_port: self.rtsp_port,
-            webrtc_port: self.webrtc_port,
             fifo_dir: self.fifo_dir.clone(),
             out: self.out.clone(),
             options: self.options.clone(),
-            ..Streams::default()
+            ..self.addresses.values()
         }
     }
 }

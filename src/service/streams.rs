@@ -3,6 +3,7 @@
 //! go2rtc's config and the supervisor both work from these. Nothing here parses an option or knows where one came from.
 
 use super::door::Fifo;
+use super::go2rtc::gate::{Hosts, Public};
 use super::go2rtc::safe::Prefix;
 use crate::Error;
 use crate::settings::{FifoMode, Limits, Named};
@@ -20,8 +21,10 @@ pub struct Streams {
     pub format: Format,
     /// Every stream runs, watched or not.
     pub preload: bool,
-    /// Where go2rtc listens.
+    /// Where viewers come.
     pub listen: IpAddr,
+    /// Names that this machine is called by.
+    pub hosts: Hosts,
     pub api_port: u16,
     pub rtsp_port: u16,
     pub webrtc_port: u16,
@@ -75,6 +78,7 @@ impl Default for Streams {
             format: Format::default(),
             preload: false,
             listen: Ipv4Addr::LOCALHOST.into(),
+            hosts: Hosts::default(),
             api_port: 1984,
             rtsp_port: 8554,
             webrtc_port: 8555,
@@ -131,6 +135,11 @@ impl Streams {
     /// What stands at one of their paths is no FIFO, or the file system makes none.
     pub fn make_fifos(&self, folder: &Path) -> Result<(), Error> {
         self.ids().try_for_each(|id| Fifo::make(&folder.join(self.fifo_name(&id)), self.fifo_mode))
+    }
+
+    /// Where the gate listens.
+    pub fn public(&self) -> Public {
+        Public { web: self.address(self.api_port), rtsp: self.address(self.rtsp_port), hosts: self.hosts.clone() }
     }
 
     /// Where a port is listened on.

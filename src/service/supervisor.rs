@@ -305,7 +305,7 @@ fn not_made(folder: &Path, error: std::io::Error) -> Error {
 fn recipe(streams: &Streams, id: &str, fifo: &Path) -> Recipe {
     let mut args = vec!["--fifo".into(), fifo.into()];
     args.extend(streams.worker_options(id).into_iter().map(std::ffi::OsString::from));
-    Recipe { program: THIS_PROGRAM.into(), args, envs: Vec::new() }
+    Recipe { program: THIS_PROGRAM.into(), args, envs: Vec::new(), descriptor: None }
 }
 
 /// In exec mode go2rtc would be the one to hear that this machine cannot draw, from its first viewer.

@@ -1,11 +1,14 @@
 //! What go2rtc answers over HTTP about its streams.
 
 use serde_json::Value;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+/// How long it may take to answer.
 const LIMIT: Duration = Duration::from_secs(5);
+/// Who watches, from where and with what, and what a source's command is: of no use to other viewers.
+const PRIVATE: [&str; 5] = ["remote_addr", "user_agent", "sdp", "url", "source"];
 
 /// Everything that go2rtc tells of its streams.
 #[derive(Debug)]
@@ -18,14 +21,27 @@ impl Streams {
     /// It does not answer, or with something else than JSON.
     pub fn ask(api: &str) -> io::Result<Self> {
         let address = api.parse().map_err(io::Error::other)?;
-        let mut socket = TcpStream::connect_timeout(&address, LIMIT)?;
+        let socket = TcpStream::connect_timeout(&address, LIMIT)?;
         socket.set_read_timeout(Some(LIMIT))?;
+        Self::over(socket, api)
+    }
+
+    /// Asks over an open connection, which is closed then. `host` is what the other side is called.
+    ///
+    /// # Errors
+    /// It does not answer, or with something else than JSON.
+    pub fn over(mut socket: impl Read + Write, host: &str) -> io::Result<Self> {
         // Of version 1.0, whose answer ends with the connection.
-        write!(socket, "GET /api/streams HTTP/1.0\r\nHost: {api}\r\n\r\n")?;
+        write!(socket, "GET /api/streams HTTP/1.0\r\nHost: {host}\r\n\r\n")?;
         let mut answer = String::new();
         socket.read_to_string(&mut answer)?;
         let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
         serde_json::from_str(body).map(Self).map_err(io::Error::other)
+    }
+
+    /// The ids of all streams.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.0.as_object().into_iter().flatten().map(|(id, _)| id.as_str())
     }
 
     /// Access units and bytes that it has taken from a stream's source, if that runs.
@@ -34,5 +50,50 @@ impl Streams {
         let producer = producers.iter().find(|producer| producer["receivers"].is_array())?;
         let receiver = &producer["receivers"].as_array()?[0];
         Some((receiver["packets"].as_u64()?, receiver["bytes"].as_u64()?))
+    }
+
+    /// What everybody may know, as JSON: of all streams, or of one. `None` where there is no such stream.
+    pub fn public(mut self, id: Option<&str>) -> Option<String> {
+        let mut value = match id {
+            Some(id) => self.0.get_mut(id)?.take(),
+            None => self.0,
+        };
+        strip(&mut value);
+        Some(value.to_string())
+    }
+}
+
+fn strip(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.retain(|name, _| !PRIVATE.contains(&name.as_str()));
+            members.values_mut().for_each(strip);
+        }
+        Value::Array(items) => items.iter_mut().for_each(strip),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn who_watches_from_where_is_nobody_elses_business() {
+        let streams = || {
+            Streams(json!({
+                "a": {"producers": [{"url": "exec:cat a", "receivers": [{"packets": 2, "bytes": 9}]}],
+                      "consumers": [{"id": 1, "remote_addr": "192.0.2.1:9", "user_agent": "x", "sdp": "v=0"}]},
+                "b": {"producers": [{"url": "exec:cat b"}], "consumers": null},
+            }))
+        };
+        assert_eq!(streams().ids().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!((streams().counts("a"), streams().counts("b")), (Some((2, 9)), None));
+        let one = json!({"producers": [{"receivers": [{"packets": 2, "bytes": 9}]}], "consumers": [{"id": 1}]});
+        assert_eq!(streams().public(Some("a")).unwrap(), one.to_string());
+        assert_eq!(streams().public(Some("c")), None);
+        let all = json!({"a": one, "b": {"producers": [{}], "consumers": null}});
+        assert_eq!(streams().public(None).unwrap(), all.to_string());
     }
 }

@@ -3,11 +3,12 @@
 //! What goes into it comes from [`lock`](super::lock) and [`safe`](super::safe) alone, whose alphabets hold nothing that
 //! YAML reads; the tests parse it back.
 
-use super::lock::{MODULES, PATHS, lock};
+use super::lock::{MODULES, PATHS, lock, webrtc_listen};
 use super::safe::{SafePath, Word};
 use crate::service::exit::Exit;
 use crate::service::streams::Streams;
 use crate::settings::Named as _;
+use serde_json::{Map, Value, json};
 
 const TEMPLATE: &str = include_str!("go2rtc.yaml");
 /// What reads a FIFO for go2rtc.
@@ -59,7 +60,6 @@ pub struct Config<'a> {
 impl Config<'_> {
     /// The whole file.
     pub fn to_yaml(&self) -> String {
-        let streams = self.streams;
         let mut parts = TEMPLATE.split("{{");
         let mut yaml = parts.next().unwrap_or_default().to_owned();
         for part in parts {
@@ -68,9 +68,7 @@ impl Config<'_> {
                 "opening" => self.opening(),
                 "modules" => MODULES.join(", "),
                 "paths" => PATHS.join(", "),
-                "api" => self.listen(streams.api_port),
-                "rtsp" => self.listen(streams.rtsp_port),
-                "webrtc" => self.listen(streams.webrtc_port),
+                "webrtc" => webrtc_listen(self.streams),
                 "filters" => self.filters(),
                 "program" => self.source.program().to_owned(),
                 "preload" => self.preload(),
@@ -82,35 +80,36 @@ impl Config<'_> {
         yaml
     }
 
-    /// The same without the streams; see [`lock`].
-    pub fn lock(&self) -> String {
-        lock(self.streams, self.source.program())
+    /// The same in two parts, for go2rtc's command line: what it may do, and the streams.
+    pub fn to_json(&self) -> [String; 2] {
+        let streams: Map<String, Value> = self.sources().map(|(id, source)| (id, source.into())).collect();
+        let preload = streams.keys().filter(|_| self.streams.preload).map(|id| (id.clone(), "video".into()));
+        let preload: Map<String, Value> = preload.collect();
+        [lock(self.streams, &[self.source.program()]), json!({ "streams": streams, "preload": preload }).to_string()]
     }
 
     /// Who can watch, and how to change it.
     fn opening(&self) -> String {
         let Streams { mode, workers, prefix, listen, .. } = self.streams;
         let how = format!("mb-encode go2rtc-config --mode {} --workers {workers} --prefix {prefix}", mode.name());
+        let gate = "mb-encode gate --go2rtc go2rtc --config THIS_FILE";
         if listen.is_loopback() {
             format!(
-                "# Only this machine can watch. The one line that opens it to a network is this, with the address to\n\
-                 # open, or 0.0.0.0 for all of them:\n\
+                "# It opens no door of its own, only this machine can watch, and only through the gate:\n\
+                 #     {gate}\n\
+                 # These two open it to a network, with the address to open, or 0.0.0.0 for all of them:\n\
                  #     {how} --listen 0.0.0.0\n\
-                 # go2rtc asks nobody for a password then: whoever reaches the ports below can watch.\n"
+                 #     {gate} --listen 0.0.0.0\n\
+                 # Nobody is asked for a password then: whoever reaches the gate can watch.\n"
             )
         } else {
             format!(
-                "# Anyone who reaches {listen} can watch: go2rtc asks nobody for a password. The line that closes it again:\n\
-                 #     {how} --listen 127.0.0.1\n"
+                "# It opens no door of its own. Through the gate anyone who reaches {listen} can watch, without a password:\n\
+                 #     {gate} --listen {listen}\n\
+                 # These two close it again:\n\
+                 #     {how} --listen 127.0.0.1\n\
+                 #     {gate}\n"
             )
-        }
-    }
-
-    /// Without an address go2rtc listens on all of them, IPv6 as well.
-    fn listen(&self, port: u16) -> String {
-        match self.streams.listen.is_unspecified() {
-            true => format!(":{port}"),
-            false => self.streams.address(port).to_string(),
         }
     }
 
@@ -134,7 +133,12 @@ impl Config<'_> {
     }
 
     fn lines(&self) -> String {
-        let line = |(at, id): (usize, String)| {
+        self.sources().map(|(id, source)| format!("  {id}: {source}")).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Each stream's id, and what go2rtc does for it.
+    fn sources(&self) -> impl Iterator<Item = (String, String)> + '_ {
+        let source = |(at, id): (usize, String)| {
             let command = match &self.source {
                 Source::Fifo { folder } => format!("{CAT} {folder}/{}", self.streams.fifo_name(&id)),
                 Source::Exec { program, options } => {
@@ -142,8 +146,8 @@ impl Config<'_> {
                     format!("{program} {}", words.collect::<Vec<_>>().join(" "))
                 }
             };
-            format!("  {id}: exec:{command}#video=h264#raw#killsignal=15#killtimeout=5")
+            (id, format!("exec:{command}#video=h264#raw#killsignal=15#killtimeout=5"))
         };
-        self.streams.ids().enumerate().map(line).collect::<Vec<_>>().join("\n")
+        self.streams.ids().enumerate().map(source)
     }
 }

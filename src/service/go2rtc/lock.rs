@@ -5,25 +5,42 @@
 
 use crate::service::streams::Streams;
 use serde_json::json;
+use std::net::SocketAddr;
 
 /// What a viewer needs, and no module that opens files, devices or other hosts as a source.
 pub const MODULES: [&str; 6] = ["api", "ws", "rtsp", "webrtc", "mp4", "exec"];
-/// What a viewer asks for.
+/// What a viewer asks for; the gate in front holds the rest of each request against what viewers need.
 pub const PATHS: [&str; 4] = ["/", "/api/ws", "/api/webrtc", "/api/streams"];
 
 /// The lock by itself, for go2rtc's command line in front of the config: go2rtc takes a file that it cannot read for an
-/// empty one, and without this it would then listen everywhere with every module. `program` is the one that it may
-/// start.
-pub fn lock(streams: &Streams, program: &str) -> String {
-    let address = |port| streams.address(port).to_string();
+/// empty one, and without this it would then listen everywhere with every module. `programs` are those that it may
+/// start. It listens for WebRTC alone; see [`inside`].
+pub fn lock(streams: &Streams, programs: &[&str]) -> String {
+    let mut webrtc = json!({ "listen": webrtc_listen(streams), "ice_servers": [] });
+    if streams.listen.is_loopback() {
+        webrtc["filters"] = json!({ "loopback": true, "ips": [streams.listen] });
+    }
     json!({
         "app": { "modules": MODULES },
-        "api": { "listen": address(streams.api_port), "allow_paths": PATHS },
-        "rtsp": { "listen": address(streams.rtsp_port) },
-        "webrtc": { "listen": address(streams.webrtc_port), "ice_servers": [] },
-        "exec": { "allow_paths": [program] },
+        "api": { "listen": "", "allow_paths": PATHS },
+        "rtsp": { "listen": "" },
+        "webrtc": webrtc,
+        "exec": { "allow_paths": programs },
     })
     .to_string()
+}
+
+/// Where go2rtc listens for the gate, for its command line behind the config, where no file undoes it. `socket` is a path.
+pub fn inside(socket: &str, rtsp: SocketAddr) -> String {
+    json!({ "api": { "listen": "", "unix_listen": socket }, "rtsp": { "listen": rtsp.to_string() } }).to_string()
+}
+
+/// Without an address go2rtc listens on all of them, IPv6 as well.
+pub fn webrtc_listen(streams: &Streams) -> String {
+    match streams.listen.is_unspecified() {
+        true => format!(":{}", streams.webrtc_port),
+        false => streams.address(streams.webrtc_port).to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -54,13 +71,13 @@ mod tests {
     }
 
     #[test]
-    fn the_compose_files_put_this_lock_in_front() {
-        for (name, program) in [("docker-compose.go2rtc.yml", CAT), ("docker-compose.go2rtc.exec.yml", "mb-encode")] {
-            let compose = parse(&docker(name));
-            let script = compose["services"]["go2rtc"]["command"][2].as_str().unwrap();
-            let given = script.split_once("exec go2rtc -config '").unwrap().1.split_once('\'').unwrap().0;
-            assert_eq!(parse(given), parse(&lock(&Streams::default(), program)), "{name}");
-        }
+    fn the_files_in_front_of_a_config_say_the_same() {
+        let compose = parse(&docker("docker-compose.go2rtc.yml"));
+        let script = compose["services"]["go2rtc"]["command"][2].as_str().unwrap();
+        let given: Vec<_> = script.split("-config '").skip(1).map(|rest| rest.split_once('\'').unwrap().0).collect();
+        assert_eq!(parse(given[0]), parse(&lock(&Streams::default(), &[CAT])));
+        let port = given[1].replace("${MB_ENCODE_INNER_RTSP_PORT:-18554}", "18554");
+        assert_eq!(parse(&port), parse(&inside("/gate/go2rtc.sock", "127.0.0.1:18554".parse().unwrap())));
     }
 
     #[test]
@@ -72,6 +89,20 @@ mod tests {
         assert_eq!(image["streams"]["demo"].take(), made["streams"]["omega-0"].take());
         image["streams"].take();
         made["streams"].take();
+        // The gate in the image is told where by the environment.
+        made["webrtc"].as_object_mut().unwrap().retain(|key, _| key == "ice_servers");
         assert_eq!(image, made);
+    }
+
+    #[test]
+    fn a_config_on_the_command_line_is_the_one_in_a_file() {
+        let source = || Source::Fifo { folder: "/streams".parse().unwrap() };
+        for listen in ["127.0.0.1", "0.0.0.0", "192.0.2.1"] {
+            let streams = Streams { preload: true, listen: listen.parse().unwrap(), ..Streams::default() };
+            let config = Config { streams: &streams, source: source() };
+            let [mut told, more] = config.to_json().map(|json| parse(&json));
+            told.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            assert_eq!(told, parse(&config.to_yaml()));
+        }
     }
 }

@@ -14,6 +14,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Before each start that follows a quick end.
@@ -37,6 +38,8 @@ pub struct Recipe {
     pub program: OsString,
     pub args: Vec<OsString>,
     pub envs: Vec<(&'static str, OsString)>,
+    /// Inherited under its number here.
+    pub descriptor: Option<Arc<OwnedFd>>,
 }
 
 /// One such process.
@@ -157,7 +160,8 @@ impl Kept {
         if let Some(link) = link {
             command.env(Link::VARIABLE, link.for_child());
         }
-        let inherited: Vec<_> = link.iter().map(|link| link.as_fd()).collect();
+        let inherited = link.iter().map(|link| link.as_fd());
+        let inherited: Vec<_> = inherited.chain(self.recipe.descriptor.iter().map(|fd| fd.as_fd())).collect();
         Child::start(command, Orphaned::Asked, &inherited)
     }
 

@@ -7,7 +7,7 @@ use crate::os::process::{Child, Orphaned};
 use crate::service::streams::Streams;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -20,12 +20,14 @@ pub struct Compose(Vec<OsString>);
 
 impl Compose {
     /// For the go2rtc in `file`, and what runs it with `config` until it is ended. `temp` names the project, so that
-    /// another checkout's container is not taken for this one's.
+    /// another checkout's container is not taken for this one's. `gate` is the folder in which go2rtc makes its socket,
+    /// and its port for RTSP, where the gate is out here.
     pub fn new(
         file: &Path,
         temp: &Path,
         config: &Path,
         fifo_dir: Option<&Path>,
+        gate: Option<(PathBuf, u16)>,
         streams: &Streams,
     ) -> anyhow::Result<(Self, Recipe)> {
         let command = variable("METABONK_DOCKER_COMPOSE").and_then(|words| words.into_string().ok());
@@ -42,18 +44,26 @@ impl Compose {
         let program = words.first().cloned().unwrap_or_default();
         let mut args = words[1..].to_vec();
         args.extend(["up", "--no-color"].map(OsString::from));
-        let health = SocketAddr::new(
-            if streams.listen.is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { streams.listen },
-            streams.api_port,
-        );
+        let host = if streams.listen.is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { streams.listen };
+        let health = SocketAddr::new(host, streams.api_port);
+        let hosts: Vec<_> = streams.hosts.0.iter().map(ToString::to_string).collect();
         let mut envs: Vec<(_, OsString)> = vec![
             ("METABONK_GO2RTC_CONFIG", config.into()),
             ("MB_ENCODE_UID", rustix::process::getuid().as_raw().to_string().into()),
             ("MB_ENCODE_GID", rustix::process::getgid().as_raw().to_string().into()),
             ("MB_ENCODE_HEALTH_URL", format!("http://{health}/").into()),
+            ("MB_ENCODE_LISTEN", streams.listen.to_string().into()),
+            ("MB_ENCODE_HOST", hosts.join(",").into()),
+            ("MB_ENCODE_API_PORT", streams.api_port.to_string().into()),
+            ("MB_ENCODE_RTSP_PORT", streams.rtsp_port.to_string().into()),
+            ("MB_ENCODE_WEBRTC_PORT", streams.webrtc_port.to_string().into()),
         ];
+        if let Some((folder, port)) = gate {
+            envs.push(("MB_ENCODE_GATE_DIR", folder.into()));
+            envs.push(("MB_ENCODE_INNER_RTSP_PORT", port.to_string().into()));
+        }
         envs.extend(fifo_dir.map(|folder| ("METABONK_STREAM_FIFO_DIR", folder.into())));
-        Ok((Self(words), Recipe { program, args, envs }))
+        Ok((Self(words), Recipe { program, args, envs, descriptor: None }))
     }
 
     /// Ends and removes the container, if there is one.

@@ -1,4 +1,4 @@
-//! go2rtc as it is kept running: its config, its ports, and whether it listens.
+//! go2rtc as it is kept running, with the gate in front: its config, its ports, and whether it listens.
 
 use super::child::{Kept, Recipe};
 use super::compose::Compose;
@@ -8,10 +8,17 @@ use crate::os::atomic_file::replace;
 use crate::os::ports;
 use crate::service::exit::Exit;
 use crate::service::go2rtc::config::{Config, Source};
+use crate::service::go2rtc::gate::Gate;
+use crate::service::go2rtc::inside::Inside;
 use crate::service::go2rtc::safe::SafePath;
-use crate::service::streams::Streams;
+use crate::service::go2rtc::{lock, port_taken};
+use crate::service::streams::{Mode, Streams};
+use std::fs::DirBuilder;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// go2rtc listens within a fraction of this, on every port that it can have, and goes on without the others.
@@ -37,9 +44,19 @@ pub struct Server {
     pub compose: Option<Compose>,
     /// Where it answers.
     pub api: SocketAddr,
-    ports: [u16; 3],
-    config: String,
-    config_path: PathBuf,
+    /// Where it listens for the gate, if that is here.
+    inside: Option<Inside>,
+    _gate: Option<Gate>,
+    ports: Vec<u16>,
+    /// What a container reads.
+    file: Option<ConfigFile>,
+}
+
+/// The config where it is a file: made here, and put back where somebody changes it.
+#[derive(Debug)]
+struct ConfigFile {
+    path: PathBuf,
+    text: String,
     written: bool,
 }
 
@@ -51,7 +68,7 @@ pub enum Which<'a> {
 }
 
 impl Server {
-    /// Prepares it: its config is written, and its ports are free. It is started by [`Server::start`].
+    /// Prepares it: the gate is open, and the other port is free. It is started by [`Server::start`].
     ///
     /// # Errors
     /// A port is taken, or the config cannot be written.
@@ -62,25 +79,40 @@ impl Server {
         fifo_dir: Option<&Path>,
         log: Log,
     ) -> anyhow::Result<Self> {
-        let config_path = std::path::absolute(streams.out(temp))?;
-        let config = Config { streams, source: source(streams, fifo_dir, matches!(which, Which::Compose(_)))? };
-        let (recipe, compose) = match which {
+        let in_container = matches!(which, Which::Compose(_));
+        let config = Config { streams, source: source(streams, fifo_dir, in_container)? };
+        // In exec mode the gate is in the container, beside mb-encode.
+        let has_gate = !in_container || streams.mode == Mode::Fifo;
+        let inside = if has_gate { Some(inside(&temp.join("gate"))?) } else { None };
+        let mut ports = vec![streams.webrtc_port];
+        ports.extend(inside.as_ref().map(|inside| inside.rtsp.port()));
+        let (recipe, compose, file) = match which {
             Which::Program(program) => {
-                let args = ["-config".into(), config.lock().into(), "-config".into(), config_path.clone().into()];
-                (Recipe { program: program.into(), args: args.into(), envs: Vec::new() }, None)
+                let inside = inside.as_ref().expect("there is a gate");
+                let told = config.to_json().into_iter().chain([lock::inside(&inside.socket().to_string_lossy(), inside.rtsp)]);
+                let args = told.flat_map(|json| ["-config".into(), json.into()]).collect();
+                let descriptor = Some(Arc::clone(inside.folder()));
+                (Recipe { program: program.into(), args, envs: Vec::new(), descriptor }, None, None)
             }
             Which::Compose(file) => {
-                let (compose, recipe) = Compose::new(file, temp, &config_path, fifo_dir, streams)?;
-                (recipe, Some(compose))
+                let path = std::path::absolute(streams.out(temp))?;
+                let gate = inside.as_ref().map(|inside| (temp.join("gate"), inside.rtsp.port()));
+                let (compose, recipe) = Compose::new(file, temp, &path, fifo_dir, gate, streams)?;
+                (recipe, Some(compose), Some(ConfigFile { path, text: config.to_yaml(), written: false }))
             }
         };
-        check_ports(streams).or_else(|error| {
+        let open = || -> Result<Option<Gate>, Error> {
+            check_ports(streams, has_gate)?;
+            inside.as_ref().map(|inside| Gate::open(&streams.public(), inside.socket(), inside.rtsp)).transpose()
+        };
+        let gate = open().or_else(|error| {
             // It may be a container's, left by a supervisor that was killed.
             compose.as_ref().ok_or(error)?.down();
-            check_ports(streams)
+            open()
         })?;
-        let config = config.to_yaml();
-        replace(&config_path, &config)?;
+        if let Some(file) = &file {
+            replace(&file.path, &file.text)?;
+        }
         let host = match streams.listen {
             IpAddr::V4(any) if any.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(any) if any.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -92,16 +124,16 @@ impl Server {
             why: None,
             compose,
             api: SocketAddr::new(host, streams.api_port),
-            ports: [streams.api_port, streams.rtsp_port, streams.webrtc_port],
-            config,
-            config_path,
-            written: false,
+            inside,
+            _gate: gate,
+            ports,
+            file,
         })
     }
 
     /// Starts it, with its config as it was written.
     pub fn start(&mut self, now: Instant) {
-        let started = match self.ensure_config() {
+        let started = match self.file.as_mut().map_or(Ok(()), ConfigFile::ensure) {
             Ok(()) => self.kept.start(None, now),
             Err(error) => {
                 let why = error.cause();
@@ -131,10 +163,11 @@ impl Server {
         let (State::Starting, Some(age), Some(pid)) = (self.state, self.kept.age(now), self.kept.pid()) else {
             return false;
         };
-        let (listens, within) = match &self.compose {
-            None => (ports::listens_on_all(pid, &self.ports), LISTENS_WITHIN),
-            // Its sockets are another user's, in another namespace.
-            Some(_) => {
+        let (listens, within) = match (&self.compose, &self.inside) {
+            (None, Some(inside)) => (ports::listens_on_all(pid, &self.ports) && inside.answers(), LISTENS_WITHIN),
+            // Its ports are another user's, in another namespace.
+            (_, Some(inside)) => (inside.answers(), CONTAINER_WITHIN),
+            (_, None) => {
                 let answer = TcpStream::connect_timeout(&self.api, Duration::from_millis(200));
                 (answer.is_ok(), CONTAINER_WITHIN)
             }
@@ -143,7 +176,7 @@ impl Server {
             self.state = State::Running;
         } else if age > within {
             // It goes on without a port that it could not have, and nobody could watch.
-            let ports = self.ports.map(|port| port.to_string()).join(", ");
+            let ports = self.ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
             tracing::error!(
                 "go2rtc does not listen on all of its ports ({ports}); something else may have one [port-taken]"
             );
@@ -151,22 +184,24 @@ impl Server {
         }
         listens
     }
+}
 
+impl ConfigFile {
     /// Puts the config in its place where it is not there as it was written.
-    fn ensure_config(&mut self) -> Result<(), Error> {
-        let there = std::fs::read(&self.config_path);
-        if there.as_ref().is_ok_and(|there| there == self.config.as_bytes()) {
+    fn ensure(&mut self) -> Result<(), Error> {
+        let there = std::fs::read(&self.path);
+        if there.as_ref().is_ok_and(|there| there == self.text.as_bytes()) {
             self.written = true;
             return Ok(());
         }
         if std::mem::replace(&mut self.written, true) {
-            let shown = self.config_path.display();
-            let mut kept = self.config_path.clone().into_os_string();
+            let shown = self.path.display();
+            let mut kept = self.path.clone().into_os_string();
             kept.push(".changed");
-            let kept = if std::fs::rename(&self.config_path, kept).is_ok() { ", kept as .changed" } else { "" };
+            let kept = if std::fs::rename(&self.path, kept).is_ok() { ", kept as .changed" } else { "" };
             tracing::warn!("{shown} was changed{kept}; go2rtc gets the one that was made");
         }
-        replace(&self.config_path, &self.config)
+        replace(&self.path, &self.text)
     }
 }
 
@@ -190,19 +225,25 @@ fn source(streams: &Streams, fifo_dir: Option<&Path>, in_container: bool) -> any
     }
 }
 
-/// go2rtc goes on without a port that it cannot have; this says so before anything runs.
-fn check_ports(streams: &Streams) -> Result<(), Error> {
-    let ports = [("api", streams.api_port), ("rtsp", streams.rtsp_port), ("webrtc", streams.webrtc_port)];
-    for (name, port) in ports {
-        let address = streams.address(port);
-        TcpListener::bind(address).map_err(|error| {
-            Error::machine(
-                "port-taken",
-                format!("go2rtc cannot listen on {address}"),
-                format!("choose another port with --{name}-port"),
-            )
+/// Makes the folder in which go2rtc and the gate meet, for this user alone.
+fn inside(folder: &Path) -> Result<Inside, Error> {
+    let made = match DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Inside::in_folder(folder),
+    };
+    made.map_err(|error| {
+        let shown = folder.display();
+        Error::machine("temp-folder", format!("cannot make {shown}"), "choose a folder of your own with --temp")
             .caused_by(error)
-        })?;
+    })
+}
+
+/// go2rtc goes on without a port that it cannot have; this says so before anything runs. The gate has its own already.
+fn check_ports(streams: &Streams, has_gate: bool) -> Result<(), Error> {
+    let all = [("webrtc", streams.webrtc_port), ("api", streams.api_port), ("rtsp", streams.rtsp_port)];
+    for (name, port) in &all[..if has_gate { 1 } else { 3 }] {
+        let address = streams.address(*port);
+        TcpListener::bind(address).map_err(|error| port_taken(address, name).caused_by(error))?;
     }
     Ok(())
 }

@@ -1,0 +1,101 @@
+//! go2rtc behind the gate, with nothing to look after them: a container or systemd does that.
+
+use super::gate::Gate;
+use super::inside::Inside;
+use super::lock;
+use crate::control::Control;
+use crate::error::Error;
+use crate::os::process::{Child, GRACE_OF_PARENT, Orphaned};
+use crate::service::streams::Streams;
+use rustix::event::PollFlags;
+use std::fs::File;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// What a config without a list of its own may start.
+const PROGRAMS: [&str; 2] = ["mb-encode", "cat"];
+/// go2rtc listens within a fraction of this.
+const LISTENS_WITHIN: Duration = Duration::from_secs(10);
+
+/// Runs `program` with the config at `config`, until a stop is requested. Viewers come through the gate, where `streams`
+/// says.
+///
+/// # Errors
+/// The config cannot be read, a port is taken, go2rtc does not start or ends by itself.
+pub fn run(program: &Path, config: &Path, streams: &Streams, control: &Control) -> anyhow::Result<()> {
+    readable(config)?;
+    let folder = tempfile::Builder::new().prefix("mb-encode-gate-").tempdir()?;
+    let inside = Inside::in_folder(folder.path())?;
+    let gate = Gate::open(&streams.public(), inside.socket(), inside.rtsp)?;
+    let mut command = Command::new(program);
+    command.arg("-config").arg(lock::lock(streams, &PROGRAMS)).arg("-config").arg(config);
+    command.arg("-config").arg(lock::inside(&inside.socket().to_string_lossy(), inside.rtsp));
+    // What it logs is for people.
+    command.stdin(Stdio::null()).stdout(io::stderr().as_fd().try_clone_to_owned()?);
+    let mut go2rtc = Child::start(command, Orphaned::Asked, &[inside.folder().as_fd()]).map_err(|error| {
+        Error::machine(
+            "go2rtc-missing",
+            format!("cannot start {}", program.display()),
+            "name the program: --go2rtc /usr/local/bin/go2rtc",
+        )
+        .caused_by(error)
+    })?;
+    let begun = Instant::now();
+    let mut listens = false;
+    while !control.stop_requested() && !go2rtc.has_ended() {
+        let look = (!listens).then_some(Duration::from_millis(50));
+        control.wait(Some((go2rtc.ended(), PollFlags::IN)), look);
+        if !listens && inside.answers() {
+            listens = true;
+            tracing::info!("watch at http://{}/ and rtsp://{}/ID", streams.public().web, streams.public().rtsp);
+        }
+        if !listens && begun.elapsed() > LISTENS_WITHIN {
+            go2rtc.kill();
+            return Err(Error::machine("go2rtc-silent", "go2rtc does not listen", "see what it says above").into());
+        }
+    }
+    drop(gate);
+    if control.stop_requested() {
+        go2rtc.ask_to_end();
+        go2rtc.end_by(Instant::now() + GRACE_OF_PARENT);
+        return Ok(());
+    }
+    let status = go2rtc.wait()?;
+    Err(Error::machine("go2rtc-ended", format!("go2rtc ended by itself: {status}"), "see what it says above").into())
+}
+
+/// Opens the gate for a go2rtc that something else runs, until a stop is requested: it listens on `socket`, and at `rtsp`.
+///
+/// # Errors
+/// A port is taken.
+pub fn open(socket: PathBuf, rtsp: SocketAddr, streams: &Streams, control: &Control) -> anyhow::Result<()> {
+    let gate = Gate::open(&streams.public(), socket, rtsp)?;
+    tracing::info!("watch at http://{}/ and rtsp://{}/ID", streams.public().web, streams.public().rtsp);
+    control.wait(None, None);
+    drop(gate);
+    Ok(())
+}
+
+/// go2rtc takes a config that it cannot read for an empty one.
+fn readable(config: &Path) -> Result<(), Error> {
+    let unreadable = |why: io::Error| {
+        Error::input(
+            "config-unreadable",
+            format!("cannot read the config {}", config.display()),
+            "make one: mb-encode go2rtc-config --out temp/go2rtc.yaml; it has to be readable by the user who runs this",
+        )
+        .caused_by(why)
+    };
+    let file = File::open(config).map_err(unreadable)?;
+    match file.metadata() {
+        Ok(metadata) if metadata.is_file() => Ok(()),
+        Ok(_) => Err(unreadable(io::Error::other(
+            "it is no file (Docker makes an empty folder where a file that it should mount is missing: remove it)",
+        ))),
+        Err(error) => Err(unreadable(error)),
+    }
+}
