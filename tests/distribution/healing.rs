@@ -1,9 +1,9 @@
 //! What dies comes back, what cannot is told, and the others go on.
 
 use crate::alone;
-use crate::rig::{Rig, SMALL, assert_all_end, kill, until};
+use crate::rig::{Rig, SMALL, assert_all_end, kill, small, until};
 use crate::support::children;
-use crate::support::decode::{Decoder, assert_in_order};
+use crate::support::decode::{Decoder, Form, Source, assert_in_order};
 use crate::support::process::DEADLINE;
 use rustix::process::{Pid, Signal};
 use std::os::unix::fs::FileTypeExt as _;
@@ -140,16 +140,12 @@ fn a_removed_fifo_and_a_spoilt_config_come_back() {
     assert_in_order(&seen);
     drop(bystander);
 
+    // No file has a say in what go2rtc does.
     let config = rig.temp.join("go2rtc.yaml");
-    let good = std::fs::read(&config).expect("the config");
-    std::fs::remove_file(&config).expect("the config");
     std::fs::write(&config, "streams: [\n  : nonsense\n").expect("a folder to write to");
-    assert_plays(&rig, "omega-1", Instant::now(), "the config was spoilt");
     let killed = Instant::now();
     kill(rig.go2rtc());
-    assert_plays(&rig, "omega-1", killed, "the config was spoilt and go2rtc killed");
-    assert_eq!(std::fs::read(&config).expect("the config"), good);
-    assert!(rig.log().contains("was changed, kept as .changed"), "{}", rig.log());
+    assert_plays(&rig, "omega-1", killed, "a config was put in the folder and go2rtc killed");
 }
 
 /// Where nobody came to its help, go2rtc would keep every later viewer waiting until it is started again.
@@ -160,7 +156,9 @@ fn a_reader_of_a_fifo_that_is_gone_is_freed() {
     let fifo = rig.temp.join("streams/omega-0.h264");
     rig.process.signal(Signal::STOP);
     kill(rig.worker("omega-0"));
-    let _viewer = rig.watch("omega-0");
+    // The gate stands still with the supervisor; this is the way behind it.
+    let inner = rig.inner_rtsp("omega-0");
+    let _viewer = Decoder::start(Source::Rtsp(&inner), small(), Form::Yuv420p, None);
     let go2rtc = raw(rig.go2rtc());
     until(DEADLINE, "a cat that waits for a writer", || {
         let cat = *children::of(go2rtc).first()?;
@@ -227,12 +225,12 @@ fn a_full_disk_stops_no_stream() {
     assert_plays(&rig, "omega-1", killed, "the disk is full, go2rtc and the worker were killed");
     let mut config = crate::support::process::mb_encode();
     let path = temp.join("go2rtc.yaml");
-    let good = std::fs::read(&path).expect("the config");
+    std::fs::write(&path, "").expect("a name needs no room");
     config.args(["go2rtc-config", "--workers", "64", "--out"]).arg(&path).arg("--fifo-dir").arg(folder.path());
     let output = config.output().expect("it can be run");
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(1) && message.contains("No space left"), "{message}");
-    assert_eq!(std::fs::read(&path).expect("the config"), good, "whole or not at all");
+    assert_eq!(std::fs::read(&path).expect("the config"), b"", "whole or not at all");
     let _viewer = rig.watch("omega-0");
     rig.wait_for_status("cannot be written: ", "No space left");
     std::fs::remove_file(&filler).expect("it is there");

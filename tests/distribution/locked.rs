@@ -5,10 +5,10 @@ use crate::rig::{Rig, SMALL};
 use crate::support::decode::assert_in_order;
 use crate::support::go2rtc::{self, free_ports};
 use crate::support::process::{Process, mb_encode};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
-fn assert_locked(rig: &Rig, config: &[u8]) {
-    let path = rig.temp.join("go2rtc.yaml");
+fn assert_locked(rig: &Rig) {
     for (method, api) in [
         ("POST", "api/config"),
         ("PATCH", "api/config"),
@@ -37,29 +37,45 @@ fn assert_locked(rig: &Rig, config: &[u8]) {
     ] {
         for (method, query) in [("PUT", "name=evil"), ("PATCH", "name=omega-0"), ("POST", "dst=omega-0")] {
             let (status, answer) = rig.ask(method, &format!("api/streams?{query}&src={source}"), "");
-            // What no module would play is refused as a failure of the server's own.
-            let refused = status == 400 || method == "POST" && !source.starts_with("exec") && status == 500;
-            assert!(refused, "{method} {source}: {status} {answer}");
+            assert_eq!(status, 405, "{method} {source}: {answer}");
         }
     }
     let (_, streams) = rig.ask("GET", "api/streams", "");
     assert!(!streams.contains("evil") && !streams.contains("exec:id"), "{streams}");
-    assert_eq!(std::fs::read(path).expect("the config"), config, "the file was written to");
 }
 
 #[test]
 fn nothing_but_watching_is_allowed() {
     let _alone = alone();
     let rig = Rig::start(&["--workers", "1"], SMALL);
-    let path = rig.temp.join("go2rtc.yaml");
-    let config = std::fs::read(&path).expect("the config");
-    assert_locked(&rig, &config);
+    assert_locked(&rig);
     assert_in_order(&rig.watch("omega-0").take_marks(5));
-    assert_eq!(listeners(rig.go2rtc().as_raw_nonzero().get()), ["0100007F"], "only loopback");
+    let go2rtc = rig.go2rtc().as_raw_nonzero().get();
+    assert_eq!(listeners(go2rtc), ["0100007F"], "only loopback");
+
+    // Nothing to write to or to exchange: every word of its configuration stands on its command line.
+    let words = std::fs::read(format!("/proc/{go2rtc}/cmdline")).expect("it runs");
+    let words: Vec<_> = words.split(|&b| b == 0).filter(|word| !word.is_empty()).skip(1).collect();
+    assert!(words.chunks(2).all(|pair| pair[0] == b"-config" && pair[1].starts_with(b"{")), "{words:?}");
+    assert!(!rig.temp.join("go2rtc.yaml").exists());
+    let gate = std::fs::metadata(rig.temp.join("gate")).expect("the folder of the socket");
+    assert_eq!(gate.permissions().mode() & 0o7777, 0o700);
 }
 
 /// The addresses on which a process listens, as the kernel writes them.
 fn listeners(pid: i32) -> Vec<String> {
+    let mut found: Vec<_> = sockets(pid).into_iter().map(|(address, _)| address).collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// The ports on which it does.
+fn ports_of(pid: i32) -> Vec<u16> {
+    sockets(pid).into_iter().map(|(_, port)| u16::from_str_radix(&port, 16).expect("a port")).collect()
+}
+
+fn sockets(pid: i32) -> Vec<(String, String)> {
     let sockets: Vec<_> = std::fs::read_dir(format!("/proc/{pid}/fd"))
         .expect("it runs")
         .filter_map(|fd| {
@@ -73,16 +89,14 @@ fn listeners(pid: i32) -> Vec<String> {
         .collect();
     let tables =
         ["tcp", "tcp6"].map(|name| std::fs::read_to_string(format!("/proc/{pid}/net/{name}")).unwrap_or_default());
-    let mut found: Vec<_> = tables
+    tables
         .iter()
         .flat_map(|table| table.lines().skip(1))
         .map(|line| line.split_whitespace().collect::<Vec<_>>())
         .filter(|fields| fields[3] == "0A" && sockets.iter().any(|socket| socket == fields[9]))
-        .map(|fields| fields[1].split(':').next().expect("an address").to_owned())
-        .collect();
-    found.sort();
-    found.dedup();
-    found
+        .map(|fields| fields[1].split_once(':').map(|(address, port)| (address.to_owned(), port.to_owned())))
+        .map(|place| place.expect("an address and a port"))
+        .collect()
 }
 
 /// The generated file by itself, as it goes to a container or a unit.
@@ -95,17 +109,32 @@ fn the_file_alone_locks_go2rtc_too() {
     command.args(["go2rtc-config", "--workers", "1", "--mode", "exec", "--out"]).arg(&config);
     command.args(crate::rig::port_options(ports)).arg("--").args(SMALL.split(' '));
     assert!(command.status().expect("it can be run").success());
-    let server = Process::start(
-        Command::new(go2rtc::find()).arg("-config").arg(&config).stdin(Stdio::null()).stdout(Stdio::null()),
-    );
     let text = std::fs::read(&config).expect("the config");
+    let mut gate = mb_encode();
+    gate.args(["gate", "--go2rtc"]).arg(go2rtc::find()).arg("--config").arg(&config);
+    let server = Process::start(gate.args(crate::rig::port_options(ports)).stdin(Stdio::null()).stdout(Stdio::null()));
     let rig = Rig { process: server, addresses: Vec::new(), temp: folder.path().to_owned(), ports, folder: None };
     crate::rig::until(crate::support::process::DEADLINE, "go2rtc answers", || {
-        std::net::TcpStream::connect(("127.0.0.1", ports[0])).ok()
+        std::net::TcpStream::connect(("127.0.0.1", ports[0])).ok()?;
+        (rig.ask("GET", "api/streams", "").0 == 200).then_some(())
     });
-    assert_locked(&rig, &text);
+    assert_locked(&rig);
     let _alone = alone();
     assert_in_order(&rig.watch("omega-0").take_marks(5));
+    assert_eq!(std::fs::read(&config).expect("the config"), text, "the file was written to");
+
+    // By itself, with no gate, it opens nothing but WebRTC's port.
+    rig.process.signal(rustix::process::Signal::TERM);
+    assert_eq!(rig.process.wait().code(), 0);
+    let bare = Process::start(
+        Command::new(go2rtc::find()).arg("-config").arg(&config).stdin(Stdio::null()).stdout(Stdio::null()),
+    );
+    crate::rig::until(crate::support::process::DEADLINE, "go2rtc listens for WebRTC", || {
+        (ports_of(bare.id() as i32) == [ports[2]]).then_some(())
+    });
+    for port in &ports[..2] {
+        assert!(std::net::TcpStream::connect(("127.0.0.1", *port)).is_err());
+    }
 }
 
 #[test]

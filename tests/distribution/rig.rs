@@ -84,6 +84,13 @@ impl Rig {
         format!("rtsp://127.0.0.1:{}/{id}", self.ports[1])
     }
 
+    /// The address at which go2rtc gives a stream to the gate.
+    pub fn inner_rtsp(&self, id: &str) -> String {
+        let words = command_line(self.go2rtc());
+        let told: serde_json::Value = serde_json::from_str(words.last().expect("a config")).expect("JSON");
+        format!("rtsp://{}/{id}", told["rtsp"]["listen"].as_str().expect("an address"))
+    }
+
     pub fn http(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}/{path}", self.ports[0])
     }
@@ -147,7 +154,10 @@ pub fn port_options(ports: [u16; 3]) -> Vec<String> {
 
 pub fn command_line(pid: Pid) -> Vec<String> {
     let line = std::fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
-    line.split(|&b| b == 0).map(|part| String::from_utf8_lossy(part).into_owned()).collect()
+    line.split(|&b| b == 0)
+        .map(|part| String::from_utf8_lossy(part).into_owned())
+        .filter(|part| !part.is_empty())
+        .collect()
 }
 
 /// User and system time that a process has used, in ticks of 10 ms.

@@ -177,8 +177,8 @@ fn variables_say_where_the_config_and_the_fifos_are() {
         command.args(["--workers", "2", "--go2rtc"]);
     });
     made("omega-0.h264");
-    let text = std::fs::read_to_string(&config).expect("the config");
-    assert!(text.contains(&format!("omega-1: exec:cat {}/omega-1.h264#", fifos.display())), "{text}");
+    let told = crate::rig::command_line(rig.go2rtc()).join("\n");
+    assert!(told.contains(&format!("\"exec:cat {}/omega-1.h264#", fifos.display())), "{told}");
     assert_in_order(&rig.watch("omega-1").take_marks(3));
 }
 
@@ -191,7 +191,9 @@ fn the_script_hands_compose_what_it_needs() {
     // Writes down how it is called, and is the container itself.
     let docker = bin.join("docker");
     let text = "#!/bin/sh\necho \"$* | $MB_ENCODE_UID:$MB_ENCODE_GID $METABONK_STREAM_FIFO_DIR $MB_ENCODE_HEALTH_URL\" >>\"$CALLS\"\n\
-        case \"$*\" in *' up '*) exec \"$GO2RTC\" -config \"$METABONK_GO2RTC_CONFIG\" ;; esac\n";
+        case \"$*\" in *' up '*) exec \"$GO2RTC\" -config \"$METABONK_GO2RTC_CONFIG\" -config \"{\n\
+        api: {unix_listen: $MB_ENCODE_GATE_DIR/go2rtc.sock}, rtsp: {listen: '127.0.0.1:$MB_ENCODE_INNER_RTSP_PORT'}\n\
+        }\" ;; esac\n";
     std::fs::write(&docker, text).expect("a folder");
     std::fs::set_permissions(&docker, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
     let calls = folder.path().join("calls");
@@ -202,8 +204,18 @@ fn the_script_hands_compose_what_it_needs() {
     let rig = start_script(&temp, |command| {
         command.env("PATH", &path).env("CALLS", &calls).args(["--workers=2", "--docker"]);
     });
-    let config = std::fs::read_to_string(temp.join("go2rtc.yaml")).expect("the config");
+    let path = temp.join("go2rtc.yaml");
+    let config = std::fs::read_to_string(&path).expect("the config");
     assert!(config.contains("exec:cat /streams/omega-1.h264#video=h264#raw#killsignal=15#killtimeout=5"), "{config}");
+    let (code, list) = rig.ask("GET", "api/streams", "");
+    assert!(code == 200 && list.contains("omega-1"), "the gate is here, before the container: {code} {list}");
+
+    std::fs::remove_file(&path).expect("the config");
+    std::fs::write(&path, "streams: [\n  : nonsense\n").expect("a folder to write to");
+    crate::rig::kill(rig.go2rtc());
+    rig.wait_for_status("go2rtc", "running [started again once]");
+    assert_eq!(std::fs::read_to_string(&path).expect("the config"), config);
+    assert!(rig.log().contains("was changed, kept as .changed"), "{}", rig.log());
     rig.process.signal(Signal::TERM);
     assert_eq!(rig.process.wait().code(), 0);
     let calls = std::fs::read_to_string(&calls).expect("docker was called");

@@ -1,8 +1,14 @@
-//! The systemd units: valid, and with go2rtc's lock in front of its config.
+//! The systemd units and the image: valid, and with the gate in front of go2rtc.
 
-use crate::support::process::mb_encode;
+use crate::alone;
+use crate::rig::{Rig, SMALL, port_options, small};
+use crate::support::decode::{Decoder, Form, Source, assert_in_order};
+use crate::support::go2rtc::{self, free_ports};
+use crate::support::process::{Process, mb_encode};
+use mb_encode::settings::Size;
+use rustix::process::Signal;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 fn unit(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/systemd").join(name);
@@ -44,49 +50,59 @@ fn systemd_finds_nothing_wrong() {
     }
 }
 
+/// What the unit of go2rtc runs, with a config of its making, on ports of this test's.
 #[test]
-fn the_lock_of_the_unit_is_the_one_of_the_config() {
-    let text = unit("go2rtc.service").replace("\\\n", "");
-    let start = values(&text, "ExecStart")[0];
-    let lock = start.split('\'').nth(1).expect("the lock in quotes");
-    let lock: serde_json::Value = serde_json::from_str(lock).expect("JSON");
+fn the_unit_runs_go2rtc_behind_the_gate() {
+    let _alone = alone();
+    let text = unit("go2rtc.service");
+    let start = values(&text, "ExecStart")[0].split(' ').collect::<Vec<_>>();
     let folder = tempfile::tempdir().expect("a folder");
-    let out = folder.path().join("go2rtc.yaml");
+    let config = folder.path().join("go2rtc.yaml");
     let mut command = mb_encode();
-    command.args(["go2rtc-config", "--out"]).arg(&out).arg("--fifo-dir").arg(folder.path());
-    assert!(command.status().expect("it can be run").success());
-    let config = std::fs::read_to_string(out).expect("the config");
-    let list = |value: &serde_json::Value| {
-        let items: Vec<_> = value.as_array().expect("a list").iter().filter_map(|item| item.as_str()).collect();
-        format!("[{}]", items.join(", "))
-    };
-    for line in [
-        format!("modules: {}", list(&lock["app"]["modules"])),
-        format!("allow_paths: {}", list(&lock["api"]["allow_paths"])),
-        format!("allow_paths: {}", list(&lock["exec"]["allow_paths"])),
-        format!("listen: {}", lock["api"]["listen"]),
-        format!("listen: {}", lock["rtsp"]["listen"]),
-        format!("listen: {}", lock["webrtc"]["listen"]),
-        format!("ice_servers: {}", lock["webrtc"]["ice_servers"]),
-    ] {
-        assert!(config.contains(&format!("  {line}\n")), "{line} is not in\n{config}");
+    command.args(["go2rtc-config", "--workers", "1", "--mode", "exec", "--out"]).arg(&config);
+    assert!(command.arg("--").args(SMALL.split(' ')).status().expect("it can be run").success());
+    let ports = free_ports();
+    let mut command = mb_encode();
+    assert_eq!(start[0], "/usr/local/bin/mb-encode");
+    for word in &start[1..] {
+        match *word {
+            "/usr/local/bin/go2rtc" => command.arg(go2rtc::find()),
+            "/etc/mb-encode/go2rtc.yaml" => command.arg(&config),
+            word => command.arg(word),
+        };
     }
+    assert_plays(command, folder.path(), ports, "omega-0", small());
 }
 
-/// What a browser is told of the way to WebRTC is as in the config that is made here.
+/// The command of the exec image, with its config.
 #[test]
-fn the_exec_image_offers_webrtc_like_the_config() {
+fn the_exec_image_runs_go2rtc_behind_the_gate() {
+    let _alone = alone();
+    let docker = Path::new(env!("CARGO_MANIFEST_DIR")).join("docker");
+    let dockerfile = std::fs::read_to_string(docker.join("go2rtc.exec.Dockerfile")).expect("the file");
+    let cmd = dockerfile.lines().find_map(|line| line.strip_prefix("CMD ")).expect("a command");
+    let words: Vec<String> = serde_json::from_str(cmd).expect("JSON");
+    assert_eq!(words, ["mb-encode", "gate", "--go2rtc", "go2rtc", "--config", "/etc/go2rtc/go2rtc.yaml"]);
+    let compose = std::fs::read_to_string(docker.join("docker-compose.go2rtc.exec.yml")).expect("the file");
+    let same = format!("command: [{}]", words.join(", ")).replace("/etc/go2rtc/", "/config/");
+    assert!(compose.contains(&same), "{same}");
     let folder = tempfile::tempdir().expect("a folder");
     let mut command = mb_encode();
-    command.args(["go2rtc-config", "--mode", "exec", "--out", "-"]).current_dir(folder.path());
-    let made = String::from_utf8(command.output().expect("it can be run").stdout).expect("text");
-    let image = Path::new(env!("CARGO_MANIFEST_DIR")).join("docker/go2rtc.exec.yaml");
-    let image = std::fs::read_to_string(image).expect("the image's config");
-    let webrtc = |text: &str| {
-        let lines = text.lines().skip_while(|line| *line != "webrtc:").skip(1).take_while(|line| line.starts_with(' '));
-        let words: String = lines.filter(|line| !line.trim_start().starts_with('#')).collect();
-        words.replace([' ', '"'], "")
-    };
-    assert_eq!(webrtc(&image), webrtc(&made));
-    assert!(webrtc(&made).contains("loopback:true"), "{made}");
+    let bin = Path::new(command.get_program()).parent().expect("a folder").to_owned();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(std::iter::once(bin).chain(std::env::split_paths(&path))).expect("a PATH");
+    command.args(["gate", "--go2rtc"]).arg(go2rtc::find()).arg("--config").arg(docker.join("go2rtc.exec.yaml"));
+    assert_plays(command.env("PATH", path), folder.path(), free_ports(), "demo", Size::new(1280, 720).expect("a size"));
+}
+
+fn assert_plays(command: impl std::borrow::BorrowMut<Command>, temp: &Path, ports: [u16; 3], id: &str, size: Size) {
+    let mut command = command;
+    let command = command.borrow_mut().args(port_options(ports)).stdin(Stdio::null()).stdout(Stdio::null());
+    let process = Process::start(command);
+    let rig = Rig { process, addresses: Vec::new(), temp: temp.to_owned(), ports, folder: None };
+    rig.process.wait_for_line("watch at http://127.0.0.1:");
+    assert_in_order(&Decoder::start(Source::Rtsp(&rig.rtsp(id)), size, Form::Yuv420p, None).take_marks(5));
+    assert_eq!(rig.ask("PUT", &format!("api/streams?src={id}"), "").0, 405);
+    rig.process.signal(Signal::TERM);
+    assert_eq!(rig.process.wait().code(), 0);
 }

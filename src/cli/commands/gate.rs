@@ -22,9 +22,9 @@ pub struct GateArgs {
     #[arg(long, value_name = "PROGRAM", requires = "config", required_unless_present = "socket")]
     go2rtc: Option<PathBuf>,
 
-    /// Its config, which has the streams; where it listens is set here
+    /// Its config, which has the streams; where it listens is set here. May be given again
     #[arg(long, value_name = "FILE", requires = "go2rtc")]
-    config: Option<PathBuf>,
+    config: Vec<PathBuf>,
 
     /// Or a go2rtc that runs already: the socket that its api.unix_listen names
     #[arg(long, value_name = "PATH", conflicts_with = "go2rtc")]
@@ -43,9 +43,9 @@ pub fn run(args: &GateArgs) -> anyhow::Result<()> {
     let streams = args.addresses.values();
     let control = Arc::new(Control::new()?);
     signals::start(&control, GRACE_OF_PARENT + Duration::from_secs(1), || {})?;
-    match (&args.socket, &args.go2rtc, &args.config) {
-        (Some(socket), ..) => alone::open(socket.clone(), args.inner_rtsp, &streams, &control),
-        (None, Some(go2rtc), Some(config)) => alone::run(go2rtc, config, &streams, &control),
-        _ => unreachable!("the grammar wants one of them"),
+    match (&args.socket, &args.go2rtc) {
+        (Some(socket), _) => alone::open(socket.clone(), args.inner_rtsp, &streams, &control),
+        (None, Some(go2rtc)) => alone::run(go2rtc, &args.config, &streams, &control),
+        (None, None) => unreachable!("the grammar wants one of them"),
     }
 }

@@ -124,13 +124,17 @@ mod tests {
     #[test]
     fn listens_where_it_is_told_and_says_so() {
         let yaml = yaml_of(&parse(&["--preload"]).unwrap()).unwrap();
-        assert!(yaml.contains("listen: \"127.0.0.1:1984\"") && yaml.contains("ips: [\"127.0.0.1\"]"));
+        assert!(yaml.contains("listen: \"127.0.0.1:8555\"") && yaml.contains("ips: [\"127.0.0.1\"]"));
         assert!(yaml.contains("\npreload:\n  omega-0: video\n") && yaml.contains("Only this machine"));
-        let yaml = yaml_of(&parse(&["--listen", "0.0.0.0", "--api-port", "80"]).unwrap()).unwrap();
+        let yaml = yaml_of(&parse(&["--listen", "0.0.0.0", "--webrtc-port", "80"]).unwrap()).unwrap();
         assert!(yaml.contains("listen: \":80\"") && !yaml.contains("filters"), "{yaml}");
-        assert!(yaml.contains("Anyone who reaches 0.0.0.0"), "{yaml}");
+        assert!(yaml.contains("anyone who reaches 0.0.0.0"), "{yaml}");
         let yaml = yaml_of(&parse(&["--listen", "::1"]).unwrap()).unwrap();
-        assert!(yaml.contains("listen: \"[::1]:1984\""), "{yaml}");
+        assert!(yaml.contains("listen: \"[::1]:8555\""), "{yaml}");
+        for listen in ["127.0.0.1", "0.0.0.0", "192.0.2.1"] {
+            let yaml = yaml_of(&parse(&["--listen", listen]).unwrap()).unwrap();
+            assert_eq!(yaml.matches("\n  listen: \"\"\n").count(), 2, "only the gate opens a door: {yaml}");
+        }
     }
 
     #[test]

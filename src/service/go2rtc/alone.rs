@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::os::process::{Child, GRACE_OF_PARENT, Orphaned};
 use crate::service::streams::Streams;
 use rustix::event::PollFlags;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
@@ -21,18 +22,18 @@ const PROGRAMS: [&str; 2] = ["mb-encode", "cat"];
 /// go2rtc listens within a fraction of this.
 const LISTENS_WITHIN: Duration = Duration::from_secs(10);
 
-/// Runs `program` with the config at `config`, until a stop is requested. Viewers come through the gate, where `streams`
-/// says.
+/// Runs `program` with the files `configs`, until a stop is requested. Viewers come through the gate, where `streams` says.
 ///
 /// # Errors
-/// The config cannot be read, a port is taken, go2rtc does not start or ends by itself.
-pub fn run(program: &Path, config: &Path, streams: &Streams, control: &Control) -> anyhow::Result<()> {
-    readable(config)?;
+/// A config cannot be read, a port is taken, go2rtc does not start or ends by itself.
+pub fn run(program: &Path, configs: &[PathBuf], streams: &Streams, control: &Control) -> anyhow::Result<()> {
+    configs.iter().try_for_each(|config| readable(config))?;
     let folder = tempfile::Builder::new().prefix("mb-encode-gate-").tempdir()?;
     let inside = Inside::in_folder(folder.path())?;
     let gate = Gate::open(&streams.public(), inside.socket(), inside.rtsp)?;
     let mut command = Command::new(program);
-    command.arg("-config").arg(lock::lock(streams, &PROGRAMS)).arg("-config").arg(config);
+    command.arg("-config").arg(lock::lock(streams, &PROGRAMS));
+    command.args(configs.iter().flat_map(|config| [OsStr::new("-config"), config.as_os_str()]));
     command.arg("-config").arg(lock::inside(&inside.socket().to_string_lossy(), inside.rtsp));
     // What it logs is for people.
     command.stdin(Stdio::null()).stdout(io::stderr().as_fd().try_clone_to_owned()?);

@@ -95,7 +95,7 @@ impl Config<'_> {
         let gate = "mb-encode gate --go2rtc go2rtc --config THIS_FILE";
         if listen.is_loopback() {
             format!(
-                "# It opens no door of its own, only this machine can watch, and only through the gate:\n\
+                "# It opens no door of its own. Only this machine can watch, through the gate:\n\
                  #     {gate}\n\
                  # These two open it to a network, with the address to open, or 0.0.0.0 for all of them:\n\
                  #     {how} --listen 0.0.0.0\n\

@@ -12,8 +12,10 @@ mod admission;
 mod connection;
 mod http;
 mod ids;
+mod known;
 mod messages;
 mod offer;
+mod places;
 mod rtsp;
 mod web;
 
@@ -23,19 +25,17 @@ use crate::control::Control;
 use crate::error::Error;
 use crate::os::threads;
 use connection::Inner;
-use ids::Ids;
+use known::Known;
+use places::{Place, Places};
 use rustix::event::PollFlags;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Connections at once, each two threads and two sockets. Whoever comes then is turned away.
-const MOST_CONNECTIONS: usize = 512;
 /// How long it is waited for descriptors that there is a shortage of.
 const SHORTAGE: Duration = Duration::from_millis(100);
 
@@ -56,14 +56,6 @@ pub struct Gate {
     doors: Vec<JoinHandle<()>>,
 }
 
-/// What every connection needs.
-struct Shared {
-    inner: Inner,
-    ids: Ids,
-    hosts: Hosts,
-    connections: AtomicUsize,
-}
-
 impl Gate {
     /// Listens where `public` says, for the go2rtc behind the socket at `api` and the RTSP port at `rtsp`.
     ///
@@ -72,17 +64,11 @@ impl Gate {
     pub fn open(public: &Public, api: PathBuf, rtsp: SocketAddr) -> Result<Self, Error> {
         let web = listen(public.web, "api")?;
         let players = listen(public.rtsp, "rtsp")?;
-        let inner = Inner { api, rtsp };
-        let shared = Shared {
-            ids: Ids::of(inner.clone()),
-            inner,
-            hosts: public.hosts.clone(),
-            connections: AtomicUsize::new(0),
-        };
-        let (shared, over) = (Arc::new(shared), Arc::new(Control::new()?));
-        let mut gate = Self { over, doors: Vec::new() };
-        gate.doors.push(gate.door("gate-web", web, Arc::clone(&shared), web::serve)?);
-        gate.doors.push(gate.door("gate-rtsp", players, shared, rtsp::serve)?);
+        let known = Arc::new(Known::of(Inner { api, rtsp }, public.hosts.clone()));
+        let places = Arc::new(Places::default());
+        let mut gate = Self { over: Arc::new(Control::new()?), doors: Vec::new() };
+        gate.doors.push(gate.door("gate-web", web, (&known, &places), web::serve)?);
+        gate.doors.push(gate.door("gate-rtsp", players, (&known, &places), rtsp::serve)?);
         Ok(gate)
     }
 
@@ -90,15 +76,15 @@ impl Gate {
         &self,
         name: &str,
         listener: TcpListener,
-        shared: Arc<Shared>,
-        serve: fn(&Shared, TcpStream),
+        (known, places): (&Arc<Known>, &Arc<Places>),
+        serve: fn(&Known, TcpStream),
     ) -> Result<JoinHandle<()>, Error> {
-        let over = Arc::clone(&self.over);
+        let (known, places, over) = (Arc::clone(known), Arc::clone(places), Arc::clone(&self.over));
         let accept = move || {
             while !over.stop_requested() {
                 over.wait(Some((listener.as_fd(), PollFlags::IN)), None);
                 match listener.accept() {
-                    Ok((viewer, _)) => let_in(&shared, viewer, serve),
+                    Ok((viewer, from)) => let_in(&known, Places::take(&places, from.ip()), viewer, serve),
                     Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
                     // Mostly a shortage of descriptors, which ends when somebody leaves.
                     Err(_) => drop(over.wait(None, Some(SHORTAGE))),
@@ -124,25 +110,15 @@ impl fmt::Debug for Gate {
     }
 }
 
-fn let_in(shared: &Arc<Shared>, viewer: TcpStream, serve: fn(&Shared, TcpStream)) {
-    let place = Place(Arc::clone(shared));
-    if place.0.connections.fetch_add(1, Ordering::Relaxed) >= MOST_CONNECTIONS {
-        return;
-    }
+fn let_in(known: &Arc<Known>, place: Option<Place>, viewer: TcpStream, serve: fn(&Known, TcpStream)) {
+    let Some(place) = place else { return };
+    let known = Arc::clone(known);
     // Where no thread can be started, the viewer is turned away.
     let _ = threads::small("gate-viewer").spawn(move || {
+        let _place = place;
         let _ = viewer.set_nonblocking(false);
-        serve(&place.0, viewer);
+        serve(&known, viewer);
     });
-}
-
-/// Counts a connection for as long as it lasts.
-struct Place(Arc<Shared>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// `name` is what the port's option is called by.

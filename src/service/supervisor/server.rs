@@ -89,7 +89,8 @@ impl Server {
         let (recipe, compose, file) = match which {
             Which::Program(program) => {
                 let inside = inside.as_ref().expect("there is a gate");
-                let told = config.to_json().into_iter().chain([lock::inside(&inside.socket().to_string_lossy(), inside.rtsp)]);
+                let told =
+                    config.to_json().into_iter().chain([lock::inside(&inside.socket().to_string_lossy(), inside.rtsp)]);
                 let args = told.flat_map(|json| ["-config".into(), json.into()]).collect();
                 let descriptor = Some(Arc::clone(inside.folder()));
                 (Recipe { program: program.into(), args, envs: Vec::new(), descriptor }, None, None)

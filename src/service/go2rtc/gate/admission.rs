@@ -128,7 +128,9 @@ fn check_host(request: &Request, hosts: &Hosts) -> Result<(), Refusal> {
     if !hosts.contain(host) {
         let name = name_of(host).unwrap_or_default();
         let words = match name.parse::<Host>() {
-            Ok(name) => format!("this machine is not called {name}; if it is, name it when this is started: --host {name}"),
+            Ok(name) => {
+                format!("this machine is not called {name}; if it is, name it when this is started: --host {name}")
+            }
             Err(_) => "the request names no host that this machine is called by".to_owned(),
         };
         return Err(Refusal::new("421 Misdirected Request", words));
@@ -219,10 +221,29 @@ mod tests {
             assert_eq!(ask(method, "/api/ws?src=a", &[LOCAL, UPGRADE]), Err("405 Method Not Allowed"), "{method}");
         }
         for target in [
-            "/api/config", "/api/exit", "/api/restart", "/api/log", "/api", "/api/", "/api/preload", "/api/stream.mp4",
-            "/API/STREAMS", "/api/streams/", "//api/streams", "/./api/streams", "/%61pi/streams", "/api/streams%3fsrc=a",
-            "/api/streams.dot", "http://127.0.0.1:1984/api/streams", "*", "", "/../go2rtc.yaml", "/api/streams#x",
-            "/.html", "/a/b.html", "/api\\streams",
+            "/api/config",
+            "/api/exit",
+            "/api/restart",
+            "/api/log",
+            "/api",
+            "/api/",
+            "/api/preload",
+            "/api/stream.mp4",
+            "/API/STREAMS",
+            "/api/streams/",
+            "//api/streams",
+            "/./api/streams",
+            "/%61pi/streams",
+            "/api/streams%3fsrc=a",
+            "/api/streams.dot",
+            "http://127.0.0.1:1984/api/streams",
+            "*",
+            "",
+            "/../go2rtc.yaml",
+            "/api/streams#x",
+            "/.html",
+            "/a/b.html",
+            "/api\\streams",
         ] {
             for method in ["GET", "POST", "PUT"] {
                 assert_eq!(ask(method, target, &[LOCAL]), Err("404 Not Found"), "{method} {target}");
@@ -248,10 +269,27 @@ mod tests {
     #[test]
     fn names_that_are_not_this_machines_are_refused() {
         let own = uname().nodename().to_string_lossy().into_owned();
-        for host in ["localhost", "LOCALHOST:1984", "a.localhost", "[::1]:1984", "192.0.2.1", "robot.example:80", "robot.example.", &own] {
+        for host in [
+            "localhost",
+            "LOCALHOST:1984",
+            "a.localhost",
+            "[::1]:1984",
+            "192.0.2.1",
+            "robot.example:80",
+            "robot.example.",
+            &own,
+        ] {
             assert!(ask("GET", "/", &[("host", host)]).is_ok(), "{host}");
         }
-        for host in ["", "evil.example:1984", "127.0.0.1.evil.example", "localhost.evil.example", "notrobot.example", "[::1", ":1984"] {
+        for host in [
+            "",
+            "evil.example:1984",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example",
+            "notrobot.example",
+            "[::1",
+            ":1984",
+        ] {
             assert_eq!(ask("GET", "/", &[("host", host)]), Err("421 Misdirected Request"), "{host}");
         }
         assert_eq!(ask("GET", "/", &[("host", "a"), LOCAL]), Err("400 Bad Request"));
@@ -263,7 +301,14 @@ mod tests {
         assert!(watch("127.0.0.1:1984", "http://127.0.0.1:1984"));
         assert!(watch("localhost", "https://localhost:8443"), "a proxy with a port of its own");
         assert!(watch("127.0.0.1:1984", "https://robot.example"), "a proxy that keeps Host to itself");
-        for origin in ["null", "http://evil.example", "http://127.0.0.1:8000", "http://localhost:1984", "127.0.0.1:1984", "http://"] {
+        for origin in [
+            "null",
+            "http://evil.example",
+            "http://127.0.0.1:8000",
+            "http://localhost:1984",
+            "127.0.0.1:1984",
+            "http://",
+        ] {
             assert!(!watch("127.0.0.1:1984", origin), "{origin}");
         }
     }

@@ -97,7 +97,8 @@ mod tests {
     #[test]
     fn a_head_ends_where_its_empty_line_does() {
         let mut rest = Vec::new();
-        let head = read_head(&mut &b"GET / HTTP/1.1\r\nHost: a\r\n\r\nbody"[..], &mut rest, HEAD_WITHIN, |_| Ok(())).unwrap();
+        let head =
+            read_head(&mut &b"GET / HTTP/1.1\r\nHost: a\r\n\r\nbody"[..], &mut rest, HEAD_WITHIN, |_| Ok(())).unwrap();
         assert_eq!(rest, b"body");
         let request = Request::parse(&head).unwrap();
         assert_eq!((request.method.as_str(), request.target.as_str(), request.only("host")), ("GET", "/", Some("a")));

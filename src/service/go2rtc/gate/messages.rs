@@ -15,12 +15,7 @@ const LONGEST: usize = 256 * 1024;
 ///
 /// # Errors
 /// The connection's, or the viewer breaks the protocol.
-pub fn pass_on(
-    viewer: &mut impl Read,
-    mut buffer: Vec<u8>,
-    from: IpAddr,
-    inside: &mut impl Write,
-) -> io::Result<()> {
+pub fn pass_on(viewer: &mut impl Read, mut buffer: Vec<u8>, from: IpAddr, inside: &mut impl Write) -> io::Result<()> {
     let (mut message, mut unfinished) = (Vec::new(), false);
     loop {
         let Some((header, payload)) = next_frame(viewer, &mut buffer)? else { return Ok(()) };
@@ -205,7 +200,10 @@ mod tests {
             r#"{"TYPE":"mse","value":""}"#,
             r#"{"type":"mse","type":"mse","value":""}"#,
             r#"{"type":"webrtc","value":"v=0"}"#,
-            "[", "", "null", &"[".repeat(9000),
+            "[",
+            "",
+            "null",
+            &"[".repeat(9000),
         ] {
             assert_eq!(passed(&[frame(0x81, text.as_bytes())]), (Vec::new(), true), "{text}");
         }
@@ -229,7 +227,8 @@ mod tests {
         ] {
             assert_eq!(passed(&frames), (Vec::new(), false), "{frames:?}");
         }
-        let endless: Vec<_> = std::iter::once(frame(0x01, b"{")).chain((0..9).map(|_| frame(0x00, &[b' '; 60_000]))).collect();
+        let endless: Vec<_> =
+            std::iter::once(frame(0x01, b"{")).chain((0..9).map(|_| frame(0x00, &[b' '; 60_000]))).collect();
         assert!(!passed(&endless).1);
     }
 

@@ -59,7 +59,8 @@ mod tests {
 
     #[test]
     fn who_watches_is_let_in() {
-        let watches = offer(&["m=video 9 UDP/TLS/RTP/SAVPF 96", "a=recvonly", "m=audio 9 UDP/TLS/RTP/SAVPF 0", "a=inactive"]);
+        let watches =
+            offer(&["m=video 9 UDP/TLS/RTP/SAVPF 96", "a=recvonly", "m=audio 9 UDP/TLS/RTP/SAVPF 0", "a=inactive"]);
         assert_eq!(to_watch(&watches, VIEWER).as_deref(), Some(watches.as_str()));
         assert!(to_watch(&watches.replace("\r\n", "\n"), VIEWER).is_some());
         assert!(to_watch(&watches.replace("recvonly", "sendrecv"), VIEWER).is_some());

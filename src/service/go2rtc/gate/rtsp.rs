@@ -2,9 +2,9 @@
 //!
 //! go2rtc takes `ANNOUNCE` and `RECORD` from anybody, with which a stranger's pictures get into a stream.
 
-use super::Shared;
 use super::connection::{both_ways, set_up};
 use super::http::read_head;
+use super::known::Known;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -18,17 +18,17 @@ const HEADERS: [&str; 6] = ["cseq", "session", "transport", "user-agent", "accep
 const MOST_HEADERS: usize = 50;
 
 /// Serves `viewer`, and closes the connection.
-pub fn serve(shared: &Shared, viewer: TcpStream) {
-    let _ = play(shared, viewer);
+pub fn serve(known: &Known, viewer: TcpStream) {
+    let _ = play(known, viewer);
 }
 
-fn play(shared: &Shared, viewer: TcpStream) -> io::Result<()> {
+fn play(known: &Known, viewer: TcpStream) -> io::Result<()> {
     set_up(&viewer)?;
     viewer.set_read_timeout(Some(SILENCE))?;
-    let inside = shared.inner.connect_rtsp()?;
+    let inside = known.inner.connect_rtsp()?;
     let (mut player, mut up) = (viewer.try_clone()?, inside.try_clone()?);
-    let known = |id: &str| shared.ids.know(id).unwrap_or(false);
-    both_ways(&viewer, &inside, || pass_on(&mut player, &mut up, &known, |answer| (&viewer).write_all(answer)))
+    let is_stream = |id: &str| known.ids.know(id).unwrap_or(false);
+    both_ways(&viewer, &inside, || pass_on(&mut player, &mut up, &is_stream, |answer| (&viewer).write_all(answer)))
 }
 
 /// Passes on what a player says until it ends. `refuse` is given what a player is answered instead of by go2rtc.
@@ -112,7 +112,9 @@ impl Request {
             return None;
         }
         let mut parsed = [httparse::EMPTY_HEADER; MOST_HEADERS];
-        let Ok(httparse::Status::Complete((_, parsed))) = httparse::parse_headers(headers, &mut parsed) else { return None };
+        let Ok(httparse::Status::Complete((_, parsed))) = httparse::parse_headers(headers, &mut parsed) else {
+            return None;
+        };
         let text = |header: &httparse::Header<'_>| {
             let value = std::str::from_utf8(header.value).ok()?;
             Some((header.name.to_ascii_lowercase(), value.trim().to_owned()))
@@ -198,9 +200,16 @@ mod tests {
         ] {
             let (inside, answered) = passed(request.as_bytes());
             assert_eq!(inside, "", "{request}");
-            assert!(answered.starts_with(&format!("RTSP/1.0 {status} ")) && answered.ends_with("CSeq: 2\r\n\r\n"), "{answered}");
+            assert!(
+                answered.starts_with(&format!("RTSP/1.0 {status} ")) && answered.ends_with("CSeq: 2\r\n\r\n"),
+                "{answered}"
+            );
         }
-        for request in ["PLAY rtsp://h/omega-0 RTSP/1.0\r\n\tx\r\n\r\n", "PLAY  rtsp://h/omega-0 RTSP/1.0\r\n\r\n", "GET / HTTP/1.1\r\n\r\n"] {
+        for request in [
+            "PLAY rtsp://h/omega-0 RTSP/1.0\r\n\tx\r\n\r\n",
+            "PLAY  rtsp://h/omega-0 RTSP/1.0\r\n\r\n",
+            "GET / HTTP/1.1\r\n\r\n",
+        ] {
             assert_eq!(passed(request.as_bytes()), (String::new(), String::new()), "{request}");
         }
     }

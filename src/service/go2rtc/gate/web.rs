@@ -3,7 +3,8 @@
 use super::admission::{Refusal, Wish, admit, query};
 use super::connection::{TwoWay as _, both_ways, pour, set_up};
 use super::http::{HEAD_WITHIN, Request, read_head};
-use super::{Shared, messages, offer};
+use super::known::Known;
+use super::{messages, offer};
 use serde::Deserialize;
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Shutdown, TcpStream};
@@ -18,15 +19,15 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 const LINGER: Duration = Duration::from_millis(500);
 
 /// Serves `viewer`, and closes the connection.
-pub fn serve(shared: &Shared, viewer: TcpStream) {
+pub fn serve(known: &Known, viewer: TcpStream) {
     let Ok(from) = viewer.peer_addr() else { return };
     if set_up(&viewer).is_ok() {
-        let _ = Visit { shared, viewer, from: from.ip().to_canonical(), rest: Vec::new() }.run();
+        let _ = Visit { known, viewer, from: from.ip().to_canonical(), rest: Vec::new() }.run();
     }
 }
 
 struct Visit<'a> {
-    shared: &'a Shared,
+    known: &'a Known,
     viewer: TcpStream,
     from: IpAddr,
     /// What has come behind the head.
@@ -36,11 +37,12 @@ struct Visit<'a> {
 impl Visit<'_> {
     fn run(mut self) -> io::Result<()> {
         let limits = self.viewer.try_clone()?;
-        let head = read_head(&mut self.viewer, &mut self.rest, HEAD_WITHIN, |limit| limits.set_read_timeout(Some(limit)))?;
+        let head =
+            read_head(&mut self.viewer, &mut self.rest, HEAD_WITHIN, |limit| limits.set_read_timeout(Some(limit)))?;
         let Some(request) = Request::parse(&head) else {
             return self.refuse(&Refusal::new("400 Bad Request", "this is no request of HTTP/1.1"));
         };
-        let wish = match admit(&request, &self.shared.hosts).and_then(|wish| self.check_stream(wish)) {
+        let wish = match admit(&request, &self.known.hosts).and_then(|wish| self.check_stream(wish)) {
             Ok(wish) => wish,
             Err(refusal) => {
                 tracing::debug!(viewer = %self.from, method = request.method, status = refusal.status, "refused a request");
@@ -61,7 +63,7 @@ impl Visit<'_> {
 
     fn check_stream(&self, wish: Wish) -> Result<Wish, Refusal> {
         let (Wish::Watch(id) | Wish::Offer(id)) = &wish else { return Ok(wish) };
-        match self.shared.ids.know(id) {
+        match self.known.ids.know(id) {
             Ok(true) => Ok(wish),
             Ok(false) => Err(Refusal::new("404 Not Found", "there is no such stream")),
             Err(_) => Err(not_there()),
@@ -75,7 +77,7 @@ impl Visit<'_> {
     }
 
     fn list(&self, id: Option<&str>) -> Result<(), Failed> {
-        let streams = self.shared.ids.list().map_err(|_| not_there())?;
+        let streams = self.known.ids.list().map_err(|_| not_there())?;
         let list = streams.public(id).ok_or_else(|| Refusal::new("404 Not Found", "there is no such stream"))?;
         Ok(self.say("200 OK", "application/json", &list)?)
     }
@@ -155,13 +157,21 @@ impl Visit<'_> {
     }
 
     fn connect(&self) -> Result<UnixStream, Refusal> {
-        self.shared.inner.connect_web().map_err(|_| not_there())
+        self.known.inner.connect_web().map_err(|_| not_there())
     }
 
     /// Writes the request anew.
-    fn ask(&self, inside: &mut UnixStream, request: &Request, target: &str, headers: &str, body: &str) -> io::Result<()> {
+    fn ask(
+        &self,
+        inside: &mut UnixStream,
+        request: &Request,
+        target: &str,
+        headers: &str,
+        body: &str,
+    ) -> io::Result<()> {
         let printable = |b: &u8| b.is_ascii_graphic() || *b == b' ';
-        let agent: String = request.only("user-agent").unwrap_or_default().bytes().filter(printable).map(char::from).collect();
+        let agent: String =
+            request.only("user-agent").unwrap_or_default().bytes().filter(printable).map(char::from).collect();
         let agent = &agent[..agent.len().min(256)];
         let (method, from) = (&request.method, self.from);
         let head = format!(
