@@ -65,9 +65,9 @@ http_status() {
     inside curl -s -o /dev/null -w '%{http_code}' --noproxy '*' -m 5 "$@" || true
 }
 
-# check_posture UID API-PORT
+# check_posture UID
 check_posture() {
-    local uid=$1 api=http://127.0.0.1:$2 path
+    local uid=$1 path
     [[ $(inside id -u) == "$uid" ]] || die "the container runs as user $(inside id -u), not $uid"
     [[ $(inspect '{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.Privileged}} {{.HostConfig.CapDrop}}') == 'true false [ALL]' ]] ||
         die "the container is not locked: $(inspect '{{json .HostConfig}}')"
@@ -80,10 +80,20 @@ check_posture() {
             die "$path can be written in the container"
         fi
     done
+    ok "user $uid, no capability, nothing writable"
+}
+
+# check_gate ADDRESS: what a viewer can do there, and cannot.
+check_gate() {
+    local api=$1 path method
+    [[ $(http_status "$api/api/streams") == 200 ]] || die "the gate does not list the streams"
     for path in config restart exit log exec; do
         [[ $(http_status -X POST -d x "$api/api/$path") == 404 ]] || die "/api/$path answers"
     done
-    [[ $(http_status -X PUT "$api/api/streams?name=x&src=exec:id") == 400 ]] ||
-        die "an exec source can be added through the API"
-    ok "user $uid, no capability, nothing writable, no config or exec through the API"
+    for method in PUT PATCH DELETE POST; do
+        [[ $(http_status -X $method "$api/api/streams?name=x&src=exec:id") == 405 ]] ||
+            die "$method can change the streams"
+    done
+    [[ $(http_status -H 'Host: evil.example' "$api/") == 421 ]] || die "any name is taken for this machine's"
+    ok "viewers watch through the gate, and change nothing"
 }

@@ -9,22 +9,22 @@ test_gpu_file() {
     ok "the GPU file is valid"
 }
 
-# The config of the image, with the ports of this run.
+# The config of the image, on the ports of this run.
 test_exec() {
     say "exec mode"
     choose_ports
-    sed -e "s/127.0.0.1:1984/127.0.0.1:$api_port/" -e "s/127.0.0.1:8554/127.0.0.1:$rtsp_port/" \
-        -e "s/127.0.0.1:8555/127.0.0.1:$webrtc_port/" docker/go2rtc.exec.yaml >"$work/exec.yaml"
-    chmod 0644 "$work/exec.yaml"
+    install -m 0644 docker/go2rtc.exec.yaml "$work/exec.yaml"
     export METABONK_GO2RTC_IMAGE=$TEST_IMAGE METABONK_GO2RTC_CONFIG=$work/exec.yaml
+    export MB_ENCODE_API_PORT=$api_port MB_ENCODE_RTSP_PORT=$rtsp_port MB_ENCODE_WEBRTC_PORT=$webrtc_port
     bring_up exec -f $EXEC_FILE up -d --no-build
     check_health
-    check_posture 1000 "$api_port"
+    check_posture 1000
+    check_gate "http://127.0.0.1:$api_port"
     check_stream demo
     check_stopped mb-encode
     check_stream demo
     bring_down
-    unset METABONK_GO2RTC_CONFIG
+    unset METABONK_GO2RTC_CONFIG MB_ENCODE_API_PORT MB_ENCODE_RTSP_PORT MB_ENCODE_WEBRTC_PORT
 }
 
 page_answers() {
@@ -38,7 +38,7 @@ test_plain_image() {
     projects+=("$name")
     container=$(engine run -d --name "$name" --label "com.docker.compose.project=$name" --network none "$TEST_IMAGE")
     within 20 page_answers || die "go2rtc does not answer in the image by itself"
-    inside curl -s -m 10 --noproxy '*' "http://127.0.0.1:1984/api/streams?src=demo" | has mb-encode ||
+    inside curl -s -m 10 --noproxy '*' "http://127.0.0.1:1984/api/streams" | has '"demo"' ||
         die "the image's own config has no demo stream"
     inside test -s /usr/share/glvnd/egl_vendor.d/10_nvidia.json || die "the image does not name NVIDIA's EGL"
     engine inspect -f '{{.Config.Env}}' "$container" | has 'NVIDIA_DRIVER_CAPABILITIES=[a-z,]*video' ||

@@ -2,15 +2,15 @@
 # The ports of a run, and a viewer.
 # Needs process.sh, and $work, a folder.
 
-# Three ports on which nothing listens now, below those that the system hands out by itself.
+# Ports on which nothing listens now, below those that the system hands out by itself.
 choose_ports() {
     local port
     local -A chosen=()
-    while ((${#chosen[@]} < 3)); do
+    while ((${#chosen[@]} < 4)); do
         port=$((20000 + RANDOM % 12000))
         listens "$port" || chosen[$port]=yes
     done
-    read -r api_port rtsp_port webrtc_port <<<"${!chosen[*]}"
+    read -r api_port rtsp_port webrtc_port inner_port <<<"${!chosen[*]}"
     port_options=(--api-port "$api_port" --rtsp-port "$rtsp_port" --webrtc-port "$webrtc_port")
     export MB_ENCODE_HEALTH_URL=http://127.0.0.1:$api_port/
 }

@@ -36,6 +36,8 @@ pub fn how(command: &str) -> Option<How> {
     let has = |word| words.contains(&word);
     match words[..] {
         ["mb-encode", "status", ..] => Some(How::BesideStart),
+        // Beside a container, for which the folder is.
+        ["install", "-d", ..] | ["mb-encode", "gate", "--socket", ..] => Some(How::Docker),
         ["mb-encode" | "scripts/go2rtc_exec_mpegts.sh", ..] => Some(How::Program),
         ["scripts/start"] | ["scripts/start", "status", ..] => Some(How::BesideStart),
         ["scripts/start", ..] if has("--docker") => Some(How::Docker),

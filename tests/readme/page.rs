@@ -8,7 +8,7 @@ pub const PAGES: [&str; 6] =
 
 /// The first words of a command. Within a sentence such a word alone is a name.
 const PROGRAMS: &str = "apt apt-get bash cargo chmod curl df dmesg docker docker-compose ffmpeg ffplay ffprobe free git \
-                        go2rtc kill ls mb-encode modprobe nvidia-smi pgrep rustup ss sudo systemctl ulimit unset";
+                        go2rtc kill ls mb-encode modprobe nvidia-smi pgrep rustup ss sudo systemctl ulimit unset install";
 
 /// Something to run or to look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +82,9 @@ fn of_block(page: &str, block: &[&str]) -> Vec<Part> {
         // An example of the doctor's words; its own test holds it against what the doctor says.
         Some(first) if first.starts_with("OK    ") => Vec::new(),
         Some(&"streams:") => vec![Part::Config(block.join("\n"))],
-        Some(_) if block.iter().any(|line| line.starts_with("go2rtc ")) => vec![Part::Script(block.join("\n"))],
+        Some(_) if block.iter().any(|line| line.starts_with("mb-encode gate --go2rtc ")) => {
+            vec![Part::Script(block.join("\n"))]
+        }
         _ => block.iter().filter(|line| !line.is_empty()).map(command).collect(),
     }
 }
