@@ -89,6 +89,10 @@ pub use stats::Totals;
 #[doc(hidden)]
 pub use cli::run as main;
 
+#[cfg(all(fuzzing, feature = "cli"))]
+#[doc(hidden)]
+pub mod fuzz;
+
 /// What this project's own tests and examples look at. Nothing here is promised to stay.
 #[doc(hidden)]
 pub mod parts {

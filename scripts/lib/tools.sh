@@ -31,6 +31,29 @@ build_cargo_deb() {
         mv "$1/bin/cargo-deb" "$1/program"
 }
 
+# 0.13.1 is the newest that Rust 1.85 builds.
+CARGO_FUZZ_VERSION=0.13.1
+
+# need_cargo_fuzz: sets CARGO_FUZZ. It wants a nightly compiler, which rustup brings.
+need_cargo_fuzz() {
+    have rustup || die "fuzzing needs a nightly Rust, which comes with rustup" "Install it: https://rustup.rs"
+    if ! rustup run nightly rustc --version >/dev/null 2>&1; then
+        say "Getting a nightly Rust (rustup, minimal)"
+        rustup toolchain install nightly --profile minimal --no-self-update >&2 || die "rustup could not get a nightly Rust"
+    fi
+    # shellcheck disable=SC2034 # For whoever called.
+    CARGO_FUZZ=$PROJECT_CACHE/cargo-fuzz-$CARGO_FUZZ_VERSION
+    [[ $("$CARGO_FUZZ" --version 2>/dev/null) == "cargo-fuzz $CARGO_FUZZ_VERSION" ]] ||
+        make_cached "$CARGO_FUZZ" build_cargo_fuzz || die "cargo-fuzz $CARGO_FUZZ_VERSION could not be built"
+}
+
+# build_cargo_fuzz FOLDER
+build_cargo_fuzz() {
+    say "Building cargo-fuzz $CARGO_FUZZ_VERSION (once; about a minute)"
+    cargo install --quiet --locked --no-track --root "$1" --target-dir "$1/target" "cargo-fuzz@$CARGO_FUZZ_VERSION" >&2 &&
+        mv "$1/bin/cargo-fuzz" "$1/program"
+}
+
 # need_actionlint: sets ACTIONLINT.
 need_actionlint() {
     # shellcheck disable=SC2034 # For whoever called.

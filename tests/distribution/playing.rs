@@ -149,6 +149,19 @@ fn one_page_shows_all_ten() {
     assert!(modes.iter().all(|mode| *mode == "RTC"), "WebRTC was to be had: {modes:?}");
 }
 
+/// Where WebRTC does not get through, the picture comes over the page's own connection.
+#[test]
+fn one_page_shows_a_stream_by_mse() {
+    let _alone = alone();
+    let rig = Rig::start(&["--workers", "1"], SMALL);
+    let browser = Browser::start(1280, 720);
+    browser.open(&rig.http("stream.html?src=omega-0&mode=mse"));
+    let seen = browser.look(LOOK_AT_ALL, 1, small());
+    let sight = &seen.as_array().unwrap_or_else(|| panic!("{seen}\n{}\n{}", browser.log(), rig.log()))[0];
+    let read = |name: &str| mark_of(&sight[name], small()).unwrap_or_else(|| panic!("no strip in {sight}"));
+    assert!(read("later").frame > read("first").frame && sight["mode"] == "MSE", "{sight}");
+}
+
 /// Looks at every video twice, the second time when it shows a later picture.
 const LOOK_AT_ALL: &str = "
 const frame = video => new Promise(shown => video.requestVideoFrameCallback(shown));

@@ -10,6 +10,8 @@
 
 mod admission;
 mod connection;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod http;
 mod ids;
 mod known;

@@ -35,7 +35,7 @@ fn play(known: &Known, viewer: TcpStream) -> io::Result<()> {
 ///
 /// # Errors
 /// The connection's, or the player does what players do not.
-fn pass_on(
+pub fn pass_on(
     player: &mut impl Read,
     inside: &mut impl Write,
     known: &dyn Fn(&str) -> bool,
