@@ -50,9 +50,9 @@ check_health() {
     ok "the container is healthy"
 }
 
-# Whether no process of that name runs in the container.
+# Whether no process runs in the container whose command line begins with these words.
 not_inside() {
-    ! engine top "$container" -eo pid,args | awk 'NR > 1 {print $2}' | has -x -e "$1" -e ".*/$1"
+    ! engine top "$container" -eo args | has -E "^([^ ]*/)?$1( |\$)"
 }
 
 # After the last viewer has left, go2rtc ends what it started.

@@ -21,7 +21,7 @@ test_exec() {
     check_posture 1000
     check_gate "http://127.0.0.1:$api_port"
     check_stream demo
-    check_stopped mb-encode
+    check_stopped "mb-encode --stdout"
     check_stream demo
     bring_down
     unset METABONK_GO2RTC_CONFIG MB_ENCODE_API_PORT MB_ENCODE_RTSP_PORT MB_ENCODE_WEBRTC_PORT
