@@ -1,15 +1,21 @@
 //! Where the pictures of a transport stream end that somebody else writes.
 
-use super::mpegts::{PACKET_BYTES, PACKET_HEADER_BYTES, SYNC_BYTE, VIDEO_PID};
+use super::mpegts::{Continuity, PACKET_BYTES, PACKET_HEADER_BYTES, SYNC_BYTE, VIDEO_PID};
 
 /// Follows a transport stream that someone else writes, to know when a picture is whole.
 #[derive(Debug, Default)]
 pub struct Follower {
     /// Bytes of the PES packet that are still to come; `None` between two.
     rest: Option<usize>,
+    continuity: Continuity,
 }
 
 impl Follower {
+    /// The counters behind the last packet.
+    pub fn continuity(&self) -> Continuity {
+        self.continuity
+    }
+
     /// Takes the next packet. Returns `true` where a PES packet ends with it; one that does not state its length ends
     /// with `unbounded` bytes of payload.
     ///
@@ -19,6 +25,7 @@ impl Follower {
         if packet[0] != SYNC_BYTE {
             return Err("a packet does not start with 0x47");
         }
+        self.continuity.follow(packet);
         let field = if packet[3] & 0x20 == 0 { 0 } else { 1 + usize::from(packet[4]) };
         let payload = packet.get(PACKET_HEADER_BYTES + field..).unwrap_or_default();
         if u16::from_be_bytes([packet[1] & 0x1f, packet[2]]) != VIDEO_PID {

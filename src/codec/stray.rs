@@ -1,0 +1,104 @@
+//! What of a stream belongs to no picture that can be decoded, counted for whoever has to say so.
+
+use super::foreign::{H265, is_h265_parameter_set, looks_like_h265};
+use super::{Foreign, NalUnit, NalUnitType};
+
+/// So many NAL units that look like those of H.265, and none that does not, are no accident.
+const MANY: u64 = 8;
+/// So many characters in front of a line's end are no accident in compressed data.
+const TEXT: usize = 16;
+
+/// What was passed over, and what was seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stray {
+    /// Bytes that belong to no NAL unit.
+    pub bytes: u64,
+    /// Whether some of them were text.
+    pub text: bool,
+    /// Pictures that nobody could decode, and what is left of some.
+    pub pictures: u64,
+    /// NAL units that arrived.
+    pub units: u64,
+    like_h265: u64,
+    h265_sets: bool,
+}
+
+impl Stray {
+    /// Counts bytes that belong to no NAL unit. The zeros in front of a start code are no such bytes.
+    pub(super) fn saw_bytes(&mut self, bytes: &[u8]) {
+        if bytes.iter().any(|&byte| byte != 0) {
+            self.bytes += bytes.len() as u64;
+            self.text |= is_text(bytes);
+        }
+    }
+
+    /// Counts a NAL unit.
+    pub(super) fn saw_unit(&mut self, nal: &[u8]) {
+        self.units += 1;
+        if looks_like_h265(nal) {
+            self.like_h265 += 1;
+            self.h265_sets |= is_h265_parameter_set(nal);
+        }
+    }
+
+    /// What the stream is, if it is not H.264.
+    pub fn foreign(&self) -> Option<Foreign> {
+        let all = self.like_h265 == self.units;
+        (all && (self.h265_sets && self.units > 1 || self.units >= MANY)).then_some(H265)
+    }
+
+    /// Whether anything was passed over.
+    pub fn is_any(&self) -> bool {
+        self.bytes > 0 || self.pictures > 0
+    }
+}
+
+/// Whether this is something that a program prints.
+pub(super) fn is_text(bytes: &[u8]) -> bool {
+    bytes.iter().all(|&byte| is_character(byte))
+}
+
+fn is_character(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~' | b'\n' | b'\r' | b'\t')
+}
+
+/// Takes a line of text off the end of a NAL unit: what `gst-launch-1.0` prints goes where its `fdsink` writes.
+pub(super) fn without_text(nal: &[u8]) -> &[u8] {
+    if nal.last() != Some(&b'\n') {
+        return nal;
+    }
+    let text = nal.iter().rev().take_while(|&&byte| is_character(byte)).count();
+    if text > TEXT { &nal[..nal.len() - text] } else { nal }
+}
+
+/// Whether a NAL unit is one that streams may have: neither broken, nor of a type that RTP gives a meaning of its own
+/// (H.264 table 7-1, RFC 6184 table 1).
+pub(super) fn is_sound(nal: NalUnit<'_>) -> bool {
+    nal.bytes()[0] & 0x80 == 0 && !matches!(nal.nal_unit_type(), NalUnitType::Other(0 | 22..))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_behind_a_nal_unit_is_taken_off() {
+        assert_eq!(without_text(b"\x61\xe0\x80Got EOS from element\n"), b"\x61\xe0\x80");
+        for whole in [&b"\x61\xe0\x80"[..], b"\x61\xe0\x80short\n", b"\x06\x05x264 - core 164 options: ref=1\x80"] {
+            assert_eq!(without_text(whole), whole);
+        }
+    }
+
+    #[test]
+    fn h265_is_known_by_its_parameter_sets_or_by_many_slices() {
+        let seen = |units: &[&[u8]]| {
+            let mut stray = Stray::default();
+            units.iter().for_each(|nal| stray.saw_unit(nal));
+            stray.foreign()
+        };
+        assert_eq!(seen(&[&[0x46, 1], &[0x40, 1]]), Some(H265));
+        assert_eq!(seen(&[&[0x02, 1][..]; 8]), Some(H265));
+        assert_eq!(seen(&[&[0x02, 1][..]; 7]), None);
+        assert_eq!(seen(&[&[0x40, 1], &[0x42, 1], &[0x67, 1]]), None);
+    }
+}
