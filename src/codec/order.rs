@@ -29,7 +29,8 @@ impl Order {
     /// always 0 until a picture is seen that is not shown in decoding order.
     pub fn take(&mut self, slice: &Slice, sps: &Sps) -> u32 {
         let Some(count) = self.count(slice, sps) else { return 0 };
-        if slice.is_idr() || !std::mem::replace(&mut self.begun, true) {
+        let is_first = !std::mem::replace(&mut self.begun, true);
+        if is_first || slice.is_idr() {
             self.base = count;
             self.decoded = 0;
         }

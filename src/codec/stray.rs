@@ -5,8 +5,22 @@ use super::{Foreign, NalUnit, NalUnitType};
 
 /// So many NAL units that look like those of H.265, and none that does not, are no accident.
 const MANY: u64 = 8;
-/// So many characters in front of a line's end are no accident in compressed data.
-const TEXT: usize = 16;
+/// How the lines begin that `gst-launch-1.0` prints to standard output, where its `fdsink` writes as well.
+const LINES: [&[u8]; 13] = [
+    b"Setting pipeline to ",
+    b"Use Windows high-resolution clock",
+    b"Pipeline is ",
+    b"Prerolled, ",
+    b"New clock: ",
+    b"Redistribute latency...",
+    b"Got context from element",
+    b"Got EOS from element",
+    b"EOS on shutdown",
+    b"handling interrupt.",
+    b"Interrupt: ",
+    b"Execution ended after ",
+    b"Freeing pipeline ",
+];
 
 /// What was passed over, and what was seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,9 +40,9 @@ pub struct Stray {
 impl Stray {
     /// Counts bytes that belong to no NAL unit. The zeros in front of a start code are no such bytes.
     pub(super) fn saw_bytes(&mut self, bytes: &[u8]) {
-        if bytes.iter().any(|&byte| byte != 0) {
-            self.bytes += bytes.len() as u64;
-            self.text |= is_text(bytes);
+        if let Some(last) = bytes.iter().rposition(|&byte| byte != 0) {
+            self.bytes += last as u64 + 1;
+            self.text |= is_text(&bytes[..=last]);
         }
     }
 
@@ -62,13 +76,15 @@ fn is_character(byte: u8) -> bool {
     matches!(byte, b' '..=b'~' | b'\n' | b'\r' | b'\t')
 }
 
-/// Takes a line of text off the end of a NAL unit: what `gst-launch-1.0` prints goes where its `fdsink` writes.
+/// Takes lines of text off the end of a NAL unit. Its own last bytes may look like characters too, so text begins where a
+/// line does that is known.
 pub(super) fn without_text(nal: &[u8]) -> &[u8] {
     if nal.last() != Some(&b'\n') {
         return nal;
     }
-    let text = nal.iter().rev().take_while(|&&byte| is_character(byte)).count();
-    if text > TEXT { &nal[..nal.len() - text] } else { nal }
+    let text = nal.len() - nal.iter().rev().take_while(|&&byte| is_character(byte)).count();
+    let starts = LINES.iter().filter_map(|line| memchr::memmem::find(&nal[text..], line));
+    starts.min().map_or(nal, |start| &nal[..text + start])
 }
 
 /// Whether a NAL unit is one that streams may have: neither broken, nor of a type that RTP gives a meaning of its own
@@ -83,8 +99,13 @@ mod tests {
 
     #[test]
     fn text_behind_a_nal_unit_is_taken_off() {
-        assert_eq!(without_text(b"\x61\xe0\x80Got EOS from element\n"), b"\x61\xe0\x80");
-        for whole in [&b"\x61\xe0\x80"[..], b"\x61\xe0\x80short\n", b"\x06\x05x264 - core 164 options: ref=1\x80"] {
+        let text = b"\x61\xe0\x80ABGot EOS from element \"pipeline0\".\nExecution ended after 0:00:01.0\n";
+        assert_eq!(without_text(text), b"\x61\xe0\x80AB");
+        for whole in [
+            &b"\x61\xe0\x80"[..],
+            b"\x61\xe0\x80something that is shorter\n",
+            b"\x06\x05x264 - core 164 options: ref=1\x80",
+        ] {
             assert_eq!(without_text(whole), whole);
         }
     }

@@ -76,8 +76,8 @@ impl Notices {
         }
         if splitter.has_b_pictures() && !std::mem::replace(&mut self.said_b_pictures, true) {
             tracing::warn!(
-                "there are B frames (B pictures) in the stream, which browsers do not play over WebRTC; leave them out: \
-                 ffmpeg … -bf 0 [b-frames]"
+                "there are B frames in the stream, which browsers do not play over WebRTC; leave them out: ffmpeg … -bf 0 \
+                 [b-frames]"
             );
         }
         Ok(())

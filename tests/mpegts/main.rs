@@ -5,8 +5,10 @@ mod support;
 
 mod child;
 mod demux;
+mod made;
 mod play;
 mod script;
+mod streams;
 
 use child::{child_named, children_of, end, eventually, folder, mb_encode, runs, start, with_program};
 use demux::{demux, whole_pictures};
