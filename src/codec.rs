@@ -4,10 +4,14 @@
 //! make no B pictures, so decoding order is output order and DTS equals PTS, but for streams of other programs.
 
 mod access_unit;
+#[cfg(feature = "cli")]
+mod assembly;
 mod coded;
 #[cfg(feature = "cli")]
 mod foreign;
 mod h264;
+#[cfg(all(test, feature = "cli"))]
+mod made;
 #[cfg(feature = "cli")]
 mod order;
 #[cfg(feature = "cli")]

@@ -1,18 +1,10 @@
 //! Cuts a byte stream that somebody else writes into access units.
 
-use super::h264::NalUnits;
-use super::order::Order;
-use super::sets::{Key, ParameterSets, Sps};
-use super::slice::{Slice, Unread};
-use super::stray::{Stray, is_sound, is_text, without_text};
-use super::{AccessUnit, NalUnit, NalUnitType, START_CODE_SHORT};
-use std::collections::BTreeMap;
+use super::assembly::{Assembly, Belongs, Place};
+use super::sets::Sps;
+use super::stray::{Stray, is_text, without_text};
+use super::{AccessUnit, NalUnit, START_CODE_SHORT};
 
-/// As many bytes as may stand in front of a picture. What is more is left out, but for parameter sets.
-const MOST_IN_FRONT: usize = 64 * 1024;
-/// As many NAL units as may stand between the fields of a frame, or in front of a slice that may be another one of the
-/// same picture.
-const MOST_BETWEEN: usize = 64;
 /// The place of a NAL unit is told by so much of it.
 const LONGEST_START: usize = 64;
 
@@ -34,27 +26,7 @@ pub struct Splitter {
     /// No start code that was not looked at begins before here.
     searched: usize,
     at_hand: AtHand,
-    /// The NAL units of the access unit at hand that are whole, and maybe the first ones of the next.
-    units: NalUnits,
-    /// How many of `units` belong to the access unit at hand, where the others may belong to the next.
-    split: Option<usize>,
-    /// The first slice of the access unit at hand.
-    first: Option<Slice>,
-    /// The slice at hand, where it begins the next one.
-    next_first: Option<Slice>,
-    /// The last slice so far, of this access unit or one before.
-    last: Option<Slice>,
-    /// Whether it has both fields of a frame.
-    has_both_fields: bool,
-    /// Whether parameter sets in front of it were left out here, for they were too many.
-    overflowed: bool,
-    /// Whether the access unit before was taken by [`Splitter::rest`], and may go on.
-    cut_short: bool,
-    torn: bool,
-    has_b_pictures: bool,
-    sets: ParameterSets,
-    stray: Stray,
-    given: Given,
+    assembly: Assembly,
 }
 
 /// The NAL unit whose end was not found yet.
@@ -68,52 +40,6 @@ enum AtHand {
     Kept,
     /// It is to be left out.
     Dropped,
-}
-
-/// What is known of the last access unit given.
-#[derive(Debug, Default)]
-struct Given {
-    order: Order,
-    sps: Option<Sps>,
-    /// Its first slice, where it is one field.
-    half: Option<Slice>,
-    completes_frame: bool,
-    waits: u32,
-}
-
-/// What a NAL unit is to the access unit that it is in.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// Nothing of this kind stands behind the slices of a picture, so that it begins the next access unit there.
-    Front,
-    /// Stands in front of a slice, of this picture or of the next.
-    Prefix,
-    Slice,
-    /// Belongs to what is in front of it.
-    Behind,
-}
-
-impl Place {
-    /// H.264 table 7-1 and section 7.4.1.2.3. A prefix (14) stands in front of each slice of a base layer.
-    fn of(header: u8) -> Self {
-        match header & 0x1f {
-            1 | 2 | 5 => Self::Slice,
-            14 => Self::Prefix,
-            6..=9 | 13 | 15..=18 => Self::Front,
-            _ => Self::Behind,
-        }
-    }
-}
-
-/// Where the NAL unit at hand belongs.
-enum Belongs {
-    /// Not enough of it is there.
-    Unknown,
-    Here,
-    /// To the next access unit, so that the one at hand is whole.
-    Next,
-    /// Nowhere: it is left out.
-    Nowhere,
 }
 
 impl Splitter {
@@ -133,7 +59,7 @@ impl Splitter {
             }
             if self.at_hand == AtHand::New {
                 match self.place(false) {
-                    Some(true) if self.give(unit) => return true,
+                    Some(true) if self.assembly.give(unit) => return true,
                     Some(_) => {}
                     None => return false,
                 }
@@ -153,21 +79,21 @@ impl Splitter {
 
     /// Returns the access unit at hand as it is: the stream has ended, or pauses. There may be another one.
     pub fn rest(&mut self, unit: &mut AccessUnit) -> bool {
-        if self.at_hand == AtHand::New && self.place(true) == Some(true) && self.give(unit) {
+        if self.at_hand == AtHand::New && self.place(true) == Some(true) && self.assembly.give(unit) {
             return true;
         }
-        if self.first.is_none() {
+        if !self.assembly.has_picture() {
             return false;
         }
         // What stands behind the split belongs to the next one.
-        if self.split.is_none() && self.at_hand != AtHand::Nothing {
+        if !self.assembly.may_be_over() && self.at_hand != AtHand::Nothing {
             self.close(self.bytes.len());
             self.from = self.bytes.len();
             self.searched = self.from;
             self.at_hand = AtHand::Nothing;
         }
-        self.cut_short = true;
-        self.give(unit)
+        self.assembly.cut_short = true;
+        self.assembly.give(unit)
     }
 
     /// Whether the access unit at hand may be whole: it has a picture, and does not end where no NAL unit does.
@@ -177,45 +103,45 @@ impl Splitter {
         // A slice is longer than its header.
         let begins = is_new && at_hand.len() > 1 && Place::of(at_hand[0]) == Place::Slice;
         // A NAL unit never ends in a zero byte.
-        (begins || self.first.is_some() && !is_new) && self.bytes.last() != Some(&0)
+        (begins || self.assembly.has_picture() && !is_new) && self.bytes.last() != Some(&0)
     }
 
     /// Bytes that wait for the end of their access unit.
     pub fn held(&self) -> usize {
         let at_hand = if self.at_hand == AtHand::Nothing { 0 } else { self.bytes.len() - self.from };
-        at_hand + self.units.bytes()
+        at_hand + self.assembly.bytes()
     }
 
     /// Whether an access unit that was taken by [`Splitter::rest`] went on behind that, since the last call. What came
     /// later is left out.
     pub fn take_torn(&mut self) -> bool {
-        std::mem::take(&mut self.torn)
+        std::mem::take(&mut self.assembly.torn)
     }
 
     /// Whether there were B pictures, whose decoding order mostly is not the order in which they are shown.
     pub fn has_b_pictures(&self) -> bool {
-        self.has_b_pictures
+        self.assembly.has_b_pictures
     }
 
     /// What was passed over so far.
     pub fn stray(&self) -> &Stray {
-        &self.stray
+        &self.assembly.stray
     }
 
     /// The sequence parameter set of the last access unit given, as far as it can be read.
     pub fn sps(&self) -> Option<&Sps> {
-        self.given.sps.as_ref()
+        self.assembly.given.sps.as_ref()
     }
 
     /// By how many pictures the last access unit given is shown later than it is decoded. 0 for all of a stream without
     /// B pictures.
     pub fn waits(&self) -> u32 {
-        self.given.waits
+        self.assembly.given.waits
     }
 
     /// Whether the last access unit given is a field that belongs to the frame of the one before.
     pub fn completes_frame(&self) -> bool {
-        self.given.completes_frame
+        self.assembly.given.completes_frame
     }
 
     /// Whether `piece`, the next one, begins an access unit with its first byte, as far as one can see. `None` where it
@@ -245,10 +171,10 @@ impl Splitter {
             None => self.bytes.len().saturating_sub(START_CODE_SHORT.len() - 1).max(self.from),
         };
         let passed = &self.bytes[self.from..end];
-        if self.cut_short && passed.iter().any(|&byte| byte != 0) && !is_text(passed) {
-            self.torn = true;
+        if self.assembly.cut_short && passed.iter().any(|&byte| byte != 0) && !is_text(passed) {
+            self.assembly.torn = true;
         } else {
-            self.stray.saw_bytes(passed);
+            self.assembly.stray.saw_bytes(passed);
         }
         self.from = end;
         if found.is_some() {
@@ -268,17 +194,10 @@ impl Splitter {
             Some(end) => (&start[..end], true),
             None => (start, at_end || start.len() == LONGEST_START),
         };
-        let belongs = match NalUnit::new(start) {
+        let belongs = match NalUnit::new(without_zeros(start)) {
             None if is_whole => Belongs::Nowhere,
             None => Belongs::Unknown,
-            Some(nal) if !is_sound(nal) => Belongs::Nowhere,
-            Some(nal) => match Place::of(nal.bytes()[0]) {
-                Place::Slice => match Slice::read(nal, &self.sets) {
-                    Err(Unread::Short) if !is_whole => Belongs::Unknown,
-                    read => self.place_slice(read.ok()),
-                },
-                place => self.place_other(place, nal.bytes()[0] & 0x1f),
-            },
+            Some(nal) => self.assembly.place(nal, is_whole),
         };
         self.at_hand = match belongs {
             Belongs::Unknown => return None,
@@ -288,141 +207,26 @@ impl Splitter {
         Some(matches!(belongs, Belongs::Next))
     }
 
-    fn place_other(&mut self, place: Place, kind: u8) -> Belongs {
-        match (place, &self.first) {
-            (Place::Behind, None) => {
-                // A part of a picture that was passed on already.
-                self.torn |= self.cut_short && matches!(kind, 3 | 4 | 19 | 20);
-                Belongs::Nowhere
-            }
-            (Place::Behind, Some(_)) | (_, None) => Belongs::Here,
-            (_, Some(_)) => {
-                let split = *self.split.get_or_insert(self.units.len());
-                // The second field of a frame may come behind, and a prefix may belong to another slice.
-                let may_go_on = place == Place::Prefix || self.is_half();
-                if may_go_on && self.units.len() - split < MOST_BETWEEN { Belongs::Here } else { Belongs::Next }
-            }
-        }
-    }
-
-    fn place_slice(&mut self, slice: Option<Slice>) -> Belongs {
-        let Some(slice) = slice.filter(|slice| !slice.is_redundant()) else {
-            // It is no picture by itself.
-            return if self.first.is_some() { Belongs::Here } else { Belongs::Nowhere };
-        };
-        let goes_on = self.last.as_ref().is_some_and(|last| !slice.begins_picture(last));
-        let completes = self.is_half() && self.first.as_ref().is_some_and(|first| slice.completes_frame(first));
-        self.has_both_fields |= completes;
-        self.has_b_pictures |= slice.is_b;
-        match &self.first {
-            Some(_) if goes_on || completes => {
-                self.split = None;
-                self.last = Some(slice);
-                Belongs::Here
-            }
-            Some(_) => {
-                self.last = Some(slice.clone());
-                self.next_first = Some(slice);
-                Belongs::Next
-            }
-            None if goes_on && self.cut_short && self.units.len() == 0 => {
-                self.torn = true;
-                Belongs::Nowhere
-            }
-            None if self.last.is_none() && !slice.may_be_first() => {
-                // What is left of the picture that the stream was joined in.
-                self.stray.pictures = 1;
-                Belongs::Nowhere
-            }
-            None => {
-                self.cut_short = false;
-                self.last = Some(slice.clone());
-                self.first = Some(slice);
-                Belongs::Here
-            }
-        }
-    }
-
-    /// Whether the access unit at hand is one field so far, whose frame may be completed by another.
-    fn is_half(&self) -> bool {
-        !self.has_both_fields && self.first.as_ref().is_some_and(Slice::is_field)
-    }
-
     /// Takes the NAL unit at hand, which ends at `end`.
     fn close(&mut self, end: usize) {
-        let mut whole = &self.bytes[self.from..end];
-        // `trailing_zero_8bits` and the next start code's `zero_byte`.
-        while let [head @ .., 0] = whole {
-            whole = head;
-        }
+        let whole = without_zeros(&self.bytes[self.from..end]);
         let bytes = without_text(whole);
-        self.stray.saw_bytes(&whole[bytes.len()..]);
+        self.assembly.stray.saw_bytes(&whole[bytes.len()..]);
         let Some(nal) = NalUnit::new(bytes) else { return };
-        self.stray.saw_unit(bytes);
-        if self.at_hand == AtHand::Dropped {
-            return;
-        }
-        match nal.nal_unit_type() {
-            NalUnitType::AccessUnitDelimiter | NalUnitType::Filler => return,
-            _ => self.sets.take(nal),
-        };
-        self.units.push(nal);
-        if self.first.is_none() && self.units.bytes() > MOST_IN_FRONT {
-            self.units.clear();
-            self.overflowed = true;
-        }
-    }
-
-    /// Fills `unit` with the access unit at hand. Returns whether it can be decoded.
-    fn give(&mut self, unit: &mut AccessUnit) -> bool {
-        let count = self.split.take().unwrap_or(self.units.len());
-        let first = std::mem::replace(&mut self.first, self.next_first.take());
-        let given = first.filter(|first| self.sets.has(first.pps));
-        match &given {
-            Some(first) => {
-                self.fill(unit, count, first.pps);
-                self.given.take(first, self.has_both_fields, &self.sets);
-            }
-            None => self.stray.pictures += 1,
-        }
-        self.units.forget_first(count);
-        self.overflowed = false;
-        self.has_both_fields = false;
-        given.is_some()
-    }
-
-    /// Fills `unit` with the first `count` NAL units, parameter sets in front.
-    fn fill(&self, unit: &mut AccessUnit, count: usize, pps: u32) {
-        let units = || self.units.iter().take(count);
-        let has = |kind| units().any(|nal| nal.nal_unit_type() == kind);
-        let own = units().filter_map(|nal| Some((Key::of(nal)?, nal)));
-        // The last one of a number counts.
-        let mut sets: BTreeMap<_, _> = own.collect();
-        if has(NalUnitType::IdrSlice) || self.overflowed || has(NalUnitType::Sei) && sets.is_empty() {
-            for (key, nal) in self.sets.around(pps) {
-                sets.entry(key).or_insert(nal);
-            }
-        }
-        unit.begin(unit.pts());
-        sets.values().for_each(|&nal| unit.push(nal));
-        units().filter(|&nal| !is_parameter_set(nal)).for_each(|nal| unit.push(nal));
-    }
-}
-
-impl Given {
-    fn take(&mut self, first: &Slice, has_both_fields: bool, sets: &ParameterSets) {
-        self.completes_frame = self.half.as_ref().is_some_and(|half| first.completes_frame(half));
-        self.half = (first.is_field() && !has_both_fields && !self.completes_frame).then(|| first.clone());
-        let Some((sps, _)) = sets.of_slice(first.pps) else { return };
-        if !self.completes_frame {
-            self.waits = self.order.take(first, sps);
-        }
-        if self.sps.as_ref() != Some(sps) {
-            self.sps = Some(sps.clone());
+        self.assembly.stray.saw_unit(bytes);
+        if self.at_hand == AtHand::Kept {
+            self.assembly.add(nal);
         }
     }
 }
 
-fn is_parameter_set(nal: NalUnit<'_>) -> bool {
-    matches!(nal.nal_unit_type(), NalUnitType::Sps | NalUnitType::Pps | NalUnitType::Other(13 | 15))
+/// Leaves out `trailing_zero_8bits` and the next start code's `zero_byte`: a NAL unit never ends in a zero byte.
+fn without_zeros(mut nal: &[u8]) -> &[u8] {
+    while let [head @ .., 0] = nal {
+        nal = head;
+    }
+    nal
 }
+
+#[cfg(test)]
+mod tests;

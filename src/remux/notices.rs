@@ -91,18 +91,19 @@ impl Notices {
         }
         let stray = splitter.stray();
         if stray.is_any() && !std::mem::replace(&mut self.said_stray, true) {
-            let whence = if stray.text {
-                "; some of it is text, which gst-launch-1.0 prints without -q"
-            } else if is_first {
-                ": the stream was joined in its middle"
-            } else {
-                ""
+            let (bytes, pictures) = (stray.bytes, stray.pictures);
+            let what = match (bytes, pictures) {
+                (_, 0) => format!("{bytes} bytes that are no H.264"),
+                (0, _) => format!("{pictures} frames that nobody could decode"),
+                _ => format!("{bytes} bytes that are no H.264 and {pictures} frames that nobody could decode"),
             };
-            tracing::warn!(
-                "passed over {} bytes and {} frames that nobody could decode{whence} [stream-start]",
-                stray.bytes,
-                stray.pictures
-            );
+            let whence = match (stray.text, pictures) {
+                (true, _) => "; there is text among them, which gst-launch-1.0 prints without -q",
+                (false, 0) => "",
+                (false, _) if is_first => ": the stream was joined in its middle",
+                _ => ": their parameter sets are missing",
+            };
+            tracing::warn!("passed over {what}{whence} [stream-start]");
         }
         let Some(sps) = splitter.sps() else { return };
         if !sps.is_plain && !std::mem::replace(&mut self.said_samples, true) {
@@ -126,6 +127,11 @@ impl Notices {
         let stray = splitter.stray();
         if self.bytes == 0 {
             tracing::warn!("nothing has arrived on standard input yet; waiting for H.264 [stream-start]");
+        } else if stray.text && stray.units == 0 {
+            tracing::warn!(
+                "{} bytes of text have arrived and no H.264 yet; gst-launch-1.0 prints them without -q [stream-start]",
+                self.bytes
+            );
         } else if stray.units == 0 && splitter.held() == 0 {
             tracing::warn!(
                 "{} bytes have arrived and no start code among them, so this is no H.264 byte stream; it starts with \
@@ -136,7 +142,7 @@ impl Notices {
         } else if stray.pictures > 0 {
             tracing::warn!(
                 "{} frames have arrived and no parameter sets (SPS, PPS), without which nobody can decode them; have \
-                 the source repeat them: x264 repeat-headers=1, h264parse config-interval=-1, rpicam-vid --inline \
+                 the source repeat them: repeat-headers=1 of x264, config-interval=-1 of h264parse, inline of rpicam-vid \
                  [stream-start]",
                 stray.pictures
             );
@@ -153,7 +159,7 @@ impl Notices {
         let stray = splitter.stray();
         if stray.pictures > 0 {
             no_h264(&format!("{} frames and no parameter sets (SPS, PPS), so nobody can decode it", stray.pictures))
-        } else if stray.units > 0 {
+        } else if stray.units > 0 || splitter.held() > 0 {
             no_h264("there was no picture in it")
         } else {
             no_h264(&format!("it starts with {}", self.start_of_it()))
