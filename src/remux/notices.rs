@@ -103,7 +103,8 @@ impl Notices {
                 (false, _) if is_first => ": the stream was joined in its middle",
                 _ => ": their parameter sets are missing",
             };
-            tracing::warn!("passed over {what}{whence} [stream-start]");
+            let what = format!("{what}{whence}");
+            tracing::warn!("passed over {what} [stream-start]");
         }
         let Some(sps) = splitter.sps() else { return };
         if !sps.is_plain && !std::mem::replace(&mut self.said_samples, true) {
