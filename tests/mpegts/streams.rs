@@ -5,6 +5,7 @@ use crate::support::process::{self, Process};
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 /// The ways of wrapping a stream.
 const WAYS: [&[&str]; 3] = [&[], &["--fps", "30"], &["--fps", "30", "--how", "ffmpeg"]];
@@ -229,4 +230,104 @@ fn a_stream_can_be_joined_anywhere() {
             assert!(said.lines().filter(|line| line.contains("passed over")).count() <= 1, "{from} {way:?}: {said}");
         }
     });
+}
+
+/// What is said about a source that has written `stream` and goes on without an end, until there is something.
+fn said_while_it_runs(stream: &[u8]) -> (String, Duration) {
+    let started = Instant::now();
+    let mut wrap = Process::start(process::mb_encode().arg("mpegts").stdin(Stdio::piped()).stdout(Stdio::piped()));
+    let mut input = wrap.stdin();
+    let _ = input.write_all(stream);
+    let line = wrap.wait_for_line("[");
+    (line, started.elapsed())
+}
+
+#[test]
+fn what_it_cannot_wrap_is_named_while_the_source_runs() {
+    let plain = x264("160x120", 10, "bframes=0", &[]);
+    let folder = crate::folder();
+    let source = folder.path().join("source.264");
+    std::fs::write(&source, &plain).unwrap();
+    let ffmpeg = |options: &[&str]| {
+        let mut command = Command::new("ffmpeg");
+        command.args(["-v", "error", "-f", "h264", "-i"]).arg(&source);
+        run(command.args(options).arg("-"))
+    };
+    let no_sets = changed(&plain, |nal| if matches!(kind(&nal), 7 | 8) { vec![] } else { vec![nal] });
+    let lengths: Vec<u8> =
+        units(&plain).iter().flat_map(|nal| [&(nal.len() as u32).to_be_bytes()[..], nal].concat()).collect();
+    let h265 = |options: &str| {
+        ffmpeg(&["-c:v", "libx265", "-x265-params", &format!("log-level=none:{options}"), "-f", "hevc"])
+    };
+    let slices_of_h265 =
+        joined(&units(&h265("keyint=2")).into_iter().filter(|nal| nal[0] < 0x40).collect::<Vec<_>>(), 4);
+    let table: &[(Vec<u8>, &[&str])] = &[
+        (vec![], &["nothing has arrived"]),
+        (b"Setting pipeline to PAUSED ...\n".to_vec(), &["31 bytes of text", "-q"]),
+        (vec![0xaa; 500], &["500 bytes", "no start code", "[aa, aa, aa, aa]"]),
+        (no_sets, &["10 frames", "SPS, PPS", "repeat"]),
+        (joined(&units(&plain)[..2], 4), &["no whole frame"]),
+        (lengths, &["AVCC"]),
+        (h265("aud=1"), &["H.265"]),
+        (h265("aud=0"), &["H.265"]),
+        (slices_of_h265, &["H.265"]),
+        (ffmpeg(&["-c", "copy", "-f", "mpegts"]), &["MPEG-TS"]),
+        (ffmpeg(&["-c", "copy", "-f", "mpegts"])[1000..].to_vec(), &["MPEG-TS"]),
+        (ffmpeg(&["-c", "copy", "-movflags", "frag_keyframe+empty_moov", "-f", "mp4"]), &["MP4"]),
+        (ffmpeg(&["-c", "copy", "-f", "matroska"]), &["Matroska"]),
+        (ffmpeg(&["-c", "copy", "-f", "flv"]), &["FLV"]),
+        (ffmpeg(&["-c", "copy", "-f", "avi"]), &["AVI"]),
+        (ffmpeg(&["-c:v", "mjpeg", "-f", "mjpeg"]), &["JPEG"]),
+        (ffmpeg(&["-c:v", "libvpx", "-f", "ivf"]), &["IVF"]),
+        (ffmpeg(&["-f", "yuv4mpegpipe"]), &["Y4M"]),
+        (ffmpeg(&["-c:v", "mpeg2video", "-f", "mpeg2video"]), &["MPEG-2"]),
+        (ffmpeg(&["-c:v", "mpeg2video", "-f", "vob"]), &["program stream"]),
+    ];
+    for_each(table, |(stream, words)| {
+        let (line, took) = said_while_it_runs(stream);
+        assert!(words.iter().all(|word| line.contains(word)), "{words:?}: {line}");
+        assert!(took < Duration::from_secs(10), "{words:?}: {took:?}");
+    });
+}
+
+#[test]
+fn each_thing_is_said_once_however_long_it_goes_on() {
+    let deep = x264("160x120", 90, "keyint=10:tff=1", &["-pix_fmt", "yuv422p10le", "-flags", "+ilme+ildct"]);
+    // Every picture lacks its parameter sets, and is written in two parts with a pause between.
+    let text = b"Redistribute latency...\n";
+    let (_, code, said) = wrap(&[&text[..], &deep, text, &deep].concat(), WAYS[2]);
+    assert_eq!(code, 0, "{said}");
+    for words in ["10-bit 4:2:2", "interlaced", "B frames in", "passed over", "without it"] {
+        assert_eq!(said.lines().filter(|line| line.contains(words)).count(), 1, "{words}: {said}");
+    }
+    assert_eq!(said.lines().count(), 5, "{said}");
+}
+
+#[test]
+fn pictures_in_front_of_the_first_idr_picture_do_not_stop_it() {
+    // The IDR picture was lost, and the parameter sets are there.
+    let whole = x264("160x120", 60, "bframes=0:keyint=30", &[]);
+    let sets: Vec<_> = units(&whole).into_iter().filter(|nal| matches!(kind(nal), 7 | 8)).take(2).collect();
+    let lost = |nal: &Vec<u8>| matches!(kind(nal), 5..=8);
+    let rest: Vec<_> = units(&whole).into_iter().skip_while(lost).collect();
+    let never: Vec<_> = rest.iter().filter(|nal| kind(nal) == 1).cloned().collect();
+    for (name, units) in [("again later", rest), ("never", never)] {
+        let stream = joined(&[&sets[..], &units].concat(), 4);
+        let source = from_first_idr(&stream).map_or(vec![], |stream| decoded("h264", &stream));
+        for way in WAYS {
+            let (wrapped, code, said) = wrap(&stream, way);
+            assert_eq!(code, 0, "{name} {way:?}: {said}");
+            let packets = units_of(&wrapped);
+            assert!(packets >= if name == "never" { 58 } else { 59 }, "{name} {way:?}: {packets}");
+            if !source.is_empty() {
+                assert!(decoded("mpegts", &wrapped).ends_with(&source), "{name} {way:?}: {said}");
+            }
+        }
+    }
+}
+
+/// How many PES packets there are.
+fn units_of(stream: &[u8]) -> usize {
+    let begins = |packet: &&[u8]| packet[1] & 0x5f == 0x41 && packet[2] == 0;
+    stream.chunks(188).filter(begins).count()
 }
