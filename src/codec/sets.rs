@@ -105,6 +105,9 @@ impl ParameterSets {
         }
         let (sps, meaning) = self.read(nal);
         self.kept.push(Kept { key, sps, bytes: nal.bytes().to_vec(), meaning });
+        if nal.nal_unit_type() == NalUnitType::Sps {
+            self.read_again(key.id);
+        }
         self.kept.sort_by_key(|kept| kept.key);
         true
     }
@@ -124,17 +127,18 @@ impl ParameterSets {
             },
             NalUnitType::Pps => {
                 let sps = bits.read_ue("").and_then(|_| bits.read_ue("")).unwrap_or_default();
-                let pps = PicParameterSet::from_bits(&self.context, self::bits(nal.bytes()));
-                let meaning = pps.map_or(Meaning::Unknown, |pps| {
-                    Meaning::Pps(Pps {
-                        bottom_field_order: pps.bottom_field_pic_order_in_frame_present_flag,
-                        redundant_pictures: pps.redundant_pic_cnt_present_flag,
-                    })
-                });
-                (sps, meaning)
+                (sps, read_pps(&self.context, nal.bytes()))
             }
             _ => (0, Meaning::Unknown),
         }
+    }
+
+    /// Reads the picture parameter sets that came before their sequence parameter set.
+    fn read_again(&mut self, sps: u32) {
+        let context = &self.context;
+        let unread =
+            |kept: &&mut Kept| kept.key.rank == 3 && kept.sps == sps && matches!(kept.meaning, Meaning::Unknown);
+        self.kept.iter_mut().filter(unread).for_each(|kept| kept.meaning = read_pps(context, &kept.bytes));
     }
 
     fn find(&self, rank: u8, id: u32) -> Option<&Kept> {
@@ -162,6 +166,15 @@ impl ParameterSets {
             move |kept: &&Kept| sps.is_some_and(|sps| if kept.key.rank == 3 { kept.sps } else { kept.key.id } == sps);
         self.kept.iter().filter(belongs).filter_map(|kept| Some((kept.key, NalUnit::new(&kept.bytes)?)))
     }
+}
+
+fn read_pps(context: &Context, nal: &[u8]) -> Meaning {
+    PicParameterSet::from_bits(context, bits(nal)).map_or(Meaning::Unknown, |pps| {
+        Meaning::Pps(Pps {
+            bottom_field_order: pps.bottom_field_pic_order_in_frame_present_flag,
+            redundant_pictures: pps.redundant_pic_cnt_present_flag,
+        })
+    })
 }
 
 impl From<&SeqParameterSet> for Sps {

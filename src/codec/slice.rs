@@ -55,6 +55,9 @@ impl Slice {
     pub fn read(nal: NalUnit<'_>, sets: &ParameterSets) -> Result<Self, Unread> {
         let bytes = nal.bytes();
         let bytes = &bytes[..bytes.len().min(MOST_READ)];
+        // No NAL unit has these, and the reader looks ahead.
+        let end = bytes.windows(3).position(|three| matches!(three, [0, 0, 0 | 2])).unwrap_or(bytes.len());
+        let bytes = &bytes[..end];
         let mut bits = bits(bytes);
         let mut ue = || bits.read_ue("").map_err(|error| why(&error));
         let (first_macroblock, slice_type, pps) = (ue()?, ue()?, ue()?);

@@ -3,6 +3,7 @@
 use super::super::made::{IDR, MadeSlice, MadeSps, P, SPS, pps};
 use super::super::nal_units;
 use super::*;
+use proptest::prelude::*;
 
 const AUD: &[u8] = &[0, 0, 0, 1, 9, 0xf0];
 const SEI: &[u8] = &[0, 0, 1, 6, 5, 0x80];
@@ -210,5 +211,64 @@ fn the_order_of_b_pictures_is_told_from_the_first_that_comes_early() {
         }
         assert_eq!(seen, waits, "{reorders:?}");
         assert!(splitter.has_b_pictures());
+    }
+}
+
+/// Something that may stand in a stream.
+fn part() -> impl Strategy<Value = Vec<u8>> {
+    let slice =
+        (any::<bool>(), 0..3u32, 0..3u32, 0..3u32, 0..4u8, 0..8u8, prop::option::of(prop::option::of(any::<bool>())));
+    let slice = slice.prop_map(|(idr, first_macroblock, slice_type, pps, frame_num, order, field)| {
+        MadeSlice { first_macroblock, slice_type, pps, frame_num, order, field, ..if idr { IDR } else { P } }.stream()
+    });
+    let set = (0..2u32, prop::sample::select(vec![66, 77, 88]), any::<bool>(), prop::option::of(0..20u32));
+    let set =
+        set.prop_map(|(id, profile, interlaced, reorders)| MadeSps { id, profile, interlaced, reorders }.stream());
+    prop_oneof![
+        4 => slice.clone(),
+        1 => (slice, any::<prop::sample::Index>()).prop_map(|(nal, at)| nal[..at.index(nal.len())].to_vec()),
+        2 => set,
+        2 => (0..3u32, 0..2u32, any::<bool>()).prop_map(|(id, sps, redundant)| pps(id, sps, redundant)),
+        1 => prop::collection::vec(any::<u8>(), 0..40).prop_map(|bytes| [&[0, 0, 1][..], &bytes].concat()),
+        1 => (prop::sample::select(vec![0x67, 0x68, 0x6f]), prop::collection::vec(any::<u8>(), 0..40))
+            .prop_map(|(kind, bytes)| [&[0, 0, 1, kind][..], &bytes].concat()),
+        1 => prop::collection::vec(prop::sample::select(vec![0, 0, 0, 1, 3, 0xff]), 0..12),
+        1 => prop::sample::select(vec![AUD, SEI, FILLER, &[0, 0, 1, 10], b"Got EOS from element\n"]).prop_map(<[u8]>::to_vec),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_stream_is_cut_differently_in_other_pieces(
+        parts in prop::collection::vec(part(), 0..40),
+        pieces in prop::collection::vec(1..30usize, 1..20),
+    ) {
+        let stream = parts.concat();
+        let whole = cut(&[&stream]);
+        let mut rest = &stream[..];
+        let mut chunks = Vec::new();
+        for length in pieces.iter().cycle().take(stream.len() + 1) {
+            let (chunk, behind) = rest.split_at(rest.len().min(*length));
+            chunks.push(chunk);
+            rest = behind;
+        }
+        prop_assert_eq!(cut(&chunks).0, whole.0);
+    }
+
+    #[test]
+    fn no_stream_breaks_it_wherever_it_pauses(
+        pieces in prop::collection::vec((part(), any::<bool>()), 0..60),
+    ) {
+        let (mut splitter, mut unit) = (Splitter::default(), AccessUnit::default());
+        let mut arrived = 0;
+        for (piece, pauses) in pieces {
+            arrived += piece.len();
+            splitter.push(&piece);
+            while splitter.next(&mut unit) || pauses && splitter.may_be_whole() && splitter.rest(&mut unit) {
+                prop_assert!(unit.nal_units().any(|nal| matches!(nal.bytes()[0] & 0x1f, 1 | 2 | 5)));
+                prop_assert!(splitter.waits() <= 32);
+            }
+            prop_assert!(splitter.held() <= arrived);
+        }
     }
 }
