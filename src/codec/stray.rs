@@ -69,7 +69,9 @@ impl Stray {
 
 /// Whether this is something that a program prints.
 pub(super) fn is_text(bytes: &[u8]) -> bool {
-    bytes.iter().all(|&byte| is_character(byte))
+    // The colours that a terminal would show begin with an escape.
+    let is_printed = |character: char| !character.is_control() || matches!(character, '\n' | '\r' | '\t' | '\u{1b}');
+    std::str::from_utf8(bytes).is_ok_and(|text| text.chars().all(is_printed))
 }
 
 fn is_character(byte: u8) -> bool {
@@ -108,6 +110,14 @@ mod tests {
         ] {
             assert_eq!(without_text(whole), whole);
         }
+    }
+
+    #[test]
+    fn what_programs_print_is_text() {
+        for text in ["Leitung wird auf PAUSIERT gesetzt …\n", "\u{1b}[32mok\u{1b}[0m\r\n"] {
+            assert!(is_text(text.as_bytes()), "{text}");
+        }
+        assert!(!is_text(&[0x41, 0xe0, 0x80]) && !is_text(&[b'a', 0, b'b']));
     }
 
     #[test]

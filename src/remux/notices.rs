@@ -91,11 +91,13 @@ impl Notices {
         }
         let stray = splitter.stray();
         if stray.is_any() && !std::mem::replace(&mut self.said_stray, true) {
-            let (bytes, pictures) = (stray.bytes, stray.pictures);
-            let what = match (bytes, pictures) {
-                (_, 0) => format!("{bytes} bytes that are no H.264"),
-                (0, _) => format!("{pictures} frames that nobody could decode"),
-                _ => format!("{bytes} bytes that are no H.264 and {pictures} frames that nobody could decode"),
+            let pictures = stray.pictures;
+            let bytes = format!("{} that belong to no frame", count(stray.bytes, "byte"));
+            let frames = format!("{} that nobody could decode", count(pictures, "frame"));
+            let what = match (stray.bytes, pictures) {
+                (_, 0) => bytes,
+                (0, _) => frames,
+                _ => format!("{bytes} and {frames}"),
             };
             let whence = match (stray.text, pictures) {
                 (true, _) => "; there is text among them, which gst-launch-1.0 prints without -q",
@@ -142,10 +144,10 @@ impl Notices {
             );
         } else if stray.pictures > 0 {
             tracing::warn!(
-                "{} frames have arrived and no parameter sets (SPS, PPS), without which nobody can decode them; have \
-                 the source repeat them: repeat-headers=1 of x264, config-interval=-1 of h264parse, inline of rpicam-vid \
+                "nobody can decode the {} so far, for no parameter sets (SPS, PPS) came with them; have the source \
+                 repeat them: repeat-headers=1 of x264, config-interval=-1 of h264parse, inline of rpicam-vid \
                  [stream-start]",
-                stray.pictures
+                count(stray.pictures, "frame")
             );
         } else {
             tracing::warn!(
@@ -159,7 +161,8 @@ impl Notices {
     pub fn no_picture(&self, splitter: &Splitter) -> Error {
         let stray = splitter.stray();
         if stray.pictures > 0 {
-            no_h264(&format!("{} frames and no parameter sets (SPS, PPS), so nobody can decode it", stray.pictures))
+            let frames = count(stray.pictures, "frame");
+            no_h264(&format!("{frames} and no parameter sets (SPS, PPS), so nobody can decode it"))
         } else if stray.units > 0 || splitter.held() > 0 {
             no_h264("there was no picture in it")
         } else {
@@ -170,6 +173,10 @@ impl Notices {
     fn start_of_it(&self) -> String {
         format!("{:02x?}", &self.head[..self.head.len().min(4)])
     }
+}
+
+fn count(number: u64, of: &str) -> String {
+    format!("{number} {of}{}", if number == 1 { "" } else { "s" })
 }
 
 fn not_h264(foreign: Foreign) -> Error {

@@ -113,6 +113,21 @@ fn every_stream() -> Vec<Made> {
             let sets: Vec<_> = units(&plain).into_iter().filter(|nal| matches!(kind(nal), 7 | 8)).take(2).collect();
             changed(&plain, |nal| if kind(&nal) == 1 { [&sets[..], &[nal]].concat() } else { vec![nal] })
         }),
+        made("the sets of two streams in front", {
+            let other = x264("192x144", 20, "bframes=0:keyint=10:sps-id=3", &[]);
+            let (sets, slices): (Vec<_>, Vec<_>) =
+                [units(&plain), units(&other)].concat().into_iter().partition(|nal| matches!(kind(nal), 7 | 8));
+            joined(&[&[0, 1, 6, 7].map(|at| sets[at].clone())[..], &slices].concat(), 4)
+        }),
+        hidden(
+            "slices of another view",
+            changed(&sliced, |nal| match kind(&nal) {
+                8 => vec![vec![0x6f, 0x76, 0, 0x1e, 0xe5, 0x61, 0x42, 0x32], nal],
+                1 => vec![nal, vec![0x74, 0x40, 0x80, 7, 0x9a, 0x5a]],
+                _ => vec![nal],
+            }),
+            &sliced,
+        ),
         made("short start codes", joined(&units(&sliced), 3)),
         made("long start codes", joined(&units(&sliced), 9)),
         made(
