@@ -1,7 +1,10 @@
 //! Streams as other programs make them, and what can be done to them on the way.
 
+use h264_reader::rbsp::{BitWrite, BitWriter, ByteWriter};
 use mb_encode::parts::{NalUnitType, nal_units};
 use std::process::{Command, Stdio};
+
+type Bits = BitWriter<ByteWriter<Vec<u8>>>;
 
 /// Runs a program to its end, and returns what it wrote.
 pub fn run(command: &mut Command) -> Vec<u8> {
@@ -94,4 +97,62 @@ pub fn decoded(format: &str, stream: &[u8]) -> Vec<String> {
     let table = String::from_utf8(run(&mut command)).expect("text");
     let lines = table.lines().filter(|line| !line.starts_with('#'));
     lines.map(|line| line.rsplit(',').next().expect("a checksum").trim().to_owned()).collect()
+}
+
+/// Frames of two fields each, by hand: no encoder here makes them. Every sample is written as it is (I_PCM), and every
+/// fifth frame begins with an IDR field.
+pub fn fields(frames: u32, delimiters: bool) -> Vec<u8> {
+    let nal = |header: u8, write: &dyn Fn(&mut Bits) -> std::io::Result<()>| {
+        let mut bits = BitWriter::new(ByteWriter::new(vec![0, 0, 0, 1, header]));
+        write(&mut bits).unwrap();
+        bits.write_rbsp_trailing_bits().unwrap();
+        bits.into_writer().into_writer()
+    };
+    let ues = |bits: &mut Bits, values: &[u32]| values.iter().try_for_each(|&value| bits.write_ue(value));
+    let sps = nal(0x67, &|bits| {
+        bits.write::<24, u32>(77 << 16 | 30)?;
+        // Order type 0; 16 by 32, in fields; two reference frames.
+        ues(bits, &[0, 0, 0, 4, 2])?;
+        bits.write_bit(false)?;
+        ues(bits, &[0, 0])?;
+        bits.write::<5, u8>(0b00100)
+    });
+    let pps = nal(0x68, &|bits| {
+        ues(bits, &[0, 0])?;
+        bits.write::<2, u8>(0)?;
+        ues(bits, &[0, 0, 0])?;
+        bits.write::<3, u8>(0)?;
+        ues(bits, &[0, 0, 0])?;
+        bits.write::<3, u8>(0)
+    });
+    let mut stream = Vec::new();
+    for field in 0..2 * frames {
+        let (frame, bottom) = (field / 2, field % 2 == 1);
+        let number = frame % 5;
+        let is_idr = number == 0 && !bottom;
+        if delimiters {
+            stream.extend_from_slice(&[0, 0, 0, 1, 9, 0xf0]);
+        }
+        if is_idr {
+            stream.extend([&sps[..], &pps].concat());
+        }
+        stream.extend(nal(if is_idr { 0x65 } else { 0x61 }, &|bits| {
+            ues(bits, &[0, 7, 0])?;
+            bits.write::<4, u32>(number)?;
+            bits.write_bit(true)?;
+            bits.write_bit(bottom)?;
+            if is_idr {
+                bits.write_ue(frame / 5 % 2)?;
+            }
+            bits.write::<8, u32>(2 * number + u32::from(bottom))?;
+            bits.write_var(if is_idr { 2 } else { 1 }, 0u8)?;
+            bits.write_se(0)?;
+            bits.write_ue(25)?;
+            while bits.writer().is_none() {
+                bits.write_bit(false)?;
+            }
+            (0..384u32).try_for_each(|at| bits.write::<8, u32>(20 + (at + 7 * field) % 200))
+        }));
+    }
+    stream
 }

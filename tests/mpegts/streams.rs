@@ -1,6 +1,6 @@
 //! Streams as people have them: what is decoded of the transport stream is what is decoded of the source.
 
-use crate::made::{changed, decoded, from_first_idr, gstreamer, joined, kind, own, run, units, x264};
+use crate::made::{changed, decoded, fields, from_first_idr, gstreamer, joined, kind, own, run, units, x264};
 use crate::support::process::{self, Process};
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
@@ -83,6 +83,8 @@ fn every_stream() -> Vec<Made> {
         made("intra refresh", x264("160x120", 40, "bframes=0:intra-refresh=1:keyint=10", &[])),
         made("MBAFF", x264("160x128", 30, "bframes=0:keyint=10:interlaced=1", &["-flags", "+ilme+ildct"])),
         made("MBAFF with B", x264("160x128", 30, "keyint=15:tff=1", &["-flags", "+ilme+ildct"])),
+        made("PAFF", fields(12, false)),
+        made("PAFF with delimiters", fields(12, true)),
         made("B", x264("160x120", 40, "keyint=15", &[])),
         made(
             "B in pyramids, open GOP",
@@ -345,4 +347,13 @@ fn pictures_in_front_of_the_first_idr_picture_do_not_stop_it() {
 fn units_of(stream: &[u8]) -> usize {
     let begins = |packet: &&[u8]| packet[1] & 0x5f == 0x41 && packet[2] == 0;
     stream.chunks(188).filter(begins).count()
+}
+
+#[test]
+fn both_fields_of_a_frame_are_one_packet() {
+    for (delimiters, way) in [(false, WAYS[0]), (true, WAYS[1]), (true, WAYS[2])] {
+        let (wrapped, code, said) = wrap(&fields(12, delimiters), way);
+        assert_eq!(code, 0, "{said}");
+        assert_eq!(units_of(&wrapped), 12, "{way:?}: {said}");
+    }
 }
