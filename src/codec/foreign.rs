@@ -64,10 +64,13 @@ pub fn recognise(head: &[u8]) -> Option<Foreign> {
 /// Whether there is a `sync_byte` every 188 bytes, from the start or, in a stream that was joined, from within the first
 /// packet on.
 fn is_transport_stream(head: &[u8]) -> bool {
-    let packets_from = |at: usize| head[at..].iter().step_by(188).take_while(|&&byte| byte == 0x47).count();
-    // Header bits that are never set in a packet that arrived whole.
-    let begins = matches!(head, [0x47, second, _, fourth, ..] if second & 0x80 == 0 && fourth & 0x30 != 0);
-    begins && packets_from(0) >= 2 || (0..head.len().min(188)).any(|at| packets_from(at) >= 5)
+    // The error flag is not set, and `adaptation_field_control` never is 0.
+    let is_packet = |packet: &[u8]| match packet {
+        [0x47, second, _, fourth, ..] => second & 0x80 == 0 && fourth & 0x30 != 0,
+        _ => packet == &b"\x47"[..packet.len().min(1)],
+    };
+    let packets_from = |at: usize| head[at..].chunks(188).take_while(|packet| is_packet(packet)).count();
+    packets_from(0) >= 2 || (0..head.len().min(188)).any(|at| packets_from(at) >= 5)
 }
 
 /// Whether NAL units stand behind their lengths, as in MP4.
@@ -127,9 +130,15 @@ mod tests {
         ] {
             assert_eq!(recognise(head).map(|foreign| foreign.name), Some(name), "{head:02x?}");
         }
-        for head in
-            [&[][..], b"G", b"Got EOS from element", &[0, 0, 0, 1, 0x67], &[0, 0, 0, 0, 0, 0, 1, 9], &[0x61; 4096]]
-        {
+        for head in [
+            &[][..],
+            b"G",
+            b"Got EOS from element",
+            &[0, 0, 0, 1, 0x67],
+            &[0, 0, 0, 0, 0, 0, 1, 9],
+            &[0x61; 4096],
+            &[0x47; 4096],
+        ] {
             assert_eq!(recognise(head), None, "{head:02x?}");
         }
     }

@@ -74,4 +74,20 @@ mod tests {
         headless[..4].copy_from_slice(&[SYNC_BYTE, 0x41, 0, 0x10]);
         assert!(follower.ends_picture(&headless, 1).is_err());
     }
+
+    #[test]
+    fn whoever_goes_on_counts_on() {
+        let (mut theirs, mut follower) = (Muxer::new(Duration::ZERO), Follower::default());
+        let picture = p_picture(1000, Duration::ZERO);
+        let mut stream = packets(theirs.write(&picture));
+        for packet in &stream {
+            follower.ends_picture(packet, 0).unwrap();
+        }
+        stream.extend(packets(Muxer::continuing(Duration::ZERO, follower.continuity()).write(&picture)));
+        for pid in [[0x40, 0], [0x50, 0], [0x01, 0]] {
+            let same = |packet: &&[u8; PACKET_BYTES]| packet[1] & !0x40 == pid[0] & !0x40 && packet[2] == pid[1];
+            let counters: Vec<_> = stream.iter().filter(same).map(|packet| packet[3] & 0x0f).collect();
+            assert!(counters.iter().copied().eq(0..counters.len() as u8), "{pid:02x?}: {counters:?}");
+        }
+    }
 }

@@ -129,7 +129,7 @@ impl Notices {
         self.said_what_is_missing = true;
         let stray = splitter.stray();
         if self.bytes == 0 {
-            tracing::warn!("nothing has arrived on standard input yet; waiting for H.264 [stream-start]");
+            tracing::warn!("nothing has arrived yet; waiting for H.264 [stream-start]");
         } else if stray.text && stray.units == 0 {
             tracing::warn!(
                 "{} bytes of text have arrived and no H.264 yet; gst-launch-1.0 prints them without -q [stream-start]",
@@ -151,7 +151,7 @@ impl Notices {
             );
         } else {
             tracing::warn!(
-                "{} bytes of H.264 have arrived and no whole frame among them; waiting for one [stream-start]",
+                "{} bytes have arrived and no whole H.264 frame among them; waiting for one [stream-start]",
                 self.bytes
             );
         }
