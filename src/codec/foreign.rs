@@ -32,7 +32,7 @@ const KNOWN: [(usize, &[u8], &str, Cure); 18] = [
     (0, &[0x1a, 0x45, 0xdf, 0xa3], "Matroska or WebM", Cure::Unpack("matroska")),
     (0, b"FLV\x01", "FLV", Cure::Unpack("flv")),
     (8, b"AVI ", "AVI", Cure::Unpack("avi")),
-    (0, &[0, 0, 1, 0xba], "an MPEG program stream", Cure::Unpack("mpeg")),
+    (0, &[0, 0, 1, 0xba], "an MPEG program stream", Cure::Encode("mpeg")),
     (0, b"DKIF", "IVF", Cure::Encode("ivf")),
     (0, b"YUV4MPEG2", "raw video (Y4M)", Cure::Encode("yuv4mpegpipe")),
     (0, &[0xff, 0xd8, 0xff], "JPEG", Cure::Encode("mjpeg")),
@@ -48,8 +48,14 @@ const KNOWN: [(usize, &[u8], &str, Cure); 18] = [
 /// H.265, whose byte stream has the same start codes.
 pub const H265: Foreign = Foreign { name: "H.265 (HEVC)", cure: Cure::Encode("hevc") };
 
-/// Recognises what begins with `head`, which may be longer than [`HEAD`].
+/// Recognises what begins with `head`, or behind lines of text that stand there in front.
 pub fn recognise(head: &[u8]) -> Option<Foreign> {
+    let text = head.iter().take_while(|&&byte| matches!(byte, b'\t'..=b'~')).count();
+    let lines = head[..text].iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
+    known_by(head).or_else(|| known_by(&head[lines..]))
+}
+
+fn known_by(head: &[u8]) -> Option<Foreign> {
     let known = KNOWN.iter().find(|(at, bytes, ..)| head.get(*at..).is_some_and(|rest| rest.starts_with(bytes)));
     if let Some(&(_, _, name, cure)) = known {
         return Some(Foreign { name, cure });
@@ -141,6 +147,15 @@ mod tests {
         ] {
             assert_eq!(recognise(head), None, "{head:02x?}");
         }
+    }
+
+    #[test]
+    fn text_in_front_hides_no_format() {
+        let text = b"Setting pipeline to PAUSED ...\nNew clock: GstSystemClock\n";
+        for (bytes, name) in [(&[0xff, 0xd8, 0xff, 0xe0][..], "JPEG"), (b"YUV4MPEG2 W640", "raw video (Y4M)")] {
+            assert_eq!(recognise(&[text, bytes].concat()).map(|foreign| foreign.name), Some(name));
+        }
+        assert_eq!(recognise(text), None);
     }
 
     #[test]

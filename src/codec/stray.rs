@@ -27,8 +27,8 @@ const LINES: [&[u8]; 13] = [
 pub struct Stray {
     /// Bytes that belong to no NAL unit.
     pub bytes: u64,
-    /// Whether some of them were text.
-    pub text: bool,
+    /// How many of them were text.
+    pub text: u64,
     /// Pictures that nobody could decode, and what is left of some.
     pub pictures: u64,
     /// NAL units that arrived.
@@ -41,8 +41,9 @@ impl Stray {
     /// Counts bytes that belong to no NAL unit. The zeros in front of a start code are no such bytes.
     pub(super) fn saw_bytes(&mut self, bytes: &[u8]) {
         if let Some(last) = bytes.iter().rposition(|&byte| byte != 0) {
-            self.bytes += last as u64 + 1;
-            self.text |= is_text(&bytes[..=last]);
+            let bytes = &bytes[..=last];
+            self.bytes += bytes.len() as u64;
+            self.text += if is_text(bytes) { bytes.len() as u64 } else { 0 };
         }
     }
 

@@ -99,7 +99,7 @@ impl Notices {
                 (0, _) => frames,
                 _ => format!("{bytes} and {frames}"),
             };
-            let whence = match (stray.text, pictures) {
+            let whence = match (stray.text > 0, pictures) {
                 (true, _) => "; there is text among them, which gst-launch-1.0 prints without -q",
                 (false, 0) => "",
                 (false, _) if is_first => ": the stream was joined in its middle",
@@ -130,7 +130,7 @@ impl Notices {
         let stray = splitter.stray();
         if self.bytes == 0 {
             tracing::warn!("nothing has arrived yet; waiting for H.264 [stream-start]");
-        } else if stray.text && stray.units == 0 {
+        } else if stray.units == 0 && stray.bytes > 0 && stray.text == stray.bytes {
             tracing::warn!(
                 "{} bytes of text have arrived and no H.264 yet; gst-launch-1.0 prints them without -q [stream-start]",
                 self.bytes

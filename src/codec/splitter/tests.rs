@@ -80,7 +80,7 @@ fn what_nobody_can_decode_is_left_out_and_counted() {
     let (sets, idr) = (sets(), IDR.stream());
     let (units, stray) = cut(&[&[b"some text\n", &p(1).stream()[..], &p(2).stream(), &sets, &idr].concat()]);
     assert_eq!(units, [in_stream(&[&sets, &idr])]);
-    assert_eq!((stray.bytes, stray.pictures, stray.text), (10, 2, true));
+    assert_eq!((stray.bytes, stray.pictures, stray.text), (10, 2, 10));
     // A picture that lacks its first slice where the stream begins, or its parameter sets anywhere.
     let stream = [&sets[..], &more(p(1)), &p(2).stream(), &MadeSlice { pps: 7, ..p(3) }.stream(), &p(4).stream()];
     let (units, stray) = cut(&[&stream.concat()]);
