@@ -79,6 +79,14 @@ impl Format {
         Self::MpegTs(Muxer::new(lead))
     }
 
+    /// Has this process go on where ffmpeg cannot. Returns whether it was ffmpeg that wrote so far. From when a picture is
+    /// decoded to when it is shown it takes `lead`.
+    pub fn stamp_natively(&mut self, lead: Duration) -> bool {
+        let Self::Ffmpeg(ffmpeg) = self else { return false };
+        *self = Self::MpegTs(Muxer::continuing(lead, ffmpeg.written()));
+        true
+    }
+
     /// When to write the picture that was due at `pts` and is ready `now`, both as time since the start of the stream.
     /// MPEG-TS says itself when a picture is shown, so it is written at once.
     pub fn release_at(&mut self, pts: Duration, now: Duration) -> Duration {

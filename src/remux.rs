@@ -4,6 +4,7 @@
 //! But a program that encodes in real time writes a picture and then nothing until the next, so a pause in the stream says
 //! it as well. A pause in the middle of a picture is told from it by what comes next, and `Patience` learns.
 
+mod notices;
 mod patience;
 mod stamps;
 
@@ -14,6 +15,7 @@ use crate::format::Format;
 use crate::os::poll;
 use crate::settings::{FrameRate, MpegTs};
 use crate::sink::{Outlet, Output, Writer, Written};
+use notices::{Notices, no_h264};
 use patience::Patience;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fd::{AsFd, BorrowedFd};
@@ -76,14 +78,16 @@ struct Run<'a> {
     waited: Duration,
     /// Whether the source may have paused behind that piece.
     may_pause: bool,
+    notices: Notices,
     pictures: u64,
-    told_of_b_pictures: bool,
 }
 
 /// What a wait ended with.
 enum Event {
     Input,
     Pause,
+    /// Nothing that can be passed on has come for a while.
+    Silence,
     End,
 }
 
@@ -108,8 +112,8 @@ impl<'a> Run<'a> {
             begun: Duration::ZERO,
             waited: Duration::ZERO,
             may_pause: false,
+            notices: Notices::new(),
             pictures: 0,
-            told_of_b_pictures: false,
         }
     }
 
@@ -124,6 +128,10 @@ impl<'a> Run<'a> {
                 Event::End => return Ok(()),
                 Event::Pause if self.deliver_rest()? => continue,
                 Event::Pause => return Ok(()),
+                Event::Silence => {
+                    self.notices.waited(&self.splitter);
+                    continue;
+                }
                 Event::Input => {}
             }
             let read = match rustix::io::read(self.input, &mut piece) {
@@ -135,15 +143,17 @@ impl<'a> Run<'a> {
                 }
             };
             if read == 0 {
-                self.deliver_rest()?;
+                while self.splitter.rest(&mut self.unit) {
+                    if !self.deliver()? {
+                        return Ok(());
+                    }
+                }
                 // A program that wrote nothing has said why.
-                return if self.pictures > 0 || empty { Ok(()) } else { Err(no_h264("there was no picture in it")) };
+                let is_fine = self.pictures > 0 || empty;
+                return if is_fine { Ok(()) } else { Err(self.notices.no_picture(&self.splitter)) };
             }
-            let piece = &piece[..read];
-            if std::mem::take(&mut empty) && !Splitter::begins_unit(piece) {
-                return Err(no_h264(&format!("it starts with {:02x?}", &piece[..read.min(4)])));
-            }
-            if !self.take(piece)? {
+            empty = false;
+            if !self.take(&piece[..read])? {
                 return Ok(());
             }
         }
@@ -151,10 +161,13 @@ impl<'a> Run<'a> {
 
     /// Takes the next piece. Returns whether there is somebody to go on for.
     fn take(&mut self, piece: &[u8]) -> Result<bool, Error> {
+        self.notices.arrived(piece)?;
         let now = self.start.elapsed();
         // Behind the last piece a picture might have ended, or was taken to have.
         if self.may_pause && (self.splitter.held() == 0 || self.splitter.may_be_whole()) {
-            self.patience.saw(self.waited, Splitter::begins_unit(piece));
+            if let Some(between) = Splitter::begins_unit(piece) {
+                self.patience.saw(self.waited, between);
+            }
         }
         if self.splitter.held() == 0 {
             self.begun = now;
@@ -168,19 +181,7 @@ impl<'a> Run<'a> {
             }
             self.begun = now;
         }
-        if self.splitter.take_torn() {
-            tracing::warn!(
-                "the source paused within a frame, which was passed on without its end; from now on a frame ends \
-                 with a pause of {} ms",
-                self.patience.now().as_millis()
-            );
-        }
-        if self.splitter.has_b_pictures() && !std::mem::replace(&mut self.told_of_b_pictures, true) {
-            tracing::warn!(
-                "there are B frames in the stream, which browsers do not play over WebRTC; leave them out: ffmpeg … -bf 0 \
-                 [b-frames]"
-            );
-        }
+        self.notices.split(&mut self.splitter, self.patience.now())?;
         if self.splitter.held() > MOST_HELD {
             return Err(no_h264("no picture in it ends within 32 MB"));
         }
@@ -194,7 +195,16 @@ impl<'a> Run<'a> {
     /// Returns whether there is somebody to go on for.
     fn deliver(&mut self) -> Result<bool, Error> {
         self.pictures += 1;
-        self.unit.show_at(self.stamps.time_of(self.begun));
+        self.notices.picture(&self.splitter);
+        let (dts, waits) = self.stamps.of(self.begun, &self.splitter);
+        self.unit.decode_at(dts, waits);
+        let needs_native = self.splitter.waits() > 0
+            || self.splitter.sps().is_some_and(|sps| sps.interlaced || sps.reorders.is_some_and(|most| most > 0));
+        if needs_native && self.format.stamp_natively(LEAD) {
+            tracing::warn!(
+                "ffmpeg gives B frames and fields of a byte stream no times, so the frames are wrapped without it"
+            );
+        }
         let written = match self.format.lay_out(&self.unit, Some(self.writer.as_fd()), self.control)? {
             ControlFlow::Continue(bytes) => self.writer.write(bytes, self.control)?,
             ControlFlow::Break(written) => written,
@@ -205,26 +215,24 @@ impl<'a> Run<'a> {
     /// Waits for input, for the end of a picture by a pause, for a stop, or until the reader leaves.
     fn wait(&self) -> Event {
         let pause = (self.may_pause && self.splitter.may_be_whole()).then(|| self.patience.now());
+        let silence = self.notices.silence();
+        if silence == Some(Duration::ZERO) {
+            return Event::Silence;
+        }
+        let limit = pause.into_iter().chain(silence).min();
         let mut fds = [
             PollFd::from_borrowed_fd(self.input, PollFlags::IN),
             PollFd::from_borrowed_fd(self.control.wake_fd(), PollFlags::IN),
             PollFd::new(self.writer, PollFlags::empty()),
         ];
         // Signals are another thread's, so this is not interrupted before its time.
-        let found = poll::wait(&mut fds, pause);
+        let found = poll::wait(&mut fds, limit);
         let [_input, _wake, reader] = &fds;
         match found {
-            0 => Event::Pause,
+            0 if limit == pause => Event::Pause,
+            0 => Event::Silence,
             _ if self.control.stop_requested() || reader.revents().intersects(poll::GONE) => Event::End,
             _ => Event::Input,
         }
     }
-}
-
-fn no_h264(why: &str) -> Error {
-    Error::input(
-        "stdin-not-h264",
-        format!("standard input is not an H.264 byte stream: {why}"),
-        "have it written so: ffmpeg … -f h264 -, gst-launch-1.0 … ! video/x-h264,stream-format=byte-stream ! fdsink",
-    )
 }

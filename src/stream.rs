@@ -20,6 +20,7 @@
 
 mod clock;
 mod delivery;
+mod opening;
 mod pipeline;
 mod recovery;
 mod report;
@@ -43,6 +44,7 @@ use crate::sink::{Output, Writer};
 use crate::stats::Totals;
 use clock::Clock;
 use delivery::Delivery;
+use opening::Opening;
 use pipeline::Pipeline;
 use recovery::{Recovery, Restart};
 use report::Report;
@@ -84,12 +86,13 @@ pub fn run_with(
         Output::Stdout | Output::Pipe { .. } => Some(Writer::open(output)?),
     };
     let format = Format::open(settings, early.is_some())?;
+    let opening = Opening::new(settings, early.is_some());
     let pipeline = Pipeline::open(settings, &mut make_renderer, Plan::at_the_start(settings.encoder), vitals)?;
     let writer = early.map_or_else(|| Writer::open(output), Ok)?;
 
     let clock = Clock::start(&writer, control);
     let report = Report::new(stats_every);
-    let mut schedule = Schedule::new(settings, &clock, &writer, control, &vitals.stats, report);
+    let mut schedule = Schedule::new(settings, &clock, &writer, control, &vitals.stats, report, opening);
     let mut delivery = Delivery::new(format, &clock, &writer, &writer, control, &vitals.stats);
     let mut recovery = Recovery::new(settings.encoder, &clock);
     let mut pipeline = pipeline;

@@ -10,6 +10,8 @@ pub struct AccessUnit {
     units: NalUnits,
     is_idr: bool,
     pts: Duration,
+    /// From when it is decoded until it is shown.
+    waits: Duration,
 }
 
 /// Bytes that a coded picture of `size` has room in from the start: four bits a pixel, which streams do not reach. Not
@@ -40,9 +42,16 @@ impl AccessUnit {
         self.pts
     }
 
-    /// Sets when the picture is to be shown.
-    pub fn show_at(&mut self, pts: Duration) {
-        self.pts = pts;
+    /// When the picture is to be decoded, as time since the start of the stream: when it is shown, but for streams with
+    /// B pictures, which this crate does not encode.
+    pub fn dts(&self) -> Duration {
+        self.pts.saturating_sub(self.waits)
+    }
+
+    /// Sets when the picture is to be decoded, and how long after that it is shown.
+    pub fn decode_at(&mut self, dts: Duration, waits: Duration) {
+        self.pts = dts + waits;
+        self.waits = waits;
     }
 
     /// Starts the next picture, shown at `pts`. What the access unit held is gone; its memory is kept.
@@ -50,6 +59,7 @@ impl AccessUnit {
         self.units.clear();
         self.is_idr = false;
         self.pts = pts;
+        self.waits = Duration::ZERO;
     }
 
     /// Adds a NAL unit behind the others.

@@ -36,6 +36,11 @@ pub enum NalUnitType {
 pub struct NalUnit<'a>(&'a [u8]);
 
 impl<'a> NalUnit<'a> {
+    /// The NAL unit that these bytes are; `None` where there are none.
+    pub fn new(bytes: &'a [u8]) -> Option<Self> {
+        if bytes.is_empty() { None } else { Some(Self(bytes)) }
+    }
+
     /// The type in the header's low five bits.
     pub fn nal_unit_type(self) -> NalUnitType {
         match self.0[0] & 0x1f {
@@ -75,6 +80,24 @@ impl NalUnits {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// How many bytes they have together.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Forgets the first `count`, and keeps their memory.
+    pub fn forget_first(&mut self, count: usize) {
+        let end = count.checked_sub(1).map_or(0, |last| self.ends[last]);
+        self.bytes.drain(..end);
+        self.ends.drain(..count);
+        self.ends.iter_mut().for_each(|its| *its -= end);
     }
 
     /// Adds one behind the others.

@@ -10,7 +10,7 @@
 
 use super::annexb::byte_stream;
 use super::follower::Follower;
-use super::mpegts::PACKET_BYTES;
+use super::mpegts::{Continuity, PACKET_BYTES};
 use crate::codec::{ACCESS_UNIT_DELIMITER, AccessUnit};
 use crate::control::Control;
 use crate::error::Error;
@@ -22,6 +22,7 @@ use rustix::event::PollFlags;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
+use std::collections::VecDeque;
 use std::io;
 use std::ops::ControlFlow;
 use std::os::unix::process::CommandExt;
@@ -30,6 +31,9 @@ use std::time::{Duration, Instant};
 
 /// ffmpeg may take this long for a picture, or to start, before it counts as stalled. It takes 0.2 ms and 80 ms.
 const STALLED: Duration = Duration::from_secs(5);
+/// After its first one ffmpeg may take this long for a picture before it counts as holding that back until the next. How
+/// it cuts a stream into pictures is its own matter.
+const HELD_BACK: Duration = Duration::from_secs(1);
 /// ffmpeg may take this long to say why it ends.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 /// As much of its standard error as is kept, from the start.
@@ -45,8 +49,18 @@ pub struct Ffmpeg {
     stderr: Option<ChildStderr>,
     follower: Follower,
     begun: bool,
+    /// Whether a picture came out.
+    has_written: bool,
     input: Vec<u8>,
     output: Vec<u8>,
+    /// So much of `output` the follower has seen.
+    followed: usize,
+    /// So much of `output` is whole pictures.
+    whole: usize,
+    /// The bytes of each picture that went in and has not come out.
+    inside: VecDeque<usize>,
+    /// How long it was waited for since the last picture came out.
+    silent: Duration,
     words: Vec<u8>,
 }
 
@@ -61,6 +75,8 @@ impl Ffmpeg {
         // Without these it reads for seconds before it writes.
         command.args(["-probesize", "32", "-analyzeduration", "0"]);
         command.args(["-f", "h264", "-framerate", &frame_rate.to_string(), "-i", "pipe:0", "-c", "copy"]);
+        // It would leave out everything in front of the first IDR picture.
+        command.arg("-copyinkf");
         // By default the length stays open, and the reader has to wait for the next picture to know it.
         command.args(["-f", "mpegts", "-omit_video_pes_length", "0"]);
         command.args(["-muxdelay", "0", "-muxpreload", "0", "-flush_packets", "1", "pipe:1"]);
@@ -81,8 +97,13 @@ impl Ffmpeg {
             stderr: Some(stderr),
             follower: Follower::default(),
             begun: false,
+            has_written: false,
             input: Vec::new(),
             output: Vec::new(),
+            followed: 0,
+            whole: 0,
+            inside: VecDeque::new(),
+            silent: Duration::ZERO,
             words: Vec::new(),
         };
         for fd in [this.stdin.as_fd(), this.stdout.as_fd()].into_iter().chain(this.stderr.as_ref().map(AsFd::as_fd)) {
@@ -110,8 +131,11 @@ impl Ffmpeg {
         let elementary = ACCESS_UNIT_DELIMITER.len() + self.input.len() - before;
         // The next picture's delimiter: with it ffmpeg knows that this one is whole, and passes it on at once.
         self.input.extend_from_slice(&ACCESS_UNIT_DELIMITER);
-        self.output.clear();
-        let (mut sent, mut followed, mut whole) = (0, 0, false);
+        self.inside.push_back(elementary);
+        let written = std::mem::take(&mut self.whole);
+        self.output.drain(..written);
+        self.followed -= written;
+        let mut sent = 0;
         let mut moved_at = Instant::now();
         let mut give_up_at = None;
         loop {
@@ -119,35 +143,58 @@ impl Ffmpeg {
             self.listen();
             sent += self.send(sent)?;
             self.fetch()?;
-            while let Some(packet) = self.output[followed..].first_chunk::<PACKET_BYTES>() {
-                let ends = self.follower.ends_picture(packet, elementary).map_err(|why| {
-                    Error::machine("ffmpeg-failed", format!("ffmpeg writes something else than MPEG-TS: {why}"), "")
-                })?;
-                followed += PACKET_BYTES;
-                whole |= ends;
+            self.follow()?;
+            let is_sent = sent == self.input.len();
+            if self.whole > 0 {
+                (self.silent, self.has_written) = (Duration::ZERO, true);
             }
-            if whole && sent == self.input.len() {
-                return Ok(ControlFlow::Continue(&self.output));
+            if self.whole > 0 && is_sent {
+                return Ok(ControlFlow::Continue(&self.output[..self.whole]));
             }
             if before != (sent, self.output.len()) {
                 moved_at = Instant::now();
             }
             let stopping = control.stop_requested();
-            let until = if stopping {
-                *give_up_at.get_or_insert_with(|| Instant::now() + LAST_WRITE)
-            } else {
-                moved_at + STALLED
+            let may_hold_back = is_sent && self.has_written && self.silent < STALLED;
+            let until = match (stopping, may_hold_back) {
+                (true, _) => *give_up_at.get_or_insert_with(|| Instant::now() + LAST_WRITE),
+                (_, true) => moved_at + HELD_BACK,
+                _ => moved_at + STALLED,
             };
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() && stopping {
                 return Ok(ControlFlow::Break(Written::Stopped));
+            } else if left.is_zero() && may_hold_back {
+                self.silent += HELD_BACK;
+                return Ok(ControlFlow::Continue(&[]));
             } else if left.is_zero() {
                 return Err(self.stalled());
             }
-            if self.wait(sent < self.input.len(), reader, (!stopping).then(|| control.wake_fd()), left) {
+            if self.wait(!is_sent, reader, (!stopping).then(|| control.wake_fd()), left) {
                 return Ok(ControlFlow::Break(Written::ReaderGone));
             }
         }
+    }
+
+    /// The counters of what it has written in whole pictures.
+    pub fn written(&self) -> Continuity {
+        self.follower.continuity()
+    }
+
+    /// Looks for the ends of pictures in what has come out.
+    fn follow(&mut self) -> Result<(), Error> {
+        while let Some(packet) = self.output[self.followed..].first_chunk::<PACKET_BYTES>() {
+            let unbounded = self.inside.front().copied().unwrap_or_default();
+            let ends = self.follower.ends_picture(packet, unbounded).map_err(|why| {
+                Error::machine("ffmpeg-failed", format!("ffmpeg writes something else than MPEG-TS: {why}"), "")
+            })?;
+            self.followed += PACKET_BYTES;
+            if ends {
+                self.whole = self.followed;
+                self.inside.pop_front();
+            }
+        }
+        Ok(())
     }
 
     /// Waits until something moves. Returns whether the reader left.

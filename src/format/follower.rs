@@ -1,15 +1,21 @@
 //! Where the pictures of a transport stream end that somebody else writes.
 
-use super::mpegts::{PACKET_BYTES, PACKET_HEADER_BYTES, SYNC_BYTE, VIDEO_PID};
+use super::mpegts::{Continuity, PACKET_BYTES, PACKET_HEADER_BYTES, SYNC_BYTE, VIDEO_PID};
 
 /// Follows a transport stream that someone else writes, to know when a picture is whole.
 #[derive(Debug, Default)]
 pub struct Follower {
     /// Bytes of the PES packet that are still to come; `None` between two.
     rest: Option<usize>,
+    continuity: Continuity,
 }
 
 impl Follower {
+    /// The counters behind the last packet.
+    pub fn continuity(&self) -> Continuity {
+        self.continuity
+    }
+
     /// Takes the next packet. Returns `true` where a PES packet ends with it; one that does not state its length ends
     /// with `unbounded` bytes of payload.
     ///
@@ -19,6 +25,7 @@ impl Follower {
         if packet[0] != SYNC_BYTE {
             return Err("a packet does not start with 0x47");
         }
+        self.continuity.follow(packet);
         let field = if packet[3] & 0x20 == 0 { 0 } else { 1 + usize::from(packet[4]) };
         let payload = packet.get(PACKET_HEADER_BYTES + field..).unwrap_or_default();
         if u16::from_be_bytes([packet[1] & 0x1f, packet[2]]) != VIDEO_PID {
@@ -66,5 +73,21 @@ mod tests {
         let mut headless = [0xff; PACKET_BYTES];
         headless[..4].copy_from_slice(&[SYNC_BYTE, 0x41, 0, 0x10]);
         assert!(follower.ends_picture(&headless, 1).is_err());
+    }
+
+    #[test]
+    fn whoever_goes_on_counts_on() {
+        let (mut theirs, mut follower) = (Muxer::new(Duration::ZERO), Follower::default());
+        let picture = p_picture(1000, Duration::ZERO);
+        let mut stream = packets(theirs.write(&picture));
+        for packet in &stream {
+            follower.ends_picture(packet, 0).unwrap();
+        }
+        stream.extend(packets(Muxer::continuing(Duration::ZERO, follower.continuity()).write(&picture)));
+        for pid in [[0x40, 0], [0x50, 0], [0x01, 0]] {
+            let same = |packet: &&[u8; PACKET_BYTES]| packet[1] & !0x40 == pid[0] & !0x40 && packet[2] == pid[1];
+            let counters: Vec<_> = stream.iter().filter(same).map(|packet| packet[3] & 0x0f).collect();
+            assert!(counters.iter().copied().eq(0..counters.len() as u8), "{pid:02x?}: {counters:?}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! What go2rtc asks of a transport stream is what [`Muxer`] writes:
 //!
 //! - PAT and PMT stand first, and again before every IDR picture and every [`TABLES_EVERY`];
+//! - each picture has a PTS, and a DTS where that is another time: in streams of other programs that have B pictures;
 //! - one access unit is one PES packet, with an access unit delimiter in front, so none holds a delimiter or an SEI
 //!   alone, which would crash go2rtc;
 //! - `PES_packet_length` is set, so that a picture is passed on with its last byte and not with the next one's first.
@@ -39,7 +40,9 @@ pub const VIDEO_PID: u16 = 0x100;
 const STREAM_TYPE_H264: u8 = 0x1b;
 /// `stream_id` of the first video stream (table 2-22).
 const STREAM_ID_VIDEO: u8 = 0xe0;
+/// Without a DTS.
 const PES_HEADER_BYTES: usize = 14;
+const DTS_BYTES: usize = 5;
 const FLAGS_AND_PCR_BYTES: usize = 7;
 /// Section 2.4.3.2.
 pub const PACKET_HEADER_BYTES: usize = 4;
@@ -56,18 +59,16 @@ pub struct Muxer {
     /// writing, so no byte of a picture arrives after its time (section 2.4.2.3).
     lead: Duration,
     tables_at: Option<Duration>,
-    pat: Continuity,
-    pmt: Continuity,
-    video: Continuity,
+    continuity: Continuity,
     pes: Vec<u8>,
     packets: Vec<u8>,
 }
 
 /// `continuity_counter`: counts the packets of one PID that have a payload, modulo 16.
-#[derive(Debug, Default)]
-struct Continuity(u8);
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counter(u8);
 
-impl Continuity {
+impl Counter {
     fn next(&mut self) -> u8 {
         let now = self.0;
         self.0 = (now + 1) & 0x0f;
@@ -75,23 +76,41 @@ impl Continuity {
     }
 }
 
+/// The counters of what is written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Continuity {
+    pat: Counter,
+    pmt: Counter,
+    video: Counter,
+}
+
+impl Continuity {
+    /// Takes a packet that somebody else wrote with the same PIDs.
+    pub fn follow(&mut self, packet: &[u8; PACKET_BYTES]) {
+        let counter = match u16::from_be_bytes([packet[1] & 0x1f, packet[2]]) {
+            PAT_PID => &mut self.pat,
+            PMT_PID => &mut self.pmt,
+            VIDEO_PID => &mut self.video,
+            _ => return,
+        };
+        *counter = Counter((packet[3] + u8::from(packet[3] & 0x10 != 0)) & 0x0f);
+    }
+}
+
 impl Muxer {
     /// A stream whose pictures are `interval` apart.
     pub fn new(interval: Duration) -> Self {
-        Self {
-            lead: interval,
-            tables_at: None,
-            pat: Continuity::default(),
-            pmt: Continuity::default(),
-            video: Continuity::default(),
-            pes: Vec::new(),
-            packets: Vec::new(),
-        }
+        Self::continuing(interval, Continuity::default())
+    }
+
+    /// A stream that somebody else began to write.
+    pub fn continuing(lead: Duration, continuity: Continuity) -> Self {
+        Self { lead, tables_at: None, continuity, pes: Vec::new(), packets: Vec::new() }
     }
 
     /// Makes room for access units of so many bytes.
     pub fn reserve(&mut self, bytes: usize) {
-        let pes = PES_HEADER_BYTES + ACCESS_UNIT_DELIMITER.len() + bytes;
+        let pes = PES_HEADER_BYTES + DTS_BYTES + ACCESS_UNIT_DELIMITER.len() + bytes;
         self.pes.reserve(pes);
         // Two tables, and a packet more than whole ones for the PCR and stuffing.
         self.packets.reserve((pes / PAYLOAD_BYTES + 4) * PACKET_BYTES);
@@ -100,28 +119,29 @@ impl Muxer {
     /// The packets of one picture, with the tables in front where they are due.
     pub fn write(&mut self, unit: &AccessUnit) -> &[u8] {
         self.packets.clear();
-        let pts = unit.pts();
-        if unit.is_idr() || self.tables_at.is_none_or(|at| pts.saturating_sub(at) >= TABLES_EVERY) {
-            self.tables_at = Some(pts);
+        let (pts, dts) = (unit.pts(), unit.dts());
+        if unit.is_idr() || self.tables_at.is_none_or(|at| dts.saturating_sub(at) >= TABLES_EVERY) {
+            self.tables_at = Some(dts);
             self.write_tables();
         }
         self.pes.clear();
-        self.pes.extend_from_slice(&pes_header(0, clock_90khz(pts + self.lead)));
+        let decode = (dts != pts).then(|| clock_90khz(dts + self.lead));
+        pes_header(clock_90khz(pts + self.lead), decode, &mut self.pes);
         self.pes.extend_from_slice(&ACCESS_UNIT_DELIMITER);
         byte_stream(unit, &mut self.pes);
         // The 6 bytes up to the field are not counted.
         let length = u16::try_from(self.pes.len() - 6).unwrap_or(0);
         self.pes[4..6].copy_from_slice(&length.to_be_bytes());
-        self.write_pes(clock_90khz(pts), unit.is_idr());
+        self.write_pes(clock_90khz(dts), unit.is_idr());
         &self.packets
     }
 
     fn write_tables(&mut self) {
-        let counter = self.pat.next();
+        let counter = self.continuity.pat.next();
         // Section 2.4.4.3: transport stream 1 holds program 1, which PMT_PID describes.
         let [high, low] = reserved_and_pid(PMT_PID);
         self.write_section(PAT_PID, counter, &[0x00, 0xb0, 13, 0, 1, 0xc1, 0, 0, 0, 1, high, low]);
-        let counter = self.pmt.next();
+        let counter = self.continuity.pmt.next();
         // Section 2.4.4.8: program 1 has its PCR and its one stream on VIDEO_PID, and no descriptors.
         let [high, low] = reserved_and_pid(VIDEO_PID);
         let program = [0x02, 0xb0, 18, 0, 1, 0xc1, 0, 0, high, low, 0xf0, 0, STREAM_TYPE_H264, high, low, 0xf0, 0];
@@ -146,7 +166,7 @@ impl Muxer {
             let needed = if start { 1 + FLAGS_AND_PCR_BYTES } else { 0 };
             let payload = rest.len().min(PAYLOAD_BYTES - needed);
             let field = PAYLOAD_BYTES - payload;
-            self.packets.extend_from_slice(&packet_header(VIDEO_PID, start, field > 0, self.video.next()));
+            self.packets.extend_from_slice(&packet_header(VIDEO_PID, start, field > 0, self.continuity.video.next()));
             let end = self.packets.len() + field;
             if field > 0 {
                 self.packets.push((field - 1) as u8);
@@ -185,13 +205,22 @@ fn flags_and_pcr(base: u64, random_access: bool) -> [u8; FLAGS_AND_PCR_BYTES] {
     field
 }
 
-/// Section 2.4.3.6, with a PTS alone: there are no B pictures. `data_alignment_indicator` is set, for the payload
+/// Section 2.4.3.6, of a packet whose length is still to be filled in. `data_alignment_indicator` is set, for the payload
 /// begins with an access unit.
-fn pes_header(length: u16, pts: u64) -> [u8; PES_HEADER_BYTES] {
-    let [long, short] = length.to_be_bytes();
-    let [.., a, b, c, d, e] =
-        (0x21_0001_0001 | (pts >> 30) << 33 | (pts >> 15 & 0x7fff) << 17 | (pts & 0x7fff) << 1).to_be_bytes();
-    [0, 0, 1, STREAM_ID_VIDEO, long, short, 0x84, 0x80, 5, a, b, c, d, e]
+fn pes_header(pts: u64, dts: Option<u64>, pes: &mut Vec<u8>) {
+    let (flags, bytes) = if dts.is_some() { (0xc0, 2 * DTS_BYTES) } else { (0x80, DTS_BYTES) };
+    pes.extend_from_slice(&[0, 0, 1, STREAM_ID_VIDEO, 0, 0, 0x84, flags, bytes as u8]);
+    pes.extend_from_slice(&time_stamp(if dts.is_some() { 3 } else { 2 }, pts));
+    if let Some(dts) = dts {
+        pes.extend_from_slice(&time_stamp(1, dts));
+    }
+}
+
+/// A PTS or DTS behind its `prefix` of four bits.
+fn time_stamp(prefix: u64, time: u64) -> [u8; DTS_BYTES] {
+    let parts = (time >> 30) << 33 | (time >> 15 & 0x7fff) << 17 | (time & 0x7fff) << 1;
+    let [.., a, b, c, d, e] = (prefix << 36 | 0x01_0001_0001 | parts).to_be_bytes();
+    [a, b, c, d, e]
 }
 
 /// A time in units of the 90 kHz clock, rounded to the nearest.
@@ -326,8 +355,8 @@ pub mod tests {
         let day = Duration::from_secs(24 * 3600);
         assert_eq!(clock_90khz(2 * day), 2 * 24 * 3600 * 90_000 - (1 << 33));
         // All 33 bits between their markers.
-        assert_eq!(pes_header(0, CLOCK_MASK)[9..], [0x2f, 0xff, 0xff, 0xff, 0xff]);
-        assert_eq!(pes_header(0, 1 << 30 | 1 << 15 | 1)[9..], [0x23, 0, 3, 0, 3]);
+        assert_eq!(time_stamp(2, CLOCK_MASK), [0x2f, 0xff, 0xff, 0xff, 0xff]);
+        assert_eq!(time_stamp(2, 1 << 30 | 1 << 15 | 1), [0x23, 0, 3, 0, 3]);
         assert_eq!(flags_and_pcr(CLOCK_MASK, false), [0x10, 0xff, 0xff, 0xff, 0xff, 0xfe, 0]);
     }
 }

@@ -1,6 +1,7 @@
 //! When the next picture is drawn, and whether.
 
 use super::clock::{End, Time};
+use super::opening::Opening;
 use super::report::Report;
 use crate::control::Control;
 use crate::pacer::{Pacer, Tick};
@@ -20,6 +21,7 @@ pub struct Schedule<'a> {
     control: &'a Control,
     stats: &'a Stats,
     report: Report,
+    opening: Opening,
 }
 
 impl<'a> Schedule<'a> {
@@ -31,9 +33,10 @@ impl<'a> Schedule<'a> {
         control: &'a Control,
         stats: &'a Stats,
         report: Report,
+        opening: Opening,
     ) -> Self {
         let Settings { frame_rate, paced, pictures, .. } = *settings;
-        Self { paced, pictures, pacer: Pacer::new(frame_rate), time, gate, control, stats, report }
+        Self { paced, pictures, pacer: Pacer::new(frame_rate), time, gate, control, stats, report, opening }
     }
 
     /// Whether pictures are held to real time.
@@ -60,7 +63,12 @@ impl<'a> Schedule<'a> {
                 Readiness::Gone => return Err(End::ReaderGone),
                 // Without pacing nothing is gained by skipping: the writer waits for the reader.
                 Readiness::Busy if self.paced => self.stats.held_back(),
-                Readiness::Busy | Readiness::Ready => return Ok(tick),
+                Readiness::Busy | Readiness::Ready => {
+                    if self.opening.is_due(tick.index) {
+                        self.control.request_idr();
+                    }
+                    return Ok(tick);
+                }
             }
         }
     }
@@ -111,7 +119,18 @@ mod tests {
         change(&mut settings);
         let gate = Scripted(Mutex::new(said.iter().rev().copied().collect()));
         let (control, stats) = (Control::new().unwrap(), Stats::default());
-        check(&mut Schedule::new(&settings, time, &gate, &control, &stats, Report::new(None)), &control);
+        check(
+            &mut Schedule::new(
+                &settings,
+                time,
+                &gate,
+                &control,
+                &stats,
+                Report::new(None),
+                Opening::new(&settings, true),
+            ),
+            &control,
+        );
         stats.totals()
     }
 

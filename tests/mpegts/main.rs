@@ -5,8 +5,10 @@ mod support;
 
 mod child;
 mod demux;
+mod made;
 mod play;
 mod script;
+mod streams;
 
 use child::{child_named, children_of, end, eventually, folder, mb_encode, runs, start, with_program};
 use demux::{demux, whole_pictures};
@@ -100,6 +102,27 @@ fn go2rtc_plays_it_without_losing_a_picture() {
         assert!(runs(go2rtc.id()), "{how}: go2rtc has crashed");
         // And again: a new one each time.
         frame_numbers_at(&go2rtc.rtsp("demo"), 5);
+    }
+}
+
+#[test]
+fn over_rtsp_the_first_viewer_gets_an_idr_picture_at_once() {
+    for how in BOTH {
+        let command = mb_encode(&["--stdout", how, "--fps", "30", "--gop", "300"]);
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+        let go2rtc = Go2rtc::start(&[("demo", &format!("exec:{}#killsignal=15#killtimeout=5", words.join(" ")))]);
+        for _ in 0..2 {
+            let mut command = std::process::Command::new("ffprobe");
+            command.args(["-v", "error", "-rtsp_transport", "tcp", "-read_intervals", "%+1.5"]);
+            command.args(["-show_entries", "packet=flags", "-of", "csv=p=0", &go2rtc.rtsp("demo")]);
+            let packets = String::from_utf8(made::run(&mut command)).unwrap();
+            let packets: Vec<_> = packets.lines().filter(|line| !line.is_empty()).collect();
+            let first = packets.iter().position(|flags| flags.starts_with('K'));
+            // The very first one is lost in most cases, and the second with it on a busy machine.
+            assert!(first.is_some_and(|first| first < 3), "{how}: {packets:?}");
+            eventually("go2rtc ends the source", || children_of(go2rtc.id()).is_empty().then_some(()));
+        }
     }
 }
 

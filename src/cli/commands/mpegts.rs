@@ -21,6 +21,9 @@ A frame ends where the next one begins, or where the source pauses: for 3 ms (20
 four times the longest pause that it made within a frame. So a source that writes frame by frame is
 passed on without delay; one that writes whenever a buffer is full is a frame late.
 
+The stream may begin anywhere: it is taken from its first parameter sets (SPS, PPS) on, and what was
+passed over is said once, as is what browsers do not play: B frames, 10 bits, 4:2:2, 4:4:4, fields.
+
 Example:
   ffmpeg -re -i film.mkv -an -c:v libx264 -bf 0 -f h264 - | mb-encode mpegts >film.ts
 
@@ -32,7 +35,7 @@ Exit codes:
 
 /// Wrap H.264 from standard input in MPEG-TS
 ///
-/// Reads an Annex B byte stream without B frames, and writes to standard output.
+/// Reads an Annex B byte stream, and writes to standard output.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct MpegTsArgs {
