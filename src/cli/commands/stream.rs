@@ -1,5 +1,6 @@
 //! `mb-encode` without a subcommand: one stream, to the one output that was asked for.
 
+use super::explain;
 use crate::cli::logging::TO_BE_READ;
 use crate::cli::options::{Scene, StreamOptions};
 use crate::cli::output::Destination;
@@ -15,10 +16,31 @@ use crate::source::{Bar, Renderer, Shader, ShaderScene, TestCard};
 use crate::stream::{self, Vitals, watchdog};
 use crate::{Control, Error, Output, Settings};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+/// The shader that this process shows, by its name, or has others show.
+static SHADER: OnceLock<String> = OnceLock::new();
+
+/// What to do about an error that a shader may be the reason for; then it is the likeliest one.
+pub fn remedy(code: &str) -> Option<String> {
+    let name = SHADER.get()?;
+    matches!(code, "hang" | "start-hang").then(|| {
+        let usual = explain::remedy(code).unwrap_or_default();
+        format!("the shader {name} may have a loop that never ends, or be too slow for this machine\nelse {usual}")
+    })
+}
+
+/// Notes which shader the streams with these options show.
+pub fn suspect(options: &StreamOptions) {
+    if let Some(path) = options.shader_path() {
+        // One process has one set of options.
+        let _ = SHADER.set(path.display().to_string());
+    }
+}
 
 pub fn run(options: &StreamOptions) -> anyhow::Result<()> {
     let role = Role::of_this_process()?;
+    suspect(options);
     let link = Link::of_this_process().map(Arc::new);
     let ended = match role {
         Role::Program => program(options, link.clone()),

@@ -5,7 +5,7 @@
 void mainImage(out vec4 fragColor, in vec2 fragCoord) {
     fragColor = vec4(BOTH(0.1, \
         0.3), 1.0);
-    float long\
-    name = 0.2;
-    fragColor.r += longname;
+    float total\
+number = 0.2;
+    fragColor.r += totalnumber;
 }
