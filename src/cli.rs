@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 /// Runs the program.
 pub fn run() -> ExitCode {
-    look_up_remedies(explain::remedy);
+    look_up_remedies(|code| stream::remedy(code).or_else(|| explain::remedy(code)));
     let code = command::read().and_then(|args| {
         logging::start(&args.stream.logging, args.stream.output.is_stdout());
         dispatch(&args).map_err(|error| code_of(error, &args))

@@ -6,6 +6,7 @@
 mod artist;
 mod bar;
 mod canvas;
+#[cfg(feature = "cli")]
 mod shader;
 pub mod strip;
 pub mod testcard;
@@ -13,7 +14,8 @@ mod text;
 
 pub use artist::{Artist, MakeRenderer};
 pub use bar::Bar;
-pub use shader::ShaderScene;
+#[cfg(feature = "cli")]
+pub use shader::{CHANNELS, Shader, ShaderScene};
 pub use testcard::TestCard;
 
 use crate::error::Error;

@@ -125,6 +125,12 @@ fn from(words: &[OsString]) -> Result<Args, Error> {
         }
         _ => {}
     }
+    // Variables may be there for other streams.
+    let is_written = |name: &&str| matches.value_source(name) == Some(ValueSource::CommandLine);
+    let channel = ["channel0", "channel1", "channel2", "channel3"].into_iter().find(is_written);
+    if let (Some(channel), None) = (channel, args.stream.shader_path()) {
+        return Err(usage_error(format!("--{channel} is for a shader, and there is none: add --shader FILE")));
+    }
     Ok(args)
 }
 

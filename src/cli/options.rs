@@ -5,10 +5,10 @@ use super::logging::LoggingArgs;
 use super::named::{self, named};
 use super::output::OutputArgs;
 use crate::settings::{Bitrate, EncoderChoice, FrameRate, Gop, Limits, MpegTs, Named, Preset, Size, Tuning};
+use crate::source::{CHANNELS, Shader};
 use crate::{Error, Settings};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 use std::ffi::OsString;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -44,9 +44,25 @@ pub struct StreamOptions {
     #[arg(default_value = named::default::<Scene>(), value_parser = named::<Scene>())]
     pub scene: Scene,
 
-    /// Show what a fragment shader draws (Shadertoy's mainImage)
+    /// Show what a fragment shader draws (as on Shadertoy)
     #[arg(long, env = "MB_ENCODE_SHADER", hide_env_values = true, value_name = "FILE", help_heading = "Picture")]
     shader: Option<PathBuf>,
+
+    /// Picture that the shader reads as iChannel0: PNG or JPEG
+    #[arg(long, env = "MB_ENCODE_CHANNEL0", hide_env_values = true, value_name = "FILE", help_heading = "Picture")]
+    channel0: Option<PathBuf>,
+
+    /// Picture that the shader reads as iChannel1
+    #[arg(long, env = "MB_ENCODE_CHANNEL1", hide_env_values = true, value_name = "FILE", help_heading = "Picture")]
+    channel1: Option<PathBuf>,
+
+    /// Picture that the shader reads as iChannel2
+    #[arg(long, env = "MB_ENCODE_CHANNEL2", hide_env_values = true, value_name = "FILE", help_heading = "Picture")]
+    channel2: Option<PathBuf>,
+
+    /// Picture that the shader reads as iChannel3
+    #[arg(long, env = "MB_ENCODE_CHANNEL3", hide_env_values = true, value_name = "FILE", help_heading = "Picture")]
+    channel3: Option<PathBuf>,
 
     /// Text in the test card's first line
     #[arg(long, env = "MB_ENCODE_LABEL", hide_env_values = true, value_name = "TEXT", default_value = "mb-encode")]
@@ -128,9 +144,6 @@ impl Named for Scene {
     ];
 }
 
-/// More than any shader that a person or a program would write.
-const MAX_SHADER: u64 = 1 << 20;
-
 fn parse_side(text: &str) -> Result<u32, String> {
     let side = text.parse().unwrap_or(0);
     Size::check_side(side)
@@ -192,32 +205,17 @@ impl StreamOptions {
         self.shader.as_deref()
     }
 
-    /// The shader's name and source, if there is one.
+    /// The files of the shader's channels.
+    pub fn channel_paths(&self) -> [Option<PathBuf>; CHANNELS] {
+        [&self.channel0, &self.channel1, &self.channel2, &self.channel3].map(Clone::clone)
+    }
+
+    /// The shader with its pictures, if there is one.
     ///
     /// # Errors
-    /// It cannot be read, or is longer than any shader.
-    pub fn shader_source(&self) -> Result<Option<(String, String)>, Error> {
-        let Some(path) = &self.shader else {
-            return Ok(None);
-        };
-        let name = path.display().to_string();
-        let mut source = String::new();
-        // Not only files end: a path may lead to a device.
-        let read = std::fs::File::open(path).and_then(|file| file.take(MAX_SHADER + 1).read_to_string(&mut source));
-        match read {
-            Ok(bytes) if bytes as u64 > MAX_SHADER => Err(Error::input(
-                "shader-unreadable",
-                format!("the shader {name} is longer than {} MiB", MAX_SHADER >> 20),
-                "name a text file in GLSL with a mainImage, like examples/shaders/waves.glsl",
-            )),
-            Ok(_) => Ok(Some((name, source))),
-            Err(error) => Err(Error::input(
-                "shader-unreadable",
-                format!("cannot read the shader {name}"),
-                "name a text file in GLSL with a mainImage, like examples/shaders/waves.glsl",
-            )
-            .caused_by(error)),
-        }
+    /// One of the files cannot be read, or is not what it has to be.
+    pub fn shader(&self) -> Result<Option<Shader>, Error> {
+        self.shader.as_deref().map(|path| Shader::read(path, &self.channel_paths())).transpose()
     }
 }
 

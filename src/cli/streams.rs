@@ -1,6 +1,7 @@
 //! The options that say which streams there are, checked into [`Streams`].
 
 use super::addresses::AddressArgs;
+use super::commands::stream::suspect;
 use super::environment::parse_switch;
 use super::named::{self, named};
 use super::options::StreamOptions;
@@ -65,6 +66,7 @@ impl StreamsArgs {
         let words = std::iter::once("--stdout".to_owned()).chain(streams.worker_options("omega-0"));
         let options = StreamOptions::of(words)?;
         options.output.destination()?;
+        suspect(&options);
         streams.fifo_mode = options.output.fifo_mode;
         streams.limits = options.limits();
         Ok(streams)

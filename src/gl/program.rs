@@ -10,8 +10,16 @@ pub struct Program {
     gl: Gl,
     program: glow::Program,
     vertex_array: glow::VertexArray,
-    /// Those that the shaders use, by name. Asked for once: each question to GL would allocate.
-    uniforms: Vec<(String, glow::UniformLocation)>,
+    /// Those that the shaders use. Asked for once: each question to GL would allocate.
+    uniforms: Vec<Uniform>,
+}
+
+/// A uniform that a shader uses, or one element of an array of them.
+struct Uniform {
+    name: String,
+    /// GL's name of its type.
+    kind: u32,
+    location: glow::UniformLocation,
 }
 
 /// A vertex shader that covers the whole target with one triangle: draw it with `draw(3)`.
@@ -28,6 +36,19 @@ impl Program {
     /// # Errors
     /// The compiler's own words; the fault is the caller's.
     pub fn new(gl: &Gl, vertex: &str, fragment: &str) -> Result<Self, Error> {
+        Self::renamed(gl, vertex, fragment, &str::to_owned)
+    }
+
+    /// As [`Program::new`], for sources that were translated: `original` is what a uniform was called before.
+    ///
+    /// # Errors
+    /// As of [`Program::new`].
+    pub(crate) fn renamed(
+        gl: &Gl,
+        vertex: &str,
+        fragment: &str,
+        original: &dyn Fn(&str) -> String,
+    ) -> Result<Self, Error> {
         let raw = gl.glow();
         let refused = |stage: &str, log: String| {
             Error::input("gl-program", format!("the {stage} does not compile"), String::new())
@@ -76,7 +97,7 @@ impl Program {
                 for name in names {
                     // What GL itself provides has no location.
                     if let Some(location) = raw.get_uniform_location(program, &name) {
-                        this.uniforms.push((name, location));
+                        this.uniforms.push(Uniform { name: original(&name), kind: uniform.utype, location });
                     }
                 }
             }
@@ -84,39 +105,52 @@ impl Program {
         }
     }
 
-    /// Sets the `float` or `vec2` to `vec4` uniform `name` to `values`. A uniform that the shader does not use is left
+    /// Sets the uniform `name`, of a type from `float` to `vec4` or `int`, to `values`. Where the shader declares fewer
+    /// parts the rest is left out, and where it declares more they are 0. A uniform that the shader does not use is left
     /// out, as in GL.
     ///
     /// # Panics
     /// `values` is empty or has more than four parts.
     pub fn set(&self, name: &str, values: &[f32]) {
+        assert!((1..=4).contains(&values.len()), "a uniform has one to four parts, not {}", values.len());
+        let Some(uniform) = self.uniform(name) else { return };
+        let part = |at: usize| values.get(at).copied().unwrap_or(0.0);
         let raw = self.gl.glow();
+        let location = Some(&uniform.location);
         // SAFETY: the context is current and the program lives as long as `self`.
         unsafe {
             raw.use_program(Some(self.program));
-            let location = self.location(name);
-            match *values {
-                [x] => raw.uniform_1_f32(location, x),
-                [x, y] => raw.uniform_2_f32(location, x, y),
-                [x, y, z] => raw.uniform_3_f32(location, x, y, z),
-                [x, y, z, w] => raw.uniform_4_f32(location, x, y, z, w),
-                _ => panic!("a uniform has one to four parts, not {}", values.len()),
+            match uniform.kind {
+                glow::FLOAT_VEC2 => raw.uniform_2_f32(location, part(0), part(1)),
+                glow::FLOAT_VEC3 => raw.uniform_3_f32(location, part(0), part(1), part(2)),
+                glow::FLOAT_VEC4 => raw.uniform_4_f32(location, part(0), part(1), part(2), part(3)),
+                glow::INT => raw.uniform_1_i32(location, part(0) as i32),
+                _ => raw.uniform_1_f32(location, part(0)),
             }
         }
     }
 
-    /// Sets the `int` uniform `name`.
+    /// Sets the uniform `name`, an `int`, a sampler by its texture unit, or a `float`.
     pub fn set_int(&self, name: &str, value: i32) {
+        let Some(uniform) = self.uniform(name) else { return };
         let raw = self.gl.glow();
         // SAFETY: as in `set`.
         unsafe {
             raw.use_program(Some(self.program));
-            raw.uniform_1_i32(self.location(name), value);
+            match uniform.kind {
+                glow::FLOAT => raw.uniform_1_f32(Some(&uniform.location), value as f32),
+                _ => raw.uniform_1_i32(Some(&uniform.location), value),
+            }
         }
     }
 
-    fn location(&self, name: &str) -> Option<&glow::UniformLocation> {
-        self.uniforms.iter().find(|(known, _)| known == name).map(|(_, location)| location)
+    /// The uniforms that the shaders use, by name: an array's first element, its name alone, and its other elements.
+    pub fn uniforms(&self) -> impl Iterator<Item = &str> {
+        self.uniforms.iter().map(|uniform| uniform.name.as_str())
+    }
+
+    fn uniform(&self, name: &str) -> Option<&Uniform> {
+        self.uniforms.iter().find(|uniform| uniform.name == name)
     }
 
     /// Draws `vertices / 3` triangles into the bound framebuffer; `gl_VertexID` counts from 0.
@@ -185,5 +219,35 @@ void main() {
         program.draw(3);
         target.read_rows(0, &mut rgba);
         assert_eq!(rgba[..4], [255, 102, 153, 255]);
+    }
+
+    #[test]
+    fn a_value_fits_the_type_that_the_shader_declares() {
+        let gl = Gl::open(None).unwrap();
+        let size = Size::new(64, 64).unwrap();
+        let target = Target::new(&gl, size).unwrap();
+        let fragment = "#version 330 core
+uniform vec2 fewer;
+uniform vec4 more;
+uniform float number;
+uniform int whole;
+out vec4 pixel;
+void main() {
+    pixel = vec4(fewer.y, more.x + more.w, number / 5.0, whole == 3);
+}
+";
+        let program = Program::new(&gl, WHOLE_TARGET, fragment).unwrap();
+        program.set("fewer", &[0.0, 0.2, 1.0]);
+        program.set("more", &[0.4]);
+        program.set_int("number", 3);
+        program.set("whole", &[3.0]);
+        target.bind();
+        program.draw(3);
+        let mut rgba = vec![0; size.pixels() * 4];
+        target.read_rows(0, &mut rgba);
+        assert_eq!(rgba[..4], [51, 102, 153, 255]);
+        let mut used: Vec<_> = program.uniforms().collect();
+        used.sort_unstable();
+        assert_eq!(used, ["fewer", "more", "number", "whole"]);
     }
 }

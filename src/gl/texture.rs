@@ -118,6 +118,55 @@ impl Texture {
         }
     }
 
+    /// A picture that shaders sample: smooth at any size, and repeated beyond its edges. `rgba` is as for
+    /// [`Texture::upload`].
+    ///
+    /// # Errors
+    /// As of [`Texture::new`].
+    ///
+    /// # Panics
+    /// As of [`Texture::upload`].
+    pub fn sampled(gl: &Gl, width: u32, height: u32, rgba: &[u8]) -> Result<Self, Error> {
+        let this = Self::new(gl, width, height)?;
+        this.upload(rgba);
+        let raw = gl.glow();
+        // SAFETY: the context is current, and the texture has its first level.
+        unsafe {
+            raw.bind_texture(glow::TEXTURE_2D, Some(this.texture));
+            for (parameter, value) in [
+                (glow::TEXTURE_MAX_LEVEL, 1000),
+                (glow::TEXTURE_MIN_FILTER, glow::LINEAR_MIPMAP_LINEAR as i32),
+                (glow::TEXTURE_MAG_FILTER, glow::LINEAR as i32),
+                (glow::TEXTURE_WRAP_S, glow::REPEAT as i32),
+                (glow::TEXTURE_WRAP_T, glow::REPEAT as i32),
+            ] {
+                raw.tex_parameter_i32(glow::TEXTURE_2D, parameter, value);
+            }
+            raw.generate_mipmap(glow::TEXTURE_2D);
+            raw.bind_texture(glow::TEXTURE_2D, None);
+        }
+        Ok(this)
+    }
+
+    /// Has the texture unit `unit` show `texture`, or opaque black where there is none, as GL does.
+    pub fn bind(gl: &Gl, unit: u32, texture: Option<&Self>) {
+        let raw = gl.glow();
+        // SAFETY: the context is current; a core context has 16 units or more, and one that it lacks is an error of GL's
+        // alone.
+        unsafe {
+            raw.active_texture(glow::TEXTURE0 + unit);
+            raw.bind_texture(glow::TEXTURE_2D, texture.map(|texture| texture.texture));
+            raw.active_texture(glow::TEXTURE0);
+        }
+    }
+
+    /// The largest width and height of a texture.
+    pub fn largest(gl: &Gl) -> u32 {
+        // SAFETY: the context is current.
+        let side = unsafe { gl.glow().get_parameter_i32(glow::MAX_TEXTURE_SIZE) };
+        u32::try_from(side).unwrap_or(0)
+    }
+
     /// Copies `region` of `from` to `(x, y)` in this texture, texel by texel. What would land outside is left out.
     ///
     /// Software renderers do this without compiling a shader, which costs them more time than everything else up to

@@ -212,16 +212,21 @@ const ROWS: &[Row] = &[
     row("--fifo new --shader broken.glsl", &["broken.glsl:3:", "undefined_name"]),
     row("--stdout --shader syntax.glsl", &["syntax.glsl:2:"]),
     row("--stdout --shader other-signature.glsl", &["other-signature.glsl", "mainImage(out vec4, in vec2)"]),
-    row("--stdout --shader version.glsl", &["version.glsl:2:", "#version", "remove it"]),
+    row("--stdout --shader folder", &["folder", "Is a directory", "text file"]),
     row("--stdout --shader no-main-image.glsl", &["no-main-image.glsl", "mainImage(out vec4"]),
-    row("--stdout --shader empty.glsl", &["empty.glsl", "mainImage(out vec4"]),
+    row("--stdout --shader empty.glsl", &["empty.glsl", "it is empty", "mainImage(out vec4"]),
     row("--stdout --shader comment.glsl", &["comment.glsl", "mainImage(out vec4"]),
-    row("--stdout --shader binary.glsl", &["binary.glsl", "text file"]),
-    row("--stdout --shader latin1.glsl", &["latin1.glsl", "text file"]),
+    row("--stdout --shader binary.glsl", &["binary.glsl:1:", "U+"]),
+    row("--stdout --shader latin1.glsl", &["latin1.glsl:2:", "U+00E9"]),
     row("--stdout --shader zeros.glsl", &["zeros.glsl"]),
     row("--stdout --shader unclosed.glsl", &["unclosed.glsl"]),
-    row("--stdout --shader channels.glsl", &["channels.glsl:2:", "iChannel0"]),
-    row("--stdout --shader channels.glsl", &["there are no input channels"]),
+    row("--stdout --shader cube.glsl", &["cube.glsl:2:", "'texture'", "cube maps"]),
+    row("--stdout --shader good.glsl --channel0 nothing.png", &["cannot read the picture nothing.png", "PNG or JPEG"]),
+    row("--stdout --shader good.glsl --channel1 folder", &["folder", "Is a directory"]),
+    row("--stdout --shader good.glsl --channel3 good.glsl", &["good.glsl is neither PNG nor JPEG", "convert it"]),
+    row("--fifo new --shader good.glsl --channel3 good.glsl", &["good.glsl is neither PNG nor JPEG"]),
+    row("--stdout --channel2 picture.png", &["--channel2", "--shader FILE"]),
+    row("--out picture.png --shader good.glsl --channel2 picture.png", &["--channel2", "--out"]),
     row("--stdout --shader /dev/zero", &["/dev/zero", "longer than 1 MiB", "text file"]),
     row("--stdout --shader good.glsl --scene bar", &["--shader", "--scene"]),
     Row {
@@ -343,17 +348,15 @@ fn lay_out(folder: &Path) -> std::os::unix::net::UnixListener {
     write("broken.glsl", format!("{IMAGE}    float x = 1.0;\n    fragColor = vec4(undefined_name);\n}}\n").as_bytes());
     write("syntax.glsl", format!("{IMAGE}    fragColor = = vec4(1.0);\n}}\n").as_bytes());
     write("other-signature.glsl", b"vec4 mainImage(vec2 at) {\n    return vec4(at, 0.0, 1.0);\n}\n");
-    write("version.glsl", format!("// mine\n  #version 300 es\n{IMAGE} fragColor = vec4(1.0); }}\n").as_bytes());
-    write("no-main-image.glsl", b"void main() {\n}\n");
+    write("no-main-image.glsl", b"void image() {\n}\n");
     write("comment.glsl", b"// mainImage is what it lacks\n");
     write("empty.glsl", b"");
     write("binary.glsl", b"\x7fELF\x02\x01\x01\xff\xfe\x00mainImage");
-    let mut latin1 = b"// caf\xe9\n".to_vec();
-    latin1.extend_from_slice(IMAGE.as_bytes());
-    write("latin1.glsl", &latin1);
+    write("latin1.glsl", &[IMAGE.as_bytes(), b"    fragColor = vec4(caf\xe9);\n}\n"].concat());
     write("zeros.glsl", b"mainImage\0\0\0\0");
     write("unclosed.glsl", format!("{IMAGE}    fragColor = vec4(1.0);\n").as_bytes());
-    write("channels.glsl", format!("{IMAGE}    fragColor = texture(iChannel0, fragCoord);\n}}\n").as_bytes());
+    write("cube.glsl", format!("{IMAGE}    fragColor = texture(iChannel0, vec3(fragCoord, 1.0));\n}}\n").as_bytes());
+    write("picture.png", b"whatever it is");
     std::fs::create_dir(folder.join("folder")).unwrap();
     rustix::fs::mknodat(CWD, folder.join("fifo"), FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
     link("file", "to-file");

@@ -33,6 +33,15 @@ pub struct Browser {
 impl Browser {
     /// Starts a browser whose page is `width` x `height` pixels large.
     pub fn start(width: u32, height: u32) -> Self {
+        Self::start_with(width, height, &["--disable-gpu"])
+    }
+
+    /// As [`start`](Self::start), for pages that draw with WebGL: in software, as exact on any machine.
+    pub fn start_with_webgl() -> Self {
+        Self::start_with(256, 256, &["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"])
+    }
+
+    fn start_with(width: u32, height: u32, graphics: &[&str]) -> Self {
         let mut command = Command::new(parts::find("CHROMEDRIVER", "chromedriver", &[], HOW_TO_GET_IT));
         command.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped());
         let mut driver = Process::start(&mut command);
@@ -59,7 +68,7 @@ impl Browser {
                 "goog:loggingPrefs": { "browser": "ALL" },
                 "goog:chromeOptions": {
                     "binary": parts::find("CHROMIUM", "chromium", &[], HOW_TO_GET_IT),
-                    "args": this.arguments(),
+                    "args": this.arguments(graphics),
                 },
             } } }),
         );
@@ -69,10 +78,9 @@ impl Browser {
         this
     }
 
-    fn arguments(&self) -> Vec<String> {
+    fn arguments(&self, graphics: &[&str]) -> Vec<String> {
         let mut arguments: Vec<_> = [
             "--headless=new",
-            "--disable-gpu",
             "--disable-quic",
             "--no-first-run",
             "--disable-background-networking",
@@ -87,6 +95,7 @@ impl Browser {
         ]
         .map(String::from)
         .into();
+        arguments.extend(graphics.iter().map(|&argument| argument.to_owned()));
         if rustix::process::geteuid().is_root() {
             // The sandbox refuses to work for root, which containers often run as.
             arguments.push("--no-sandbox".into());

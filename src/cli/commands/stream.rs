@@ -1,5 +1,6 @@
 //! `mb-encode` without a subcommand: one stream, to the one output that was asked for.
 
+use super::explain;
 use crate::cli::logging::TO_BE_READ;
 use crate::cli::options::{Scene, StreamOptions};
 use crate::cli::output::Destination;
@@ -11,14 +12,35 @@ use crate::os::process::{GRACE, GRACE_OF_PARENT};
 use crate::service::exit::FAILED;
 use crate::service::role::Role;
 use crate::service::worker;
-use crate::source::{Bar, Renderer, ShaderScene, TestCard};
+use crate::source::{Bar, Renderer, Shader, ShaderScene, TestCard};
 use crate::stream::{self, Vitals, watchdog};
 use crate::{Control, Error, Output, Settings};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+/// The shader that this process shows, by its name, or has others show.
+static SHADER: OnceLock<String> = OnceLock::new();
+
+/// What to do about an error that a shader may be the reason for; then it is the likeliest one.
+pub fn remedy(code: &str) -> Option<String> {
+    let name = SHADER.get()?;
+    matches!(code, "hang" | "start-hang").then(|| {
+        let usual = explain::remedy(code).unwrap_or_default();
+        format!("the shader {name} may have a loop that never ends, or be too slow for this machine\nelse {usual}")
+    })
+}
+
+/// Notes which shader the streams with these options show.
+pub fn suspect(options: &StreamOptions) {
+    if let Some(path) = options.shader_path() {
+        // One process has one set of options.
+        let _ = SHADER.set(path.display().to_string());
+    }
+}
 
 pub fn run(options: &StreamOptions) -> anyhow::Result<()> {
     let role = Role::of_this_process()?;
+    suspect(options);
     let link = Link::of_this_process().map(Arc::new);
     let ended = match role {
         Role::Program => program(options, link.clone()),
@@ -40,7 +62,7 @@ fn program(options: &StreamOptions, link: Option<Arc<Link>>) -> anyhow::Result<(
     match options.output.destination()? {
         Destination::Fifo(fifo) => {
             // Known here and now, and not with the first reader.
-            options.shader_source()?;
+            options.shader()?;
             let control = Arc::new(Control::new()?);
             signals::start(&control, GRACE_OF_PARENT, overdue)?;
             if let Some(link) = &link {
@@ -49,9 +71,7 @@ fn program(options: &StreamOptions, link: Option<Arc<Link>>) -> anyhow::Result<(
             worker::serve(&fifo, options.limits(), &control, link)
         }
         Destination::File(path) => {
-            if let Some(shader) = options.shader_path() {
-                keep_shader(&path, shader)?;
-            }
+            keep_inputs(&path, options)?;
             stream_to(&Output::File(path), options, None)
         }
         Destination::Stdout => stream_to(&Output::Stdout, options, None),
@@ -80,8 +100,10 @@ fn watched(
     if let Some(link) = link {
         requests::start(link, &control)?;
     }
-    let shader = options.shader_source()?;
-    let mut make = |gl: &Gl, settings: &Settings| make_renderer(options, shader.as_ref(), gl, settings);
+    let shader = options.shader()?;
+    // A worker has said it before its first reader comes.
+    let mut is_noted = matches!(Role::of_this_process()?, Role::Reader(_));
+    let mut make = |gl: &Gl, settings: &Settings| make_renderer(options, shader.as_ref(), &mut is_noted, gl, settings);
     let vitals = Vitals::default();
     watchdog::watch(&vitals, &options.limits(), link.map(|link| &**link), give_up, || {
         stream(&mut make, &vitals, &control)
@@ -101,28 +123,53 @@ fn overdue() {
     tracing::error!("the stream did not stop when it was asked to (driver hang?): ending without its clean-up [hang]");
 }
 
-/// Refuses to write the video over the shader that it shows, by whatever name.
-fn keep_shader(out: &Path, shader: &Path) -> Result<(), Error> {
+/// Refuses to write the video over the shader that it shows, or over one of its pictures, by whatever name.
+fn keep_inputs(out: &Path, options: &StreamOptions) -> Result<(), Error> {
     use std::os::unix::fs::MetadataExt;
-    let id = |path: &Path| std::fs::metadata(path).map(|file| (file.dev(), file.ino()));
-    match (id(out), id(shader)) {
-        (Ok(out_id), Ok(shader_id)) if out_id == shader_id => Err(Error::input(
-            "out-is-shader",
-            format!("--out {} is the file of --shader, which the video would replace", out.display()),
-            "name another file: mb-encode --out clip.h264 --frames 240",
-        )),
-        _ => Ok(()),
+    let id = |path: &Path| std::fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    let channels = options.channel_paths();
+    let channels = channels.iter().enumerate().map(|(at, path)| (format!("--channel{at}"), path.as_deref()));
+    let inputs = std::iter::once(("--shader".to_owned(), options.shader_path())).chain(channels);
+    for (option, path) in inputs {
+        if path.and_then(id).is_some_and(|input| id(out) == Some(input)) {
+            return Err(Error::input(
+                "out-is-shader",
+                format!("--out {} is the file of {option}, which the video would replace", out.display()),
+                "name another file: mb-encode --out clip.h264 --frames 240",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Says what whoever wrote the shader may have expected otherwise.
+fn note(shader: &Shader, scene: &ShaderScene) {
+    for channel in scene.without_picture() {
+        tracing::warn!(
+            "iChannel{channel} of {shader} is black: give it a picture with --channel{channel} FILE (PNG, JPEG)"
+        );
+    }
+    let unset = scene.unset().join(", ");
+    if !unset.is_empty() {
+        tracing::warn!("nothing sets these uniforms of {shader}, so they are 0: {unset}");
     }
 }
 
 fn make_renderer(
     options: &StreamOptions,
-    shader: Option<&(String, String)>,
+    shader: Option<&Shader>,
+    is_noted: &mut bool,
     gl: &Gl,
     settings: &Settings,
 ) -> Result<Box<dyn Renderer>, Error> {
     Ok(match (shader, options.scene) {
-        (Some((name, source)), _) => Box::new(ShaderScene::new(gl, name, source)?),
+        (Some(shader), _) => {
+            let scene = ShaderScene::new(gl, shader)?;
+            if !std::mem::replace(is_noted, true) {
+                note(shader, &scene);
+            }
+            Box::new(scene)
+        }
         (None, Scene::Testcard) => Box::new(TestCard::new(gl, settings.size, &options.label)?),
         (None, Scene::Bar) => Box::new(Bar::new(gl, settings.size)?),
     })

@@ -1,0 +1,2 @@
+void mainImage(out vec4 c, in vec2 p) { c = vec4(p / iResolution.xy, sin(iTime), 1.0); }
+void main() { mainImage(gl_FragColor, gl_FragCoord.xy); }

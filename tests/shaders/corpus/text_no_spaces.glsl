@@ -1,0 +1,1 @@
+void mainImage(out vec4 O,vec2 U){O=vec4(0.1);for(float i=0.;i<3.;i++)O+=.1*i;O.x=U.x<0.?1.:O.x;}
