@@ -131,7 +131,10 @@ impl Scan {
                     }
                 }
                 name if depth == 0 && is_word(name) && is_word(before) && matches!(text(at + 1), ";" | "=" | ",") => {
-                    self.variables.insert(name.to_owned());
+                    // Not `precision highp float;`.
+                    if !is_precision(before) {
+                        self.variables.insert(name.to_owned());
+                    }
                 }
                 _ => {}
             }
