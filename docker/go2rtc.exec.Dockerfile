@@ -18,10 +18,11 @@ ARG BASE_IMAGE=alexxit/go2rtc:1.9.14-hardware
 
 FROM ${BUILD_IMAGE} AS build
 
+# libclang-dev: the shader translator's bindings are made with it.
 # nasm: without it OpenH264 is built without its assembly, several times slower.
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-      ca-certificates cargo g++ nasm rustc \
+      ca-certificates cargo g++ libclang-dev nasm rustc \
  && apt-get clean \
  && rm -rf /var/lib/apt/lists/*
 

@@ -18,6 +18,7 @@ present() {
     case $1 in
         certificates) any_file /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt ;;
         libc-headers) any_file /usr/include/stdlib.h ;;
+        libclang) any_file '/usr/lib/llvm-*/lib/libclang*.so*' '/usr/lib/*/libclang*.so*' '/usr/lib*/libclang*.so*' ;;
         egl) any_file '/usr/lib/*/libEGL.so.1' '/usr/lib*/libEGL.so.1' ;;
         egl-driver) any_file '/usr/share/glvnd/egl_vendor.d/*.json' '/etc/glvnd/egl_vendor.d/*.json' ;;
         software-gl)
@@ -40,6 +41,7 @@ package_of() {
         cc) echo gcc ;;
         c++) echo g++ ;;
         libc-headers) echo libc6-dev ;;
+        libclang) echo libclang-dev ;;
         egl) echo libegl1 ;;
         egl-driver) echo libegl-mesa0 ;;
         software-gl) echo libgl1-mesa-dri ;;
@@ -126,7 +128,7 @@ need() {
 
 # What each task needs.
 need_to_build() {
-    need certificates cc c++ libc-headers nasm
+    need certificates cc c++ libc-headers libclang nasm
 }
 need_to_draw() {
     need egl egl-driver software-gl

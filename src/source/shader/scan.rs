@@ -125,12 +125,10 @@ impl Scan {
                         self.variables.insert(text(at + 1).to_owned());
                     }
                 }
-                name if is_word(name) && is_word(before) && text(at + 1) == "(" => {
-                    if !matches!(before, "return" | "else" | "do") {
-                        self.functions.push((name.to_owned(), token.line));
-                    }
+                name if is_type(before) && is_word(name) && text(at + 1) == "(" => {
+                    self.functions.push((name.to_owned(), token.line));
                 }
-                name if depth == 0 && is_word(name) && is_word(before) && matches!(text(at + 1), ";" | "=" | ",") => {
+                name if depth == 0 && is_type(before) && is_word(name) && matches!(text(at + 1), ";" | "=" | ",") => {
                     self.variables.insert(name.to_owned());
                 }
                 _ => {}
@@ -158,6 +156,12 @@ impl Scan {
 
 fn is_precision(text: &str) -> bool {
     matches!(text, "highp" | "mediump" | "lowp")
+}
+
+/// Whether it can be a type's name, in front of what is declared.
+fn is_type(before: &str) -> bool {
+    // As in `return f(x);` and `precision highp float;`.
+    is_word(before) && !matches!(before, "return" | "else" | "do") && !is_precision(before)
 }
 
 /// Whether a declaration for all functions can follow.

@@ -10,7 +10,7 @@ use encoding_rs::{Encoding, UTF_16BE, UTF_16LE, WINDOWS_1252};
 pub fn text_of(bytes: &[u8]) -> String {
     let text = match Encoding::for_bom(bytes).map(|(encoding, _)| encoding).or_else(|| utf_16_without_mark(bytes)) {
         Some(encoding) => encoding.decode(bytes).0,
-        None => match str::from_utf8(bytes) {
+        None => match std::str::from_utf8(bytes) {
             Ok(text) => text.into(),
             Err(_) => WINDOWS_1252.decode_without_bom_handling(bytes).0,
         },

@@ -25,11 +25,13 @@ pub fn original_name(name: &str) -> String {
 pub fn translate(source: &str) -> Result<String, String> {
     static STARTED: OnceLock<Result<(), &str>> = OnceLock::new();
     (*STARTED.get_or_init(initialize)).map_err(str::to_owned)?;
-    let mut resources = BuiltInResources::default();
     // As many as GL 3.3 promises.
-    resources.MaxDrawBuffers = 8;
-    resources.MaxTextureImageUnits = 16;
-    resources.MaxFragmentUniformVectors = 256;
+    let resources = BuiltInResources {
+        MaxDrawBuffers: 8,
+        MaxTextureImageUnits: 16,
+        MaxFragmentUniformVectors: 256,
+        ..BuiltInResources::default()
+    };
     let translator = ShaderValidator::for_webgl2(glow::FRAGMENT_SHADER, Output::Glsl330Core, &resources)
         .ok_or("the shader translator does not start")?;
     let mut options = CompileOptions::mozangle();
