@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::settings::{FrameRate, MpegTs, Settings};
 use crate::sink::Written;
 use ffmpeg::Ffmpeg;
-use mpegts::Muxer;
+pub use mpegts::Muxer;
 use rustix::fd::BorrowedFd;
 use std::ops::ControlFlow;
 use std::time::Duration;

@@ -19,7 +19,10 @@ pub fn events(bytes: &[u8]) {
         serde_json::from_str::<Event>(&text).expect("its own words");
     }
     if let Ok(request) = serde_json::from_slice::<Request>(bytes) {
-        assert_eq!(serde_json::from_str::<Request>(&serde_json::to_string(&request).expect("JSON")).ok(), Some(request));
+        assert_eq!(
+            serde_json::from_str::<Request>(&serde_json::to_string(&request).expect("JSON")).ok(),
+            Some(request)
+        );
     }
 }
 

@@ -15,6 +15,8 @@ mod text;
 pub use artist::{Artist, MakeRenderer};
 pub use bar::Bar;
 #[cfg(feature = "cli")]
+#[cfg(fuzzing)]
+pub use shader::fuzz::file as try_shader;
 pub use shader::{CHANNELS, Shader, ShaderScene};
 pub use testcard::TestCard;
 

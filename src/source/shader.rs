@@ -8,6 +8,8 @@ mod channel;
 mod comments;
 mod complaint;
 mod dialect;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod moment;
 mod scan;
 mod text;
