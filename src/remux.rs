@@ -202,7 +202,7 @@ impl<'a> Run<'a> {
             || self.splitter.sps().is_some_and(|sps| sps.interlaced || sps.reorders.is_some_and(|most| most > 0));
         if needs_native && self.format.stamp_natively(LEAD) {
             tracing::warn!(
-                "ffmpeg gives B frames and fields of a byte stream no times, so the frames are wrapped without it"
+                "ffmpeg cannot time a byte stream that may have B frames or fields, so this one is wrapped without ffmpeg"
             );
         }
         let written = match self.format.lay_out(&self.unit, Some(self.writer.as_fd()), self.control)? {

@@ -37,7 +37,8 @@ pub struct Settings {
     pub preset: Preset,
     /// How low NVENC's delay is to be.
     pub tuning: Tuning,
-    /// Who wraps the stream in MPEG-TS; `None` writes it raw.
+    /// Who wraps the stream in MPEG-TS; `None` writes it raw. Wrapped and paced, a stream that is no file begins with two
+    /// more IDR pictures within 0.3 s, for go2rtc loses the first one.
     pub mpegts: Option<MpegTs>,
     /// Which GPU, as CUDA counts them; `None` takes the first, or software rendering where there is none.
     pub device: Option<u32>,

@@ -29,8 +29,8 @@ pub struct Assembly {
     last: Option<Slice>,
     /// Whether it has both fields of a frame.
     has_both_fields: bool,
-    /// Whether parameter sets in front of it were left out here, for they were too many.
-    overflowed: bool,
+    /// Whether parameter sets that came are in no access unit, so that the next one has to have them.
+    sets_due: bool,
     /// Whether the access unit before was given as it was, and may go on.
     pub cut_short: bool,
     /// Whether it did go on.
@@ -128,7 +128,7 @@ impl Assembly {
         self.units.push(nal);
         if self.first.is_none() && self.units.bytes() > MOST_IN_FRONT {
             self.units.clear();
-            self.overflowed = true;
+            self.sets_due = true;
         }
     }
 
@@ -176,7 +176,7 @@ impl Assembly {
             None if self.last.is_none() && !slice.may_be_first() => {
                 // What is left of the picture that the stream was joined in.
                 self.stray.pictures = 1;
-                self.overflowed |= self.units.len() > 0;
+                self.sets_due |= self.units.iter().any(is_parameter_set);
                 self.units.clear();
                 Belongs::Nowhere
             }
@@ -204,10 +204,13 @@ impl Assembly {
                 self.fill(unit, count, first.pps);
                 self.given.take(first, self.has_both_fields, &self.sets);
             }
-            None => self.stray.pictures += 1,
+            None => {
+                self.stray.pictures += 1;
+                self.sets_due |= self.units.iter().take(count).any(is_parameter_set);
+            }
         }
         self.units.forget_first(count);
-        self.overflowed = false;
+        self.sets_due &= given.is_none();
         self.has_both_fields = false;
         given.is_some()
     }
@@ -219,7 +222,7 @@ impl Assembly {
         let own = units().filter_map(|nal| Some((Key::of(nal)?, nal)));
         // The last one of a number counts.
         let mut sets: BTreeMap<_, _> = own.collect();
-        if has(NalUnitType::IdrSlice) || self.overflowed || has(NalUnitType::Sei) && sets.is_empty() {
+        if has(NalUnitType::IdrSlice) || self.sets_due || has(NalUnitType::Sei) && sets.is_empty() {
             for (key, nal) in self.sets.around(pps) {
                 sets.entry(key).or_insert(nal);
             }

@@ -31,8 +31,8 @@ use std::time::{Duration, Instant};
 
 /// ffmpeg may take this long for a picture, or to start, before it counts as stalled. It takes 0.2 ms and 80 ms.
 const STALLED: Duration = Duration::from_secs(5);
-/// After its first one ffmpeg may take this long for a picture before it counts as holding that back until the next. How
-/// it cuts a stream into pictures is its own matter.
+/// ffmpeg may take this long for a picture before it counts as holding that back until the next. How it cuts a stream into
+/// pictures is its own matter.
 const HELD_BACK: Duration = Duration::from_secs(1);
 /// ffmpeg may take this long to say why it ends.
 const LAST_WORDS: Duration = Duration::from_millis(200);
@@ -49,8 +49,6 @@ pub struct Ffmpeg {
     stderr: Option<ChildStderr>,
     follower: Follower,
     begun: bool,
-    /// Whether a picture came out.
-    has_written: bool,
     input: Vec<u8>,
     output: Vec<u8>,
     /// So much of `output` the follower has seen.
@@ -59,6 +57,8 @@ pub struct Ffmpeg {
     whole: usize,
     /// The bytes of each picture that went in and has not come out.
     inside: VecDeque<usize>,
+    /// How many of these it holds back.
+    behind: usize,
     /// How long it was waited for since the last picture came out.
     silent: Duration,
     words: Vec<u8>,
@@ -97,12 +97,12 @@ impl Ffmpeg {
             stderr: Some(stderr),
             follower: Follower::default(),
             begun: false,
-            has_written: false,
             input: Vec::new(),
             output: Vec::new(),
             followed: 0,
             whole: 0,
             inside: VecDeque::new(),
+            behind: 0,
             silent: Duration::ZERO,
             words: Vec::new(),
         };
@@ -131,10 +131,14 @@ impl Ffmpeg {
         let elementary = ACCESS_UNIT_DELIMITER.len() + self.input.len() - before;
         // The next picture's delimiter: with it ffmpeg knows that this one is whole, and passes it on at once.
         self.input.extend_from_slice(&ACCESS_UNIT_DELIMITER);
-        self.inside.push_back(elementary);
         let written = std::mem::take(&mut self.whole);
         self.output.drain(..written);
         self.followed -= written;
+        // What has come out late.
+        self.fetch()?;
+        self.follow()?;
+        self.behind = self.behind.min(self.inside.len());
+        self.inside.push_back(elementary);
         let mut sent = 0;
         let mut moved_at = Instant::now();
         let mut give_up_at = None;
@@ -145,30 +149,29 @@ impl Ffmpeg {
             self.fetch()?;
             self.follow()?;
             let is_sent = sent == self.input.len();
-            if self.whole > 0 {
-                (self.silent, self.has_written) = (Duration::ZERO, true);
-            }
-            if self.whole > 0 && is_sent {
+            if is_sent && self.inside.len() <= self.behind {
+                self.silent = Duration::ZERO;
                 return Ok(ControlFlow::Continue(&self.output[..self.whole]));
             }
             if before != (sent, self.output.len()) {
                 moved_at = Instant::now();
             }
             let stopping = control.stop_requested();
-            let may_hold_back = is_sent && self.has_written && self.silent < STALLED;
-            let until = match (stopping, may_hold_back) {
-                (true, _) => *give_up_at.get_or_insert_with(|| Instant::now() + LAST_WRITE),
-                (_, true) => moved_at + HELD_BACK,
-                _ => moved_at + STALLED,
+            let patience = if is_sent { HELD_BACK } else { STALLED };
+            let until = match stopping {
+                true => *give_up_at.get_or_insert_with(|| Instant::now() + LAST_WRITE),
+                false => moved_at + patience.min(STALLED - self.silent),
             };
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() && stopping {
                 return Ok(ControlFlow::Break(Written::Stopped));
-            } else if left.is_zero() && may_hold_back {
-                self.silent += HELD_BACK;
-                return Ok(ControlFlow::Continue(&[]));
             } else if left.is_zero() {
-                return Err(self.stalled());
+                self.silent = if self.whole > 0 { Duration::ZERO } else { self.silent + patience };
+                if !is_sent || self.silent >= STALLED {
+                    return Err(self.stalled());
+                }
+                self.behind = self.inside.len();
+                return Ok(ControlFlow::Continue(&self.output[..self.whole]));
             }
             if self.wait(!is_sent, reader, (!stopping).then(|| control.wake_fd()), left) {
                 return Ok(ControlFlow::Break(Written::ReaderGone));

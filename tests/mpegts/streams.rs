@@ -315,7 +315,7 @@ fn each_thing_is_said_once_however_long_it_goes_on() {
     let text = b"Redistribute latency...\n";
     let (_, code, said) = wrap(&[&text[..], &deep, text, &deep].concat(), WAYS[2]);
     assert_eq!(code, 0, "{said}");
-    for words in ["10-bit 4:2:2", "interlaced", "B frames in", "passed over", "without it"] {
+    for words in ["10-bit 4:2:2", "interlaced", "B frames in", "passed over", "without ffmpeg"] {
         assert_eq!(said.lines().filter(|line| line.contains(words)).count(), 1, "{words}: {said}");
     }
     assert_eq!(said.lines().count(), 5, "{said}");

@@ -87,6 +87,9 @@ fn what_nobody_can_decode_is_left_out_and_counted() {
     assert_eq!(units, [in_stream(&[&sets, &p(2).stream()]), in_stream(&[&p(4).stream()])]);
     assert_eq!((stray.bytes, stray.pictures), (0, 2));
     assert_eq!(cut(&[&[&p(1).stream()[..], SEI].concat()]).0.len(), 0);
+    // Parameter sets that came with such a picture are not lost.
+    let stream = [&SPS.stream()[..], &p(1).stream(), &pps(0, 0, false), &p(2).stream()];
+    assert_eq!(cut(&[&stream.concat()]).0, [in_stream(&[&sets, &p(2).stream()])]);
 }
 
 #[test]
