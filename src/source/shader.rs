@@ -59,8 +59,11 @@ impl Shader {
             );
         }
         if bytes.len() as u64 > MAX_BYTES {
-            let what = format!("the shader {name} is longer than {} MiB", MAX_BYTES >> 20);
-            return Err(Error::input("shader-unreadable", what, ""));
+            return Err(Error::input(
+                "shader-unreadable",
+                format!("the shader {name} is longer than {} MiB", MAX_BYTES >> 20),
+                "",
+            ));
         }
         let mut this = Self::of(&name, &bytes);
         for (channel, path) in this.channels.iter_mut().zip(channels) {
@@ -204,8 +207,11 @@ impl Shader {
             }
         }
         if let Some(line) = self.bare.open_comment {
-            let what = format!("{name}:{line}: the comment that begins here never ends");
-            return Err(Error::input("shader-comment", what, ""));
+            return Err(Error::input(
+                "shader-comment",
+                format!("{name}:{line}: the comment that begins here never ends"),
+                "",
+            ));
         }
         // The first way is what the file was written for, as far as one can tell.
         let is_for_desktop = scan.version.as_deref().is_some_and(dialect::is_for_desktop);
@@ -214,8 +220,11 @@ impl Shader {
             return Err(self.without_main(&scan));
         };
         if let Some(&(line, character)) = self.bare.foreign.first() {
-            let what = format!("{name}:{line}: the code has a '{character}' (U+{:04X})", u32::from(character));
-            return Err(Error::input("shader-characters", what, ""));
+            return Err(Error::input(
+                "shader-characters",
+                format!("{name}:{line}: the code has a '{character}' (U+{:04X})", u32::from(character)),
+                "",
+            ));
         }
         let mut told = complaint::told(name, log, way.head, &scan);
         if told.contains("samplerCube") || (told.contains("texture") && told.contains("no matching")) {
@@ -227,15 +236,18 @@ impl Shader {
 
     fn without_main(&self, scan: &Scan) -> Error {
         let name = &self.name;
-        let what = if self.bare.code.trim().is_empty() {
-            format!("{name} has no mainImage: it is empty")
+        let seen = if self.bare.code.trim().is_empty() {
+            ": it is empty".to_owned()
         } else if let Some(other) = ["mainSound", "mainVR", "mainCubemap"].iter().find(|&&it| scan.words.contains(it)) {
-            format!("{name} has no mainImage, only {other}")
+            format!(", only {other}")
         } else {
-            format!("{name} has no mainImage")
+            String::new()
         };
-        let remedy = "write: void mainImage(out vec4 fragColor, in vec2 fragCoord) { fragColor = vec4(1.0); }";
-        Error::input("shader-no-main", what, remedy)
+        Error::input(
+            "shader-no-main",
+            format!("{name} has no mainImage{seen}"),
+            "write: void mainImage(out vec4 fragColor, in vec2 fragCoord) { fragColor = vec4(1.0); }",
+        )
     }
 }
 
