@@ -1,6 +1,9 @@
 //! Where readers come from.
 
 mod fifo;
+mod ground;
+mod leftovers;
+mod path;
 mod place;
 
 pub use fifo::{Company, Fifo, Reader};

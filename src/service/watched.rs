@@ -33,6 +33,8 @@ pub enum Ended {
     Failed(ExitStatus, Option<Failure>),
     /// It hung, and was killed.
     Hung(Error),
+    /// Somebody else ended it, by this signal: a person, or the kernel for want of memory.
+    Killed(i32),
     /// Somebody else read its pipe as well.
     InCompany,
     /// A stop was requested.
@@ -187,12 +189,17 @@ impl Run<'_> {
                 return Ok(Ended::Stopped);
             }
         }
-        Ok(if status.success() {
-            Ended::Well(self.health.last.take())
-        } else {
-            Ended::Failed(status, self.failure.take())
+        Ok(match status.signal() {
+            _ if status.success() => Ended::Well(self.health.last.take()),
+            Some(signal) if is_sent(signal) => Ended::Killed(signal),
+            _ => Ended::Failed(status, self.failure.take()),
         })
     }
+}
+
+/// Whether a signal is one that somebody sends, and none that a process brings on itself.
+fn is_sent(signal: i32) -> bool {
+    [libc::SIGKILL, libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT].contains(&signal)
 }
 
 /// Whether a process goes on, by what it tells and when. Time is passed in.

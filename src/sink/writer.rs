@@ -7,6 +7,7 @@
 use super::{Gate, Outlet, Output, Readiness, Written};
 use crate::control::Control;
 use crate::error::Error;
+use crate::os::others::Link;
 use crate::os::poll;
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -103,7 +104,8 @@ impl Writer {
                 _ => {}
             }
         }
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
+        let kept = if Link::is_own_at(path)? { OFlags::empty() } else { OFlags::NOFOLLOW };
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | kept;
         let fd = rustix::fs::open(path, flags, Mode::from_raw_mode(0o666))
             .map_err(|errno| Error::input("out-unwritable", format!("cannot write {name}"), "").caused_by(errno))?;
         Self::new(fd, name)
