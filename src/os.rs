@@ -7,6 +7,8 @@ pub mod claim;
 pub mod dl;
 pub mod environment;
 #[cfg(feature = "cli")]
+pub mod holders;
+#[cfg(feature = "cli")]
 pub mod link;
 #[cfg(feature = "cli")]
 pub mod openings;

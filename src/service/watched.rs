@@ -5,6 +5,7 @@
 
 use super::door::Company;
 use super::role::Role;
+use super::stall::Stall;
 use crate::control::Control;
 use crate::error::Error;
 use crate::events::{Event, Failure, Progress, Request};
@@ -77,8 +78,12 @@ impl Watcher<'_> {
         command.process_group(0);
         let child = Child::start(command, Orphaned::Killed, &[theirs.as_fd()]).map_err(cannot_start)?;
         drop(theirs);
-        let mut run =
-            Run { watcher: self, child, link, health: Health::new(self.limits, Instant::now()), failure: None };
+        let stall = match role {
+            Role::Reader(reader) => Some(Stall::new(reader, company.pipe())),
+            Role::Program | Role::Rehearsal => None,
+        };
+        let health = Health::new(self.limits, Instant::now());
+        let mut run = Run { watcher: self, child, link, health, stall, failure: None };
         loop {
             let now = Instant::now();
             if self.control.stop_requested() {
@@ -115,6 +120,7 @@ struct Run<'a> {
     child: Child,
     link: Link,
     health: Health,
+    stall: Option<Stall>,
     failure: Option<Failure>,
 }
 
@@ -140,8 +146,10 @@ impl Run<'_> {
         loop {
             match self.link.receive() {
                 Received::Message(Event::Progress(progress)) => {
+                    let told = self.stall.as_mut().zip(progress.intake).and_then(|(stall, intake)| stall.hear(intake));
                     if let Some(uplink) = self.watcher.uplink {
                         uplink.send(&Event::Progress(progress.clone()));
+                        told.iter().for_each(|event| uplink.send(event));
                     }
                     if let Some(hang) = self.health.heard(progress, now) {
                         return Some(hang);
@@ -281,7 +289,7 @@ mod tests {
 
     fn progress(stage: Stage, stage_seconds: f64) -> Progress {
         let counts = Snapshot::default();
-        Progress { seconds: 1.0, counts, chosen: None, stage, stage_seconds }
+        Progress { seconds: 1.0, counts, chosen: None, stage, stage_seconds, intake: None }
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::ground;
 use super::place::{Accepted, Place};
 use crate::control::Control;
 use crate::error::Error;
+use crate::os::holders::FileId;
 use crate::os::openings::Openings;
 use crate::os::{poll, threads};
 use crate::settings::FifoMode;
@@ -60,22 +61,30 @@ pub struct Reader {
 
 /// Who else reads a reader's pipe. Once the FIFO was exchanged, only one that had found the old one before can come.
 #[derive(Debug)]
-pub struct Company(Option<Openings>);
+pub struct Company {
+    openings: Option<Openings>,
+    pipe: Option<FileId>,
+}
 
 impl Company {
     /// For a process that has no reader, or one that nobody can join any more.
     pub fn none() -> Self {
-        Self(None)
+        Self { openings: None, pipe: None }
+    }
+
+    /// Their pipe, if there is one and the system names it.
+    pub fn pipe(&self) -> Option<FileId> {
+        self.pipe
     }
 
     /// Readable when somebody has opened the pipe; `None` where that is not looked at, or the kernel does not tell.
     pub fn openings(&self) -> Option<&Openings> {
-        self.0.as_ref()
+        self.openings.as_ref()
     }
 
     /// Whether there is any, as far as is known by now.
     pub fn has_come(&self) -> bool {
-        self.0.as_ref().is_some_and(|openings| openings.count() > 1)
+        self.openings.as_ref().is_some_and(|openings| openings.count() > 1)
     }
 }
 
@@ -207,7 +216,10 @@ impl Acceptor {
                     if let Err(error) = &exchanged {
                         self.warn(error);
                     }
-                    (Ok(Reader { pipe, company: Company(openings) }), exchanged.is_err())
+                    {
+                        let company = Company { openings, pipe: FileId::of(&pipe) };
+                        (Ok(Reader { pipe, company }), exchanged.is_err())
+                    }
                 }
                 Ok(None) => return,
                 Err(error) if error.is_shortage() => {
