@@ -1,8 +1,10 @@
 //! Where readers come from.
 
 mod fifo;
+mod fresh;
 mod ground;
 mod leftovers;
+mod lock;
 mod path;
 mod place;
 

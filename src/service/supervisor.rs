@@ -326,8 +326,11 @@ fn own_folder(folder: &Path) -> Result<PathBuf, Error> {
                 Some(chmod) => format!("take that from them: {chmod}; or {ANOTHER_FOLDER}"),
                 None => ANOTHER_FOLDER.to_owned(),
             };
-            let what = format!("{others}: they could change what a supervisor in {} runs and writes", folder.display());
-            Err(Error::input("folder-of-others", what, remedy))
+            Err(Error::input(
+                "folder-of-others",
+                format!("{others}: they could change what a supervisor in {} runs and writes", folder.display()),
+                remedy,
+            ))
         }
     }
 }

@@ -108,7 +108,7 @@ impl Worker<'_> {
             }
             // Nothing is wrong with the stream, so the next reader is served at once.
             Ended::Killed(signal) => {
-                let failure = killed(signal);
+                let failure = Failure::from(&killed(signal));
                 tracing::error!(reader = number, "{failure}");
                 self.tell(&Event::Failed(failure));
                 Ok(())
@@ -190,7 +190,7 @@ pub fn rehearse(
     let mut ended = watcher.run(command(), Role::Rehearsal, Company::none(), while_waiting)?;
     for _ in 1..REHEARSALS {
         let Ended::Killed(signal) = ended else { break };
-        tracing::warn!("{}; trying again", killed(signal).cause);
+        tracing::warn!("{}; trying again", killed(signal).cause());
         ended = watcher.run(command(), Role::Rehearsal, Company::none(), while_waiting)?;
     }
     Ok(ended)
@@ -205,10 +205,7 @@ pub fn rehearsed(ended: Ended) -> anyhow::Result<()> {
     match ended {
         Ended::Well(_) | Ended::Stopped | Ended::InCompany => Ok(()),
         Ended::Hung(hang) => Err(hang.into()),
-        Ended::Killed(signal) => {
-            let Failure { cause, remedy, .. } = killed(signal);
-            Err(Error::machine("killed", cause, remedy).into())
-        }
+        Ended::Killed(signal) => Err(killed(signal).into()),
         // It has printed its reason.
         Ended::Failed(status, _) if status.code().is_some() => Err(Exit::of_child(status.code().unwrap_or(1)).into()),
         Ended::Failed(status, _) => Err(Error::machine(
@@ -222,12 +219,12 @@ pub fn rehearsed(ended: Ended) -> anyhow::Result<()> {
 }
 
 /// A process that somebody else has ended.
-fn killed(signal: i32) -> Failure {
-    Failure::from(&Error::machine(
+fn killed(signal: i32) -> Error {
+    Error::machine(
         "killed",
         format!("the encoder process was killed (signal {signal}) by somebody else, or for want of memory"),
         "see whether it was the kernel, for want of memory: dmesg | grep -i oom",
-    ))
+    )
 }
 
 /// A process that could not say why it ended.

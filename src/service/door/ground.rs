@@ -4,25 +4,22 @@
 //! nothing is followed in it; a fresh FIFO is made in a folder that nobody else may write to (see `os/claim.rs`), gets
 //! its owner and mode there, and comes to its name in one step that changes nothing of it.
 
-use super::path::{FifoPath, not_made, refuse};
+use super::fresh::{FRESH, Prepared, make_fresh, make_in, put_where_nothing_is};
+use super::lock::claim;
+use super::path::{FifoPath, not_made, refuse, unusable};
 use crate::error::Error;
-use crate::os::claim::{Claim, Refused, chmod};
+use crate::os::claim::Claim;
 use crate::os::others;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Stat, Uid};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, Stat};
 use rustix::io::Errno;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A name has so many bytes.
-const LONGEST_NAME: usize = 255;
-/// What a fresh FIFO is called until it takes its place.
-const FRESH: &str = "fresh";
 /// A name opened as such, and not followed.
 const AS_A_NAME: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
@@ -126,14 +123,25 @@ impl Ground {
         }
     }
 
-    /// Puts a fresh FIFO with the same owner and permissions in the place of `inode`.
+    /// Makes a FIFO with the owner and permissions of `inode`, so that [`Ground::exchange`] is one step. `None` where
+    /// that cannot be done beforehand.
+    pub fn prepare(&self, inode: &OwnedFd) -> Option<Prepared> {
+        let old = rustix::fs::fstat(inode).ok()?;
+        make_fresh(self.claim.as_ref().ok()?, old.st_mode & 0o777, Some(&old)).ok()?;
+        Some(Prepared::like(&old))
+    }
+
+    /// Puts a fresh FIFO with the same owner and permissions in the place of `inode`: what was prepared, unless somebody
+    /// has given `inode` others since.
     ///
     /// # Errors
     /// The system's, or something else has taken the place of `inode`; then that stays.
-    pub fn exchange(&self, inode: &OwnedFd) -> io::Result<()> {
+    pub fn exchange(&self, inode: &OwnedFd, prepared: Option<Prepared>) -> io::Result<()> {
         let claim = self.claim.as_ref().map_err(|&errno| errno)?;
         let old = rustix::fs::fstat(inode)?;
-        make_fresh(claim, old.st_mode & 0o777, Some(&old))?;
+        if prepared != Some(Prepared::like(&old)) {
+            make_fresh(claim, old.st_mode & 0o777, Some(&old))?;
+        }
         let exchanged = self.put_in_place(claim, &old);
         let _ = rustix::fs::unlinkat(claim.own(), FRESH, AtFlags::empty());
         exchanged
@@ -184,11 +192,6 @@ pub fn make_missing(path: &Path, mode: u32) -> Result<(), Error> {
     }
 }
 
-/// Why a FIFO that is there cannot be used.
-pub fn unusable(path: &Path, errno: Errno) -> Error {
-    Error::machine("fifo-unwritable", format!("cannot use the FIFO {}", path.display()), String::new()).caused_by(errno)
-}
-
 /// Folders that only their owner may write to, whatever the umask: a FIFO is not to be had from under its worker.
 fn make_folder(folder: &Path) -> io::Result<()> {
     let missing: Vec<_> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
@@ -231,85 +234,117 @@ fn open_fifo(folder: BorrowedFd<'_>, name: &OsStr, path: &Path) -> Result<Option
     Ok(Some(inode))
 }
 
-/// Two writers would mix their streams.
-fn claim(folder: &Arc<OwnedFd>, name: &OsStr, path: &Path) -> Result<Result<Claim, Errno>, Error> {
-    let shown = path.display();
-    match Claim::take(folder, &name_of_claim(name)) {
-        Ok(claim) => Ok(Ok(claim)),
-        Err(Refused::Taken) => Err(Error::input(
-            "fifo-taken",
-            format!("another mb-encode serves the FIFO {shown}"),
-            "choose another path, or stop the other one",
-        )),
-        Err(Refused::Strangers(user)) => {
-            let theirs = path.with_file_name(name_of_claim(name));
-            Err(Error::input(
-                "fifo-taken",
-                format!("the worker of another user (uid {user}) serves the FIFO {shown}, or did and was killed"),
-                format!("choose another path, or remove what it left: rm -r {}", theirs.display()),
-            ))
-        }
-        // Nobody can serve it as it should be served then; whoever does writes to one reader at a time in any case.
-        Err(Refused::Impossible(errno)) => match unusable(path, errno) {
-            error if error.is_shortage() => Err(error),
-            _ => Ok(Err(errno)),
-        },
-    }
-}
-
-/// Beside the FIFO, and hidden.
-fn name_of_claim(name: &OsStr) -> OsString {
-    const CRC: crc::Crc<u64> = crc::Crc::<u64>::new(&crc::CRC_64_XZ);
-    const END: &[u8] = b".mb-encode";
-    let bytes = name.as_bytes();
-    let mut claim = b".".to_vec();
-    if 1 + bytes.len() + END.len() <= LONGEST_NAME {
-        claim.extend_from_slice(bytes);
-    } else {
-        // The beginning, and a number that stands for all of it.
-        claim.extend_from_slice(&bytes[..LONGEST_NAME - END.len() - 20]);
-        claim.extend_from_slice(format!(".{:016x}", CRC.checksum(bytes)).as_bytes());
-    }
-    claim.extend_from_slice(END);
-    OsStr::from_bytes(&claim).to_owned()
-}
-
-/// Makes a fresh FIFO where nobody else may exchange it.
-fn make_fresh(claim: &Claim, mode: u32, like: Option<&Stat>) -> Result<(), Errno> {
-    // Left where the last one could not take its place.
-    let _ = rustix::fs::unlinkat(claim.own(), FRESH, AtFlags::empty());
-    make_in(claim.own(), FRESH.as_ref(), mode, like)
-}
-
-/// Makes a FIFO, with the owner of another one where it is to be `like` that. Its mode and owner go to the very FIFO that
-/// is made, whatever has its name by then.
-fn make_in(folder: BorrowedFd<'_>, name: &OsStr, mode: u32, like: Option<&Stat>) -> Result<(), Errno> {
-    rustix::fs::mknodat(folder, name, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
-    let made = rustix::fs::openat(folder, name, AS_A_NAME, Mode::empty())?;
-    let stat = rustix::fs::fstat(&made)?;
-    let is_ours = FileType::from_raw_mode(stat.st_mode) == FileType::Fifo
-        && stat.st_uid == rustix::process::geteuid().as_raw()
-        && stat.st_nlink == 1;
-    if !is_ours {
-        return Err(Errno::STALE);
-    }
-    if let Some(old) = like {
-        // Only root may give files away; for everybody else the owner is right already, and the group may differ.
-        let (user, group) = (Uid::from_raw(old.st_uid), Gid::from_raw(old.st_gid));
-        let _ = rustix::fs::chownat(&made, "", Some(user), Some(group), AtFlags::EMPTY_PATH);
-    }
-    // The process's umask took bits away.
-    chmod(&made, mode)
-}
-
-/// Moves a file to a name that nothing has.
-fn put_where_nothing_is(from: BorrowedFd<'_>, old: &OsStr, to: BorrowedFd<'_>, new: &OsStr) -> Result<(), Errno> {
-    match rustix::fs::renameat_with(from, old, to, new, RenameFlags::NOREPLACE) {
-        Err(Errno::INVAL | Errno::NOSYS) => rustix::fs::linkat(from, old, to, new, AtFlags::empty()),
-        other => other,
-    }
-}
-
 fn same_file(a: &Stat, b: &Stat) -> bool {
     (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::time::{Duration, Instant};
+
+    /// What an attacker wants to have: mode and owner, of a file and of a folder with a file in it.
+    fn states(folder: &Path) -> Vec<(PathBuf, u32, u32, u32)> {
+        let state = |path: PathBuf| {
+            let it = std::fs::symlink_metadata(&path).unwrap();
+            (path, it.mode(), it.uid(), it.gid())
+        };
+        ["file", "folder", "folder/fresh", "folder/kept"].map(|name| state(folder.join(name))).into()
+    }
+
+    /// Ends the swapping, also where a check fails.
+    struct Over<'a>(&'a AtomicBool);
+
+    impl Drop for Over<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whoever may write to the folder puts links in the place of everything that turns up there, as fast as they can.
+    #[test]
+    fn nothing_is_given_away_through_links_that_are_swapped_a_thousand_times() {
+        let (folder, safe) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::create_dir(safe.path().join("folder")).unwrap();
+        for name in ["file", "folder/fresh", "folder/kept"] {
+            std::fs::write(safe.path().join(name), "").unwrap();
+            std::fs::set_permissions(safe.path().join(name), std::fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        let before = states(safe.path());
+        let at = FifoPath { folder: folder.path().canonicalize().unwrap(), name: "demo.h264".into() };
+        let path = at.whole();
+        make_missing(&path, 0o666).unwrap();
+        // Only root can give them away; everybody else can be had with the mode.
+        let (user, group) = (Some(12_345), Some(12_345));
+        let _ = std::os::unix::fs::chown(&path, user, group)
+            .and_then(|()| std::os::unix::fs::chown(folder.path(), user, group));
+        let (over, swaps) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let swap = || {
+            let (link, mine) = (folder.path().join(".link"), folder.path().join(".mine"));
+            for turn in 0.. {
+                if over.load(Ordering::Relaxed) {
+                    break;
+                }
+                for entry in std::fs::read_dir(folder.path()).unwrap().flatten() {
+                    let there = entry.path();
+                    if there == link || there == mine || there == path && turn % 7 > 0 {
+                        continue;
+                    }
+                    let is_folder = entry.file_type().is_ok_and(|it| it.is_dir());
+                    let target = safe.path().join(if is_folder { "folder" } else { "file" });
+                    let _ = std::fs::remove_file(&link);
+                    symlink(target, &link).unwrap();
+                    let exchange = |a: &Path, b: &Path| {
+                        use rustix::fs::{CWD, renameat_with};
+                        renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE).is_ok()
+                    };
+                    if exchange(&link, &there) {
+                        swaps.fetch_add(1, Ordering::Relaxed);
+                        std::thread::yield_now();
+                        // The FIFO comes back; of the rest, only what can be removed is.
+                        if there == path || turn % 3 > 0 {
+                            exchange(&link, &there);
+                        }
+                        let _ = std::fs::remove_file(&link).or_else(|_| std::fs::remove_dir_all(&link));
+                    }
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(swap);
+            let _over = Over(&over);
+            let mut exchanged = 0;
+            let begun = Instant::now();
+            while swaps.load(Ordering::Relaxed) < 1000 || exchanged < 100 {
+                assert!(begun.elapsed() < Duration::from_secs(60), "{swaps:?} swaps, {exchanged} exchanges");
+                let Ok(mut ground) = Ground::take(at.clone()) else { continue };
+                for _ in 0..50 {
+                    let Ok(inode) = ground.inode(0o666) else { break };
+                    let prepared = ground.prepare(&inode);
+                    exchanged += u32::from(ground.exchange(&inode, prepared).is_ok());
+                    if ground.keep().is_err() {
+                        break;
+                    }
+                }
+            }
+        });
+        assert_eq!(states(safe.path()), before);
+    }
+
+    #[test]
+    fn a_fresh_fifo_has_the_mode_that_the_old_one_has_at_the_last_moment() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = FifoPath { folder: folder.path().canonicalize().unwrap(), name: "demo.h264".into() };
+        let ground = Ground::take(at).unwrap();
+        let mode = || std::fs::metadata(&ground.path).unwrap().permissions().mode() & 0o7777;
+        for bits in [0o640, 0o644, 0o600] {
+            let inode = ground.inode(0o640).unwrap();
+            let prepared = ground.prepare(&inode);
+            std::fs::set_permissions(&ground.path, std::fs::Permissions::from_mode(bits)).unwrap();
+            ground.exchange(&inode, prepared).unwrap();
+            assert!(!ground.is_at_path(&inode) && mode() == bits, "{:o}", mode());
+        }
+    }
 }

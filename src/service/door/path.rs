@@ -90,6 +90,11 @@ pub fn not_made(path: &Path, error: io::Error) -> Error {
     .caused_by(error)
 }
 
+/// Why a FIFO that is there cannot be used.
+pub fn unusable(path: &Path, errno: Errno) -> Error {
+    Error::machine("fifo-unwritable", format!("cannot use the FIFO {}", path.display()), String::new()).caused_by(errno)
+}
+
 /// Why what is there is not served.
 pub fn refuse(path: &Path, file_type: FileType) -> Error {
     let what = match file_type {

@@ -1,9 +1,9 @@
 //! Waiting for a FIFO's next reader, and making way for the one after it.
 
 use super::FifoPlace;
-use super::ground::{Ground, unusable};
+use super::ground::Ground;
 use super::leftovers;
-use super::path::FifoPath;
+use super::path::{FifoPath, unusable};
 use crate::control::Control;
 use crate::error::Error;
 use crate::os::openings::Openings;
@@ -116,6 +116,7 @@ impl Place {
         if !self.ground.is_at_path(inode) {
             return Ok(None);
         }
+        let prepared = self.ground.prepare(inode);
         // Opening through /proc reaches the inode even after its name is gone.
         let pipe = format!("/proc/self/fd/{}", inode.as_raw_fd());
         let openings = Openings::of(&pipe).inspect_err(|error| {
@@ -134,7 +135,7 @@ impl Place {
             // Before the exchange, which the watch would take for somebody else's.
             let _ = rustix::io::write(&done, &1u64.to_ne_bytes());
             // At once: who opens the path before this shares the pipe.
-            let exchanged = if control.stop_requested() { Ok(()) } else { self.ground.exchange(inode) };
+            let exchanged = if control.stop_requested() { Ok(()) } else { self.ground.exchange(inode, prepared) };
             let woken = watch.join().unwrap_or(true);
             if woken || exchanged.is_ok() {
                 self.leave(inode);
@@ -162,6 +163,7 @@ impl Place {
         done: &OwnedFd,
         control: &Control,
     ) -> bool {
+        Openings::are_ours_on_this_thread();
         let wake = control.wake_fd();
         loop {
             let mut fds = poll::Set::default();
