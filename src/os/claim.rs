@@ -16,6 +16,8 @@ use std::time::Duration;
 /// A process that was killed lets go within this: a child of it may not have come to its `exec` yet.
 const LETS_GO_WITHIN: Duration = Duration::from_millis(300);
 const LOOK: Duration = Duration::from_millis(10);
+/// A name opened as such, and not followed.
+const AS_A_NAME: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Held by this process until it is dropped.
 #[derive(Debug)]
@@ -63,26 +65,23 @@ impl Claim {
             Err(errno) => return Err(Refused::Impossible(errno)),
         }
         // Opened as a name first: what it is comes before all else.
-        let named =
-            match rustix::fs::openat(&**around, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-            {
-                Ok(named) => named,
-                Err(Errno::NOENT) => return Ok(Tried::Again(Refused::Taken)),
-                Err(errno) => return Err(Refused::Impossible(errno)),
-            };
+        let named = match rustix::fs::openat(&**around, name, AS_A_NAME, Mode::empty()) {
+            Ok(named) => named,
+            Err(Errno::NOENT) => return Ok(Tried::Again(Refused::Taken)),
+            Err(errno) => return Err(Refused::Impossible(errno)),
+        };
         let stat = rustix::fs::fstat(&named).map_err(Refused::Impossible)?;
-        let (us, is_folder) = (rustix::process::geteuid().as_raw(), is(&stat, FileType::Directory));
-        // This one's own never has more, and the process's umask may have left it with less.
-        let is_ours = is_folder && stat.st_uid == us && stat.st_mode & 0o077 == 0;
-        if is_ours && stat.st_mode & 0o700 != 0o700 {
+        if !is_ours(&stat) {
+            return remove_strangers(around, name, &stat, open(&named).ok());
+        }
+        if stat.st_mode & 0o700 != 0o700 {
             chmod(&named, 0o700).map_err(Refused::Impossible)?;
         }
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let own = rustix::fs::openat(&named, ".", flags, Mode::empty());
-        if !is_ours {
-            return remove_strangers(around, name, &stat, own.ok());
-        }
-        let own = own.map_err(Refused::Impossible)?;
+        Self::lock(around, name, &named)
+    }
+
+    fn lock(around: &Arc<OwnedFd>, name: &OsStr, named: &OwnedFd) -> Result<Tried, Refused> {
+        let own = open(named).map_err(Refused::Impossible)?;
         match flock(&own, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => return Ok(Tried::Taken),
@@ -95,6 +94,18 @@ impl Claim {
         }
         claim.clear();
         Ok(Tried::Held(claim))
+    }
+
+    /// Takes over what a process that was killed has left under a name; `None` where there is no such thing.
+    pub fn of_the_dead(around: &Arc<OwnedFd>, name: &OsStr) -> Option<Self> {
+        let named = rustix::fs::openat(&**around, name, AS_A_NAME, Mode::empty()).ok()?;
+        if !is_ours(&rustix::fs::fstat(&named).ok()?) {
+            return None;
+        }
+        match Self::lock(around, name, &named) {
+            Ok(Tried::Held(claim)) => Some(claim),
+            _ => None,
+        }
     }
 
     /// Whether its name still leads to it; somebody may have removed it.
@@ -125,6 +136,17 @@ impl Drop for Claim {
             let _ = rustix::fs::unlinkat(&*self.around, &self.name, AtFlags::REMOVEDIR);
         }
     }
+}
+
+/// Whether it is one that a process of this user has made. It never has more permissions than its owner's; the process's
+/// umask may have left it with less.
+fn is_ours(stat: &Stat) -> bool {
+    is(stat, FileType::Directory) && stat.st_uid == rustix::process::geteuid().as_raw() && stat.st_mode & 0o077 == 0
+}
+
+fn open(named: &OwnedFd) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(named, ".", flags, Mode::empty())
 }
 
 enum Tried {

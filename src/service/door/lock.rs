@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 /// A name has so many bytes.
 const LONGEST_NAME: usize = 255;
+/// What the name of a lock ends with.
+const END: &[u8] = b".mb-encode";
 
 /// Takes charge of the FIFO that is called `name` in a folder. Returns why not where this user may add no names there, so
 /// that nobody else of its kind may either.
@@ -43,10 +45,14 @@ pub fn claim(folder: &Arc<OwnedFd>, name: &OsStr, path: &Path) -> Result<Result<
     }
 }
 
+/// Whether a name is that of a lock.
+pub fn is_claim(name: &OsStr) -> bool {
+    name.len() > 1 + END.len() && name.as_bytes().starts_with(b".") && name.as_bytes().ends_with(END)
+}
+
 /// Beside the FIFO, and hidden.
 fn name_of_claim(name: &OsStr) -> OsString {
     const CRC: crc::Crc<u64> = crc::Crc::<u64>::new(&crc::CRC_64_XZ);
-    const END: &[u8] = b".mb-encode";
     let bytes = name.as_bytes();
     let mut claim = b".".to_vec();
     if 1 + bytes.len() + END.len() <= LONGEST_NAME {
@@ -70,5 +76,6 @@ mod tests {
         assert_eq!(name_of_claim("demo.h264".as_ref()), ".demo.h264.mb-encode");
         assert_ne!(claim("n", "1"), claim("n", "2"));
         assert!(claim("n", "").len() <= LONGEST_NAME);
+        assert!(is_claim(&claim("n", "")) && is_claim(".a.mb-encode".as_ref()) && !is_claim(".mb-encode".as_ref()));
     }
 }

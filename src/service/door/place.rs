@@ -62,15 +62,20 @@ impl Place {
         let missing: Vec<_> =
             path.folder.ancestors().take_while(|folder| !folder.exists()).map(Path::to_owned).collect();
         let mode = at.mode.bits();
-        let claimed = Ground::take(path).and_then(|ground| {
-            ground.inode(mode)?;
-            Ok(ground)
-        });
-        let ground = claimed.inspect_err(|_| {
+        let claimed = Ground::take(path).and_then(|ground| Ok((ground.inode(mode)?, ground)));
+        let (inode, ground) = claimed.inspect_err(|_| {
             // The deepest first; one that is not there or not empty stays as it is.
             missing.iter().for_each(|folder| drop(std::fs::remove_dir(folder)));
         })?;
         leftovers::clear(ground.folder());
+        // They may have been made for everybody by an earlier version, or by a person, whose choice that is.
+        let others_write = rustix::fs::fstat(&inode).map_or(0, |stat| stat.st_mode & 0o022 & !mode);
+        if others_write != 0 {
+            let shown = ground.path.display();
+            tracing::info!(
+                "readers may write to each other's streams of {shown}, which was there before: chmod go-w {shown}"
+            );
+        }
         Ok(Self { gone: Mutex::default(), ground, mode, pipe_size: at.pipe_size })
     }
 
