@@ -282,14 +282,14 @@ mod tests {
             .and_then(|()| std::os::unix::fs::chown(folder.path(), user, group));
         let (over, swaps) = (AtomicBool::new(false), AtomicUsize::new(0));
         let swap = || {
-            let (link, mine) = (folder.path().join(".link"), folder.path().join(".mine"));
+            let link = folder.path().join(".link");
             for turn in 0.. {
                 if over.load(Ordering::Relaxed) {
                     break;
                 }
                 for entry in std::fs::read_dir(folder.path()).unwrap().flatten() {
                     let there = entry.path();
-                    if there == link || there == mine || there == path && turn % 7 > 0 {
+                    if there == link || there == path && turn % 7 > 0 {
                         continue;
                     }
                     let is_folder = entry.file_type().is_ok_and(|it| it.is_dir());
