@@ -38,6 +38,8 @@ pub struct Place {
     ground: Ground,
     mode: u32,
     pipe_size: Option<PipeSize>,
+    /// Of somebody else who writes to its readers.
+    warned: bool,
 }
 
 /// For so long somebody may still open what no longer lies at the path.
@@ -76,7 +78,7 @@ impl Place {
                 "readers may write to each other's streams of {shown}, which was there before: chmod go-w {shown}"
             );
         }
-        Ok(Self { gone: Mutex::default(), ground, mode, pipe_size: at.pipe_size })
+        Ok(Self { gone: Mutex::default(), ground, mode, pipe_size: at.pipe_size, warned: false })
     }
 
     /// The FIFO's path, without links.
@@ -99,7 +101,12 @@ impl Place {
             };
             // The FIFO may have another name as well, in another folder, which another worker serves.
             if flock(&accepted.pipe, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
-                tracing::warn!("somebody else writes to the reader of {}; leaving it to them", self.path().display());
+                if !std::mem::replace(&mut self.warned, true) {
+                    let shown = self.path().display();
+                    tracing::warn!(
+                        "another worker writes to the readers of {shown}, under another name perhaps: end one"
+                    );
+                }
                 over.wait(None, Some(LOOK));
                 continue;
             }
