@@ -21,6 +21,10 @@ pub enum Event {
     Connected { reader: u64 },
     /// A stream is doing this.
     Progress(Progress),
+    /// The reader has taken nothing for so long of what is there for it. Which process that is, where it can be told.
+    Stalled { reader: u64, seconds: f64, by: Option<Holder> },
+    /// It takes something again.
+    Resumed { reader: u64 },
     /// The reader has left, or its stream has ended well.
     Disconnected { reader: u64, last: Option<Progress> },
     /// A stream or a rehearsal failed.
@@ -49,6 +53,31 @@ pub struct Progress {
     /// What its threads are at, and for how long.
     pub stage: Stage,
     pub stage_seconds: f64,
+    /// What its reader takes, where that can be told.
+    #[serde(default)]
+    pub intake: Option<Intake>,
+}
+
+/// What a reader takes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Intake {
+    /// In bytes, since it came.
+    pub taken: u64,
+    /// For how long it has taken nothing although something was there.
+    pub idle_seconds: f64,
+}
+
+/// A process that has something open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    pub pid: i32,
+    pub name: String,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (pid {})", self.name, self.pid)
+    }
 }
 
 impl Progress {

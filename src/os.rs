@@ -2,14 +2,18 @@
 
 #[cfg(feature = "cli")]
 pub mod atomic_file;
+#[cfg(feature = "cli")]
+pub mod claim;
 pub mod dl;
 pub mod environment;
+#[cfg(feature = "cli")]
+pub mod holders;
 #[cfg(feature = "cli")]
 pub mod link;
 #[cfg(feature = "cli")]
 pub mod openings;
+pub mod others;
 pub mod poll;
-#[cfg(feature = "cli")]
 #[cfg(feature = "cli")]
 pub mod ports;
 pub mod process;

@@ -5,6 +5,7 @@ pub mod door;
 pub mod exit;
 pub mod go2rtc;
 pub mod role;
+mod stall;
 pub mod streams;
 pub mod supervisor;
 pub mod watched;

@@ -1,7 +1,9 @@
 //! Where bytes go, and whether anybody takes them.
 
+mod meter;
 mod writer;
 
+pub use meter::{Meter, Reading};
 pub use writer::{LAST_WRITE, Writer};
 
 use crate::control::Control;

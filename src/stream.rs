@@ -18,6 +18,8 @@
 //! This file starts a stream and goes from one life of its encoder to the next. What happens on which thread is
 //! `threads`' matter.
 
+#[cfg(feature = "cli")]
+mod appetite;
 mod clock;
 mod delivery;
 mod opening;
@@ -49,6 +51,7 @@ use pipeline::Pipeline;
 use recovery::{Recovery, Restart};
 use report::Report;
 use schedule::Schedule;
+use std::sync::Arc;
 use std::time::Duration;
 use threads::Ended;
 
@@ -89,6 +92,9 @@ pub fn run_with(
     let opening = Opening::new(settings, early.is_some());
     let pipeline = Pipeline::open(settings, &mut make_renderer, Plan::at_the_start(settings.encoder), vitals)?;
     let writer = early.map_or_else(|| Writer::open(output), Ok)?;
+
+    let meter = writer.meter().map(Arc::new);
+    meter.iter().for_each(|meter| vitals.measure(meter));
 
     let clock = Clock::start(&writer, control);
     let report = Report::new(stats_every);

@@ -1,6 +1,11 @@
 //! Where readers come from.
 
 mod fifo;
+mod fresh;
+mod ground;
+mod leftovers;
+mod lock;
+mod path;
 mod place;
 
 pub use fifo::{Company, Fifo, Reader};

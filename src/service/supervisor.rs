@@ -12,26 +12,26 @@ mod stale_readers;
 pub mod status;
 mod worker;
 
-use super::door::Company;
 use super::exit::{Exit, WRONG_USE};
-use super::role::Role;
 use super::streams::{Mode, Streams};
 use super::watched::{Ended, Watcher};
-use crate::os::poll;
+use crate::os::claim::{Claim, Refused};
 use crate::os::process::{self, GRACE_OF_PARENT, THIS_PROGRAM};
+use crate::os::{others, poll};
 use crate::{Control, Error};
 use child::{Kept, Recipe};
 use log::Log;
-use rustix::fs::{FlockOperation, flock};
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use server::{Server, Which};
 use stale_readers::look_after;
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use worker::{State, Worker};
 
@@ -70,6 +70,8 @@ struct Supervisor<'a> {
     args: &'a Supervise,
     control: &'a Control,
     folder: File,
+    /// Held until everything has ended.
+    _claim: Claim,
     socket: Option<UnixListener>,
     workers: Vec<Worker>,
     server: Option<Server>,
@@ -81,11 +83,10 @@ struct Supervisor<'a> {
 impl<'a> Supervisor<'a> {
     /// `None` where a stop came first.
     fn new(args: &'a Supervise, control: &'a Control) -> anyhow::Result<Option<Self>> {
-        let folder = claim(&args.temp)?;
-        let temp = args.temp.canonicalize()?;
+        let (temp, folder, claim) = claim(&args.temp)?;
         let streams = &args.streams;
-        let logs = temp.join("logs");
-        std::fs::create_dir_all(&logs).map_err(|error| not_made(&logs, error))?;
+        // It may be older than the look at the folder around it, or a link to another one.
+        let logs = own_folder(&temp.join("logs"))?;
         // In a container there may be another machine's program.
         if streams.mode == Mode::Fifo || args.compose.is_none() {
             rehearse(args, control)?;
@@ -127,7 +128,18 @@ impl<'a> Supervisor<'a> {
         }
         let socket = socket.ok();
         let next_look = Some(now + LOOK);
-        Ok(Some(Self { args, control, folder, socket, workers, server, begun: now, announced: false, next_look }))
+        Ok(Some(Self {
+            args,
+            control,
+            folder,
+            _claim: claim,
+            socket,
+            workers,
+            server,
+            begun: now,
+            announced: false,
+            next_look,
+        }))
     }
 
     fn run(&mut self) {
@@ -276,26 +288,54 @@ impl<'a> Supervisor<'a> {
     }
 }
 
-/// One supervisor at a time in a folder: the lock goes with the process, however that ends.
-fn claim(temp: &Path) -> anyhow::Result<File> {
-    std::fs::create_dir_all(temp).map_err(|error| not_made(temp, error))?;
-    let folder = File::open(temp).map_err(|error| {
+/// Takes the folder, which one supervisor has at a time, and opens it.
+///
+/// What lies in it decides what is run and written, so nobody else may write there, or have a hand in where it is.
+fn claim(temp: &Path) -> Result<(PathBuf, File, Claim), Error> {
+    let path = own_folder(temp)?;
+    let folder = File::open(&path).map_err(|error| {
         Error::machine("temp-folder", format!("cannot open {}", temp.display()), ANOTHER_FOLDER).caused_by(error)
     })?;
-    match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(folder),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::input("supervisor-running", 
+    let around = folder.try_clone().map_err(|error| not_made(temp, error))?;
+    let claim = Claim::take(&Arc::new(around.into()), "supervisor.lock".as_ref()).map_err(|refused| match refused {
+        Refused::Taken => Error::input(
+            "supervisor-running",
             format!("another supervisor is already running in {}", temp.display()),
             "see how it is: scripts/start status; end it with Ctrl-C where it runs, or choose another folder with --temp",
-        )
-        .into()),
-        Err(errno) => {
-            Err(Error::machine("temp-folder", format!("cannot lock {}", temp.display()), ANOTHER_FOLDER).caused_by(errno).into())
+        ),
+        Refused::Strangers(_) => Error::machine(
+            "temp-folder",
+            format!("cannot lock {}: something else is called supervisor.lock there", temp.display()),
+            format!("remove it: rm -r {}", temp.join("supervisor.lock").display()),
+        ),
+        Refused::Impossible(errno) => {
+            Error::machine("temp-folder", format!("cannot lock {}", temp.display()), ANOTHER_FOLDER).caused_by(errno)
+        }
+    })?;
+    Ok((path, folder, claim))
+}
+
+/// A folder that nobody else rules over, made where there is none. Returns its path without links.
+fn own_folder(folder: &Path) -> Result<PathBuf, Error> {
+    let made = DirBuilder::new().recursive(true).mode(0o755).create(folder).and_then(|()| folder.canonicalize());
+    let path = made.map_err(|error| not_made(folder, error))?;
+    match others::rule(&path).map_err(|error| not_made(folder, error))? {
+        None => Ok(path),
+        Some(others) => {
+            let remedy = match others.remedy() {
+                Some(chmod) => format!("take that from them: {chmod}; or {ANOTHER_FOLDER}"),
+                None => ANOTHER_FOLDER.to_owned(),
+            };
+            Err(Error::input(
+                "folder-of-others",
+                format!("{others}: they could change what a supervisor in {} runs and writes", folder.display()),
+                remedy,
+            ))
         }
     }
 }
 
-const ANOTHER_FOLDER: &str = "give it a folder that you may write to: --temp /tmp/mb-encode";
+const ANOTHER_FOLDER: &str = "give it a folder that only you may write to: --temp \"$HOME/mb-encode\"";
 
 fn not_made(folder: &Path, error: std::io::Error) -> Error {
     Error::machine("temp-folder", format!("cannot make {}", folder.display()), ANOTHER_FOLDER).caused_by(error)
@@ -310,10 +350,13 @@ fn recipe(streams: &Streams, id: &str, fifo: &Path) -> Recipe {
 
 /// In exec mode go2rtc would be the one to hear that this machine cannot draw, from its first viewer.
 fn rehearse(args: &Supervise, control: &Control) -> anyhow::Result<()> {
-    let mut command = process::this_program();
-    command.arg("--stdout").args(args.streams.worker_options("omega-0")).stdout(Stdio::null());
+    let command = || {
+        let mut command = process::this_program();
+        command.arg("--stdout").args(args.streams.worker_options("omega-0")).stdout(Stdio::null());
+        command
+    };
     let watcher = Watcher { control, limits: args.streams.limits, uplink: None };
-    let ended = watcher.run(command, Role::Rehearsal, Company::none(), &|| {})?;
+    let ended = super::worker::rehearse(&watcher, command, &|| {})?;
     let wrong_use = matches!(&ended, Ended::Failed(status, _) if status.code() == Some(WRONG_USE.into()));
     if args.streams.mode == Mode::Exec || wrong_use {
         return super::worker::rehearsed(ended);

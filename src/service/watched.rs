@@ -5,6 +5,7 @@
 
 use super::door::Company;
 use super::role::Role;
+use super::stall::Stall;
 use crate::control::Control;
 use crate::error::Error;
 use crate::events::{Event, Failure, Progress, Request};
@@ -33,6 +34,8 @@ pub enum Ended {
     Failed(ExitStatus, Option<Failure>),
     /// It hung, and was killed.
     Hung(Error),
+    /// Somebody else ended it, by this signal: a person, or the kernel for want of memory.
+    Killed(i32),
     /// Somebody else read its pipe as well.
     InCompany,
     /// A stop was requested.
@@ -75,8 +78,12 @@ impl Watcher<'_> {
         command.process_group(0);
         let child = Child::start(command, Orphaned::Killed, &[theirs.as_fd()]).map_err(cannot_start)?;
         drop(theirs);
-        let mut run =
-            Run { watcher: self, child, link, health: Health::new(self.limits, Instant::now()), failure: None };
+        let stall = match role {
+            Role::Reader(reader) => Some(Stall::new(reader, company.pipe())),
+            Role::Program | Role::Rehearsal => None,
+        };
+        let health = Health::new(self.limits, Instant::now());
+        let mut run = Run { watcher: self, child, link, health, stall, failure: None };
         loop {
             let now = Instant::now();
             if self.control.stop_requested() {
@@ -113,6 +120,7 @@ struct Run<'a> {
     child: Child,
     link: Link,
     health: Health,
+    stall: Option<Stall>,
     failure: Option<Failure>,
 }
 
@@ -138,8 +146,10 @@ impl Run<'_> {
         loop {
             match self.link.receive() {
                 Received::Message(Event::Progress(progress)) => {
+                    let told = self.stall.as_mut().zip(progress.intake).and_then(|(stall, intake)| stall.hear(intake));
                     if let Some(uplink) = self.watcher.uplink {
                         uplink.send(&Event::Progress(progress.clone()));
+                        told.iter().for_each(|event| uplink.send(event));
                     }
                     if let Some(hang) = self.health.heard(progress, now) {
                         return Some(hang);
@@ -187,12 +197,17 @@ impl Run<'_> {
                 return Ok(Ended::Stopped);
             }
         }
-        Ok(if status.success() {
-            Ended::Well(self.health.last.take())
-        } else {
-            Ended::Failed(status, self.failure.take())
+        Ok(match status.signal() {
+            _ if status.success() => Ended::Well(self.health.last.take()),
+            Some(signal) if is_sent(signal) => Ended::Killed(signal),
+            _ => Ended::Failed(status, self.failure.take()),
         })
     }
+}
+
+/// Whether a signal is one that somebody sends, and none that a process brings on itself.
+fn is_sent(signal: i32) -> bool {
+    [libc::SIGKILL, libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT].contains(&signal)
 }
 
 /// Whether a process goes on, by what it tells and when. Time is passed in.
@@ -274,7 +289,7 @@ mod tests {
 
     fn progress(stage: Stage, stage_seconds: f64) -> Progress {
         let counts = Snapshot::default();
-        Progress { seconds: 1.0, counts, chosen: None, stage, stage_seconds }
+        Progress { seconds: 1.0, counts, chosen: None, stage, stage_seconds, intake: None }
     }
 
     #[test]

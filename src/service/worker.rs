@@ -29,6 +29,8 @@ const WAITS: &[Duration] = &[
     Duration::from_secs(16),
     Duration::from_secs(30),
 ];
+/// So often is a rehearsal made that somebody kills.
+const REHEARSALS: u32 = 3;
 /// A reader may wait for so long. Longer, and go2rtc lets no other viewer of the stream in meanwhile.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -40,7 +42,7 @@ pub fn serve(place: &FifoPlace, limits: Limits, control: &Control, uplink: Optio
     let watcher = Watcher { control, limits, uplink: uplink.as_deref() };
     // A driver that hangs must not lock a FIFO that is there from before.
     let turn_away = || Fifo::turn_away(&place.path);
-    match watcher.run(same_again(Stdio::null()), Role::Rehearsal, Company::none(), &turn_away)? {
+    match rehearse(&watcher, || same_again(Stdio::null()), &turn_away)? {
         Ended::Stopped => return Ok(()),
         ended => rehearsed(ended)?,
     }
@@ -102,6 +104,13 @@ impl Worker<'_> {
                     "reader disconnected: others came in the same instant and shared its pipe; they can come again"
                 );
                 self.tell(&Event::Disconnected { reader: number, last: None });
+                Ok(())
+            }
+            // Nothing is wrong with the stream, so the next reader is served at once.
+            Ended::Killed(signal) => {
+                let failure = Failure::from(&killed(signal));
+                tracing::error!(reader = number, "{failure}");
+                self.tell(&Event::Failed(failure));
                 Ok(())
             }
             Ended::Hung(hang) => {
@@ -169,6 +178,24 @@ fn same_again(stdout: Stdio) -> Command {
     command
 }
 
+/// Has a rehearsal made, again where somebody kills it: that says nothing of whether streams work.
+///
+/// # Errors
+/// It cannot be started.
+pub fn rehearse(
+    watcher: &Watcher<'_>,
+    command: impl Fn() -> Command,
+    while_waiting: &dyn Fn(),
+) -> anyhow::Result<Ended> {
+    let mut ended = watcher.run(command(), Role::Rehearsal, Company::none(), while_waiting)?;
+    for _ in 1..REHEARSALS {
+        let Ended::Killed(signal) = ended else { break };
+        tracing::warn!("{}; trying again", killed(signal).cause());
+        ended = watcher.run(command(), Role::Rehearsal, Company::none(), while_waiting)?;
+    }
+    Ok(ended)
+}
+
 /// What a rehearsal that ended so means for whoever has it made: a process that cannot work says so when it is started,
 /// and not hours later to its first reader.
 ///
@@ -178,6 +205,7 @@ pub fn rehearsed(ended: Ended) -> anyhow::Result<()> {
     match ended {
         Ended::Well(_) | Ended::Stopped | Ended::InCompany => Ok(()),
         Ended::Hung(hang) => Err(hang.into()),
+        Ended::Killed(signal) => Err(killed(signal).into()),
         // It has printed its reason.
         Ended::Failed(status, _) if status.code().is_some() => Err(Exit::of_child(status.code().unwrap_or(1)).into()),
         Ended::Failed(status, _) => Err(Error::machine(
@@ -188,6 +216,15 @@ pub fn rehearsed(ended: Ended) -> anyhow::Result<()> {
         .examined_by_doctor()
         .into()),
     }
+}
+
+/// A process that somebody else has ended.
+fn killed(signal: i32) -> Error {
+    Error::machine(
+        "killed",
+        format!("the encoder process was killed (signal {signal}) by somebody else, or for want of memory"),
+        "see whether it was the kernel, for want of memory: dmesg | grep -i oom",
+    )
 }
 
 /// A process that could not say why it ended.

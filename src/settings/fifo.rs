@@ -16,9 +16,9 @@ impl FifoMode {
 }
 
 impl Default for FifoMode {
-    /// Read and write for the owner and the group.
+    /// Read and write for the owner, read for the group: who reads a stream is not to write into another reader's.
     fn default() -> Self {
-        Self(0o660)
+        Self(0o640)
     }
 }
 
@@ -31,7 +31,7 @@ impl FromStr for FifoMode {
             Ok(bits @ 0..=0o777) if bits & 0o600 == 0o600 && digits.bytes().all(|b| b.is_ascii_digit()) => {
                 Ok(Self(bits))
             }
-            _ => Err("must be octal permission bits from 0600 to 0777 with read and write for the owner, like 0660"
+            _ => Err("must be octal permission bits from 0600 to 0777 with read and write for the owner, like 0640"
                 .to_owned()),
         }
     }
@@ -71,6 +71,7 @@ mod tests {
 
     #[test]
     fn fifo_modes_and_pipe_sizes() {
+        assert_eq!(FifoMode::default().to_string(), "0640");
         assert_eq!("0660".parse::<FifoMode>().unwrap().bits(), 0o660);
         assert_eq!("666".parse::<FifoMode>().unwrap().bits(), 0o666);
         for text in ["", "0888", "rw", "1777", "0o", "-660", "+660", "0060", "0440"] {

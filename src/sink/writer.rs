@@ -4,9 +4,10 @@
 //! non-blocking: the flag belongs to the open file description, which the parent shares. So each write waits in `poll`
 //! and hands over no more than `PIPE_BUF` bytes, which a pipe that polls writable always takes.
 
-use super::{Gate, Outlet, Output, Readiness, Written};
+use super::{Gate, Meter, Outlet, Output, Readiness, Written};
 use crate::control::Control;
 use crate::error::Error;
+use crate::os::others::Link;
 use crate::os::poll;
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -14,7 +15,8 @@ use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::io::IsTerminal;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// A pipe that polls writable has a free page at least.
@@ -37,6 +39,8 @@ pub struct Writer {
     /// Sizes of the last access units; the newest replaces the oldest.
     last_bytes: [AtomicUsize; UNITS_BEHIND],
     written: AtomicUsize,
+    /// Bytes, each as soon as it is in the pipe.
+    sent: Arc<AtomicU64>,
 }
 
 impl Writer {
@@ -103,7 +107,8 @@ impl Writer {
                 _ => {}
             }
         }
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
+        let kept = if Link::is_own_at(path)? { OFlags::empty() } else { OFlags::NOFOLLOW };
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | kept;
         let fd = rustix::fs::open(path, flags, Mode::from_raw_mode(0o666))
             .map_err(|errno| Error::input("out-unwritable", format!("cannot write {name}"), "").caused_by(errno))?;
         Self::new(fd, name)
@@ -121,7 +126,14 @@ impl Writer {
             is_pipe: file_type == FileType::Fifo,
             last_bytes: Default::default(),
             written: AtomicUsize::new(0),
+            sent: Arc::default(),
         })
+    }
+
+    /// Shows what the reader of a pipe takes; `None` where it is none, or no descriptor is left.
+    pub fn meter(&self) -> Option<Meter> {
+        let pipe = self.is_pipe.then(|| self.fd.try_clone().ok())??;
+        Some(Meter::new(pipe, Arc::clone(&self.sent)))
     }
 
     fn note_written(&self, bytes: usize) {
@@ -190,7 +202,10 @@ impl Outlet for Writer {
                 continue;
             }
             match rustix::io::write(&self.fd, &rest[..rest.len().min(self.chunk)]) {
-                Ok(written) => rest = &rest[written..],
+                Ok(written) => {
+                    self.sent.fetch_add(written as u64, Ordering::Release);
+                    rest = &rest[written..];
+                }
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 // Nobody reads any more: for a filter that is an end like any other.
                 Err(Errno::PIPE | Errno::CONNRESET) => return Ok(Written::ReaderGone),

@@ -5,6 +5,7 @@
 //! grows, and never touches what the stream's threads may hold while they hang.
 
 use super::Vitals;
+use super::appetite::Appetite;
 use crate::error::Error;
 use crate::events::{Event, Progress};
 use crate::os::link::Link;
@@ -128,9 +129,11 @@ impl Watch<'_> {
     fn run(&self, link: Option<&Link>, give_up: fn(&Error)) {
         let interval = interval(self.limits);
         let mut awake = Awake::from(self.start);
+        let mut appetite = Appetite::new(self.start);
         loop {
             let ended = !poll::wait_for(self.done, PollFlags::IN, Some(interval)).is_empty();
-            let progress = self.progress(awake.look(Instant::now(), interval));
+            let now = Instant::now();
+            let progress = self.progress(awake.look(now, interval), &mut appetite, now);
             match link {
                 Some(link) => link.send(&Event::Progress(progress)),
                 None => {
@@ -146,7 +149,7 @@ impl Watch<'_> {
     }
 
     /// In a process that has been awake for so long.
-    fn progress(&self, awake: Duration) -> Progress {
+    fn progress(&self, awake: Duration, appetite: &mut Appetite, now: Instant) -> Progress {
         let (stage, lasted) = self.vitals.pulse.longest();
         Progress {
             seconds: self.start.elapsed().as_secs_f64(),
@@ -154,6 +157,7 @@ impl Watch<'_> {
             chosen: self.vitals.chosen(),
             stage,
             stage_seconds: lasted.min(awake).as_secs_f64(),
+            intake: self.vitals.reading().map(|reading| appetite.look(reading, now, awake)),
         }
     }
 }

@@ -244,7 +244,7 @@ struct Mounted<'a>(&'a std::path::Path);
 impl<'a> Mounted<'a> {
     fn at(path: &'a std::path::Path) -> Option<Self> {
         let mut mount = std::process::Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=1m", "mb-encode-test"]).arg(path);
+        mount.args(["-t", "tmpfs", "-o", "size=1m,mode=0755", "mb-encode-test"]).arg(path);
         mount.output().is_ok_and(|output| output.status.success()).then_some(Self(path))
     }
 }

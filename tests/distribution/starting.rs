@@ -162,7 +162,7 @@ fn variables_say_where_the_config_and_the_fifos_are() {
         use std::os::unix::fs::FileTypeExt as _;
         let fifo = std::fs::metadata(fifos.join(name)).expect("a FIFO");
         assert!(fifo.file_type().is_fifo());
-        assert_eq!(fifo.permissions().mode() & 0o777, 0o660, "for its owner and group");
+        assert_eq!(fifo.permissions().mode() & 0o777, 0o640, "written by its owner, read by its group");
     };
     let mut command = mb_encode();
     set(&mut command);

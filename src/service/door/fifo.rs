@@ -12,16 +12,18 @@
 //! a byte was written, and can come again.
 
 use super::FifoPlace;
-use super::place::{self, Accepted, Place};
+use super::ground;
+use super::place::{Accepted, Place};
 use crate::control::Control;
 use crate::error::Error;
+use crate::os::holders::FileId;
 use crate::os::openings::Openings;
 use crate::os::{poll, threads};
 use crate::settings::FifoMode;
 use rustix::event::{EventfdFlags, PollFlags, eventfd};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Mode, OFlags};
-use std::path::Path;
+use rustix::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use rustix::fs::{FileType, Mode, OFlags, Stat};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -38,7 +40,7 @@ const SHORTAGE: Duration = Duration::from_secs(1);
 /// their order. Dropping it ends the thread, and gives whoever still waits the end of file.
 #[derive(Debug)]
 pub struct Fifo {
-    place: Arc<Place>,
+    path: PathBuf,
     accepted: Receiver<Result<Reader, Error>>,
     /// Readable once for each pipe in `accepted`.
     arrivals: Arc<OwnedFd>,
@@ -59,22 +61,30 @@ pub struct Reader {
 
 /// Who else reads a reader's pipe. Once the FIFO was exchanged, only one that had found the old one before can come.
 #[derive(Debug)]
-pub struct Company(Option<Openings>);
+pub struct Company {
+    openings: Option<Openings>,
+    pipe: Option<FileId>,
+}
 
 impl Company {
     /// For a process that has no reader, or one that nobody can join any more.
     pub fn none() -> Self {
-        Self(None)
+        Self { openings: None, pipe: None }
+    }
+
+    /// Their pipe, if there is one and the system names it.
+    pub fn pipe(&self) -> Option<FileId> {
+        self.pipe
     }
 
     /// Readable when somebody has opened the pipe; `None` where that is not looked at, or the kernel does not tell.
     pub fn openings(&self) -> Option<&Openings> {
-        self.0.as_ref()
+        self.openings.as_ref()
     }
 
     /// Whether there is any, as far as is known by now.
     pub fn has_come(&self) -> bool {
-        self.0.as_ref().is_some_and(|openings| openings.count() > 1)
+        self.openings.as_ref().is_some_and(|openings| openings.count() > 1)
     }
 }
 
@@ -85,7 +95,8 @@ impl Fifo {
     /// # Errors
     /// Something else is at its path, another process serves it, or it cannot be made.
     pub fn serve(at: &FifoPlace, reopened: impl Fn() + Send + 'static) -> Result<Self, Error> {
-        let place = Arc::new(Place::claim(at)?);
+        let place = Place::claim(at)?;
+        let path = place.path().to_owned();
         let arrivals = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK | EventfdFlags::SEMAPHORE);
         let arrivals = Arc::new(arrivals.map_err(|errno| place.failed(errno))?);
         let turns = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
@@ -93,7 +104,7 @@ impl Fifo {
         let over = Arc::new(Control::new()?);
         let (sender, accepted) = sync_channel(MOST_WAITING);
         let acceptor = Acceptor {
-            place: Arc::clone(&place),
+            place,
             accepted: sender,
             arrivals: Arc::clone(&arrivals),
             turns: Arc::clone(&turns),
@@ -102,7 +113,7 @@ impl Fifo {
         };
         let acceptor =
             threads::small("fifo-accept").spawn(move || acceptor.run(&reopened)).map_err(threads::cannot_start)?;
-        Ok(Self { place, accepted, arrivals, turns, over, acceptor: Some(acceptor) })
+        Ok(Self { path, accepted, arrivals, turns, over, acceptor: Some(acceptor) })
     }
 
     /// Makes a FIFO at `path` if nothing is there, with the folders above it, without serving it.
@@ -110,14 +121,19 @@ impl Fifo {
     /// # Errors
     /// Something else is at `path`, or it cannot be made.
     pub fn make(path: &Path, mode: FifoMode) -> Result<(), Error> {
-        place::make_missing(path, mode.bits())
+        ground::make_missing(path, mode.bits())
     }
 
     /// Ends the wait of readers at `path` that nobody serves: they get the end of file.
     pub fn turn_away(path: &Path) {
-        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        // Fails where nobody waits.
-        let _ = rustix::fs::open(path, flags, Mode::empty());
+        let as_a_name = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let Ok(named) = rustix::fs::open(path, as_a_name, Mode::empty()) else { return };
+        let is_fifo = |stat: Stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo;
+        if rustix::fs::fstat(&named).is_ok_and(is_fifo) {
+            let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            // Fails where nobody waits.
+            let _ = rustix::fs::open(format!("/proc/self/fd/{}", named.as_raw_fd()), flags, Mode::empty());
+        }
     }
 
     /// Sends the end of file to readers that came and were not served yet.
@@ -173,7 +189,7 @@ impl Drop for Fifo {
             let _ = acceptor.join();
         }
         // Readers at the path would wait for ever now.
-        Self::turn_away(&self.place.path);
+        Self::turn_away(&self.path);
     }
 }
 
@@ -183,7 +199,7 @@ fn has_reader(pipe: &OwnedFd) -> bool {
 
 /// The thread that takes readers as they come.
 struct Acceptor {
-    place: Arc<Place>,
+    place: Place,
     accepted: SyncSender<Result<Reader, Error>>,
     arrivals: Arc<OwnedFd>,
     turns: Arc<OwnedFd>,
@@ -200,7 +216,10 @@ impl Acceptor {
                     if let Err(error) = &exchanged {
                         self.warn(error);
                     }
-                    (Ok(Reader { pipe, company: Company(openings) }), exchanged.is_err())
+                    {
+                        let company = Company { openings, pipe: FileId::of(&pipe) };
+                        (Ok(Reader { pipe, company }), exchanged.is_err())
+                    }
                 }
                 Ok(None) => return,
                 Err(error) if error.is_shortage() => {
@@ -234,7 +253,7 @@ impl Acceptor {
         if !std::mem::replace(&mut self.warned, true) {
             tracing::warn!(
                 "a reader of {} can find the end of an earlier one's stream: no fresh FIFO for each: {why}",
-                self.place.path.display()
+                self.place.path().display()
             );
         }
     }

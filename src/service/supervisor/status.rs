@@ -2,7 +2,7 @@
 
 use super::server::{self, Server};
 use super::worker::{LastEnd, State, Worker};
-use crate::events::Progress;
+use crate::events::{Holder, Progress};
 use crate::service::go2rtc::api;
 use crate::stats::Chosen;
 use crate::{Error, Totals};
@@ -63,6 +63,18 @@ pub struct Stream {
     pub totals: Totals,
     /// Of the last seconds.
     pub figures: Option<Figures>,
+    /// That its reader takes nothing of it, while that is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stalled: Option<Stalled>,
+}
+
+/// A reader that takes nothing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stalled {
+    /// For how long.
+    pub seconds: f64,
+    /// Which process that is, where it can be told.
+    pub by: Option<Holder>,
 }
 
 /// What a stream has done lately.
@@ -103,6 +115,10 @@ pub fn of_worker(worker: &Worker, now: Instant) -> Member {
             .as_ref()
             .zip(account.latest.as_ref())
             .and_then(|((earlier, _), (latest, _))| figures(earlier, latest)),
+        stalled: account.stalled.as_ref().map(|(since, by)| Stalled {
+            seconds: now.saturating_duration_since(*since).as_secs_f64(),
+            by: by.clone(),
+        }),
     });
     let last_end = account.last_end.as_ref().map(|(end, at)| Ended {
         seconds_ago: now.saturating_duration_since(*at).as_secs_f64(),
@@ -282,7 +298,11 @@ impl Member {
             return format!("{why}{}", again.unwrap_or_default());
         }
         if let Some(stream) = &self.stream {
-            let Some(figures) = &stream.figures else { return String::new() };
+            let stalled = stream.stalled.as_ref().map(|Stalled { seconds, by }| {
+                let by = by.as_ref().map(|by| format!(": {by}")).unwrap_or_default();
+                format!("its reader has read nothing for {seconds:.0} s{by}")
+            });
+            let Some(figures) = &stream.figures else { return stalled.unwrap_or_default() };
             let mut text = format!("{:.2} fps, {:.2} Mb/s", figures.frames_per_second, figures.megabits_per_second);
             if let Some(skipped) = figures.skipped {
                 text += &format!(", {skipped} skipped");
@@ -293,6 +313,7 @@ impl Member {
             if let Some(chosen) = &stream.chosen {
                 text += &format!(", {}", chosen.encoder);
             }
+            stalled.iter().for_each(|stalled| text += &format!("; {stalled}"));
             return text;
         }
         match self.last_end.as_ref().and_then(|end| Some((end, end.failure.as_ref()?))) {
@@ -317,6 +338,9 @@ mod tests {
             Figures { frames_per_second: 15.0, megabits_per_second: 0.99, skipped: Some(2), ..Figures::default() };
         let chosen = Chosen { encoder: "OpenH264".to_owned(), gpu: None, renderer: "llvmpipe".to_owned() };
         let stream = Stream { figures: Some(figures), chosen: Some(chosen), ..Stream::default() };
+        let stalled = |by| Stream { stalled: Some(Stalled { seconds: 7.4, by }), ..stream.clone() };
+        let known = stalled(Some(Holder { pid: 12, name: "cat".to_owned() }));
+        let unknown = Stream { figures: None, ..stalled(None) };
         let failure = Failure {
             code: "hang".to_owned(),
             cause: "the stream hung".to_owned(),
@@ -328,6 +352,8 @@ mod tests {
             Member { restarts: 1, ..member("go2rtc", "running") },
             member("omega-0", "waiting"),
             Member { stream: Some(stream), ..member("omega-1", "streaming") },
+            Member { stream: Some(known), ..member("omega-1", "streaming") },
+            Member { stream: Some(unknown), ..member("omega-1", "streaming") },
             Member { last_end, ..member("omega-2", "waiting") },
         ];
         let status = Status { members, trouble: Vec::new(), elsewhere: None };
@@ -336,6 +362,8 @@ mod tests {
             "go2rtc   running [started again once]\n\
              omega-0  waiting\n\
              omega-1  streaming: 15.00 fps, 0.99 Mb/s, 2 skipped, OpenH264\n\
+             omega-1  streaming: 15.00 fps, 0.99 Mb/s, 2 skipped, OpenH264; its reader has read nothing for 7 s: cat (pid 12)\n\
+             omega-1  streaming: its reader has read nothing for 7 s\n\
              omega-2  waiting: last stream failed 12 s ago: the stream hung [hang]\n"
         );
         assert!(!status.is_bad());

@@ -1,7 +1,7 @@
 //! A worker under supervision: what its events make of its state. Time is passed in.
 
 use super::child::Kept;
-use crate::events::{Event, Failure, Progress, Request};
+use crate::events::{Event, Failure, Holder, Progress, Request};
 use crate::os::link::{Link, Received};
 use rustix::process::{Pid, Signal};
 use std::path::PathBuf;
@@ -36,6 +36,8 @@ pub struct Account {
     /// The latest progress of its stream, and an earlier one to compare it with.
     pub latest: Option<(Progress, Instant)>,
     pub earlier: Option<(Progress, Instant)>,
+    /// Since when its reader has taken nothing, and which process that is.
+    pub stalled: Option<(Instant, Option<Holder>)>,
     /// How its last stream ended, and when.
     pub last_end: Option<(LastEnd, Instant)>,
     /// The last thing that went wrong since its start, for when it ends.
@@ -59,6 +61,7 @@ impl Default for Account {
             why: None,
             latest: None,
             earlier: None,
+            stalled: None,
             last_end: None,
             failure: None,
             look_until: None,
@@ -88,6 +91,11 @@ impl Account {
                     self.progress(progress, now);
                 }
             }
+            Event::Stalled { seconds, by, .. } => {
+                let idle = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+                self.stalled = Some((now.checked_sub(idle).unwrap_or(now), by));
+            }
+            Event::Resumed { .. } => self.stalled = None,
             Event::Disconnected { .. } => {
                 self.last_end = Some((LastEnd::Well, now));
                 self.look_until = Some(now + LOOK_ON);
@@ -106,6 +114,7 @@ impl Account {
         self.why = None;
         self.latest = None;
         self.earlier = None;
+        self.stalled = None;
     }
 
     fn progress(&mut self, progress: Progress, now: Instant) {
@@ -233,7 +242,7 @@ mod tests {
         let mut counts = Snapshot::default();
         counts.totals.pictures = pictures;
         let stage = Stage::Idle;
-        Event::Progress(Progress { seconds: 1.0, counts, chosen: None, stage, stage_seconds: 0.0 })
+        Event::Progress(Progress { seconds: 1.0, counts, chosen: None, stage, stage_seconds: 0.0, intake: None })
     }
 
     fn failure(cause: &str) -> Failure {
@@ -256,6 +265,22 @@ mod tests {
         account.hear(Event::Waiting, now);
         assert_eq!((&account.state, &account.latest), (&State::Waiting, &None));
         assert_eq!(account.last_end, Some((LastEnd::Well, now)));
+    }
+
+    #[test]
+    fn a_reader_that_takes_nothing_is_told_of_until_it_does() {
+        let now = Instant::now();
+        let (mut account, by) = (Account::default(), Some(Holder { pid: 12, name: "cat".to_owned() }));
+        account.hear(Event::Connected { reader: 1 }, now);
+        let later = now + Duration::from_secs(9);
+        account.hear(Event::Stalled { reader: 1, seconds: 5.0, by: by.clone() }, later);
+        assert_eq!(account.stalled, Some((later - Duration::from_secs(5), by.clone())));
+        account.hear(Event::Resumed { reader: 1 }, later);
+        assert_eq!(account.stalled, None);
+        account.hear(Event::Stalled { reader: 1, seconds: 5.0, by }, later);
+        account.hear(Event::Disconnected { reader: 1, last: None }, later);
+        account.hear(Event::Waiting, later);
+        assert_eq!((&account.stalled, &account.state), (&None, &State::Waiting), "it has gone with its reader");
     }
 
     #[test]
