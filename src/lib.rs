@@ -20,7 +20,7 @@
 //! | 2 stages | `encoder` `format` `sink` `source` | what a picture passes through | floors 0 to 2 |
 //! | 3 stream | `doctor` `remux` `stream` | one stream from start to end, and the self-check | floors 0 to 3 |
 //! | 4 service | `service` | the processes that serve readers | floors 0 to 4 |
-//! | 5 program | `cli` | the command line and the exit codes | floors 0 to 5 |
+//! | 5 program | `cli` `fuzz` | the command line and the exit codes; what fuzzing tries | floors 0 to 5 |
 //!
 //! | what | only in | because |
 //! |---|---|---|

@@ -42,12 +42,38 @@ pub fn translate(source: &str) -> Result<String, String> {
     options.set_emulateIsnanFloatFunction(0);
     options.set_emulateAtan2FloatFunction(0);
     match translator.compile(&[source], options) {
-        Ok(()) => Ok(translator.object_code()),
+        Ok(()) => Ok(with_loops(&translator.object_code())),
         Err(why) => {
             let log = translator.info_log();
             Err(if log.trim().is_empty() { why.to_owned() } else { log })
         }
     }
+}
+
+/// The longest array that is set to 0 element by element. Mesa takes seconds to compile one of 512.
+const LONGEST_LIST: usize = 64;
+
+/// A translation in which long arrays are set to 0 by loops. The translator writes each declaration on a line of its own.
+fn with_loops(translation: &str) -> String {
+    let line = |line: &str| zeroed_in_a_loop(line).unwrap_or_else(|| line.to_owned());
+    translation.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// `TYPE NAME[COUNT] = TYPE[COUNT](0.0, 0.0, …);` as a declaration and a loop, where it is a long one of elements that are all
+/// alike. That of a constant stays, for its `const` is no type.
+fn zeroed_in_a_loop(line: &str) -> Option<String> {
+    // Lines of functions are indented. Outside of them there are no loops.
+    let (declaration, rest) = line.strip_prefix("  ").and(line.split_once(" = "))?;
+    let (declared, count) = declaration.strip_suffix(']')?.rsplit_once('[')?;
+    let (kind, name) = declared.trim_start().split_once(' ')?;
+    let elements = rest.strip_prefix(kind)?.strip_prefix(&format!("[{count}]("))?.strip_suffix(");")?;
+    let long: usize = count.parse().ok().filter(|&count| count > LONGEST_LIST)?;
+    // All are alike, so one has a part of the text's length, less the commas and blanks between them.
+    let zero = elements.get(..((elements.len() + 2) / long).checked_sub(2)?)?;
+    let is_alike = elements == vec![zero; long].join(", ");
+    is_alike.then(|| {
+        format!("{declaration}; for (int mb_encode_i = 0; mb_encode_i < {long}; mb_encode_i++) {name}[mb_encode_i] = {zero};")
+    })
 }
 
 #[cfg(test)]
@@ -70,6 +96,29 @@ void main() { float buffer[2]; set(colour.x); colour.y = buffer[1]; }
         assert_eq!(translated_name("colour"), "_ucolour");
         assert_eq!(original_name("_uiCh0._usize"), "iCh0.size");
         assert_eq!(original_name("_ulist[0]"), "list[0]");
+    }
+
+    #[test]
+    fn long_arrays_are_set_in_loops() {
+        let list = |kind: &str, zero: &str, count: usize| {
+            format!("  {kind} _ua[{count}] = {kind}[{count}]({});", vec![zero; count].join(", "))
+        };
+        let looped = with_loops(&list("vec2", "vec2(0.0, 0.0)", 512));
+        let loop_of = "for (int mb_encode_i = 0; mb_encode_i < 512; mb_encode_i++) _ua[mb_encode_i] = vec2(0.0, 0.0);";
+        assert_eq!(looped, format!("  vec2 _ua[512]; {loop_of}"));
+        let others = [
+            list("float", "0.0", 64),
+            list("float", "0.0", 100).replacen("0.0", "1.0", 1),
+            list("const float", "0.0", 100),
+            list("float", "0.5", 100).trim_start().to_owned(),
+            "  float _ua[100] = _ub;".to_owned(),
+            "  float _ua[100] = float[100]();".to_owned(),
+        ];
+        for line in others {
+            assert_eq!(with_loops(&line), line);
+        }
+        let source = "#version 300 es\nprecision highp float;\nout vec4 c;\nvoid main() { int a[900]; c = vec4(a[int(c.x)]); }\n";
+        assert!(translate(source).unwrap().contains("int _ua[900]; for ("));
     }
 
     #[test]
