@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn who_reads_a_pipe_is_found_and_who_writes_is_not() {
-        let (reader, writer) = std::io::pipe().unwrap();
+        let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
         let file = FileId::of(&writer).unwrap();
         assert_eq!(reader_of(file), None, "this process alone");
         let mut sleep = Command::new("sleep").arg("60").stdin(Stdio::null()).stdout(writer).spawn().unwrap();
