@@ -17,5 +17,7 @@ pub mod poll;
 #[cfg(feature = "cli")]
 pub mod ports;
 pub mod process;
+#[cfg(feature = "cli")]
+pub mod sealed;
 pub mod stdio;
 pub mod threads;

@@ -6,11 +6,11 @@ use super::lock;
 use crate::control::Control;
 use crate::error::Error;
 use crate::os::process::{Child, GRACE_OF_PARENT, Orphaned};
+use crate::os::sealed::Sealed;
 use crate::service::streams::Streams;
 use rustix::event::PollFlags;
-use std::ffi::OsStr;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 
 /// What a config without a list of its own may start.
 const PROGRAMS: [&str; 2] = ["mb-encode", "cat"];
+/// Bytes of a config.
+const LONGEST_CONFIG: u64 = 4 << 20;
 /// go2rtc listens within a fraction of this.
 const LISTENS_WITHIN: Duration = Duration::from_secs(10);
 
@@ -27,17 +29,19 @@ const LISTENS_WITHIN: Duration = Duration::from_secs(10);
 /// # Errors
 /// A config cannot be read, a port is taken, go2rtc does not start or ends by itself.
 pub fn run(program: &Path, configs: &[PathBuf], streams: &Streams, control: &Control) -> anyhow::Result<()> {
-    configs.iter().try_for_each(|config| readable(config))?;
+    // Copies: what is read here is what go2rtc reads, and it has no file that it could write.
+    let configs = configs.iter().map(|config| sealed(config)).collect::<Result<Vec<_>, _>>()?;
     let folder = tempfile::Builder::new().prefix("mb-encode-gate-").tempdir()?;
     let inside = Inside::in_folder(folder.path())?;
     let gate = Gate::open(&streams.public(), inside.socket(), inside.rtsp)?;
     let mut command = Command::new(program);
     command.arg("-config").arg(lock::lock(streams, &PROGRAMS));
-    command.args(configs.iter().flat_map(|config| [OsStr::new("-config"), config.as_os_str()]));
+    command.args(configs.iter().flat_map(|config| ["-config".into(), config.path()]));
     command.arg("-config").arg(lock::inside(&inside.socket().to_string_lossy(), inside.rtsp));
     // What it logs is for people.
     command.stdin(Stdio::null()).stdout(io::stderr().as_fd().try_clone_to_owned()?);
-    let mut go2rtc = Child::start(command, Orphaned::Asked, &[inside.folder().as_fd()]).map_err(|error| {
+    let inherited: Vec<_> = configs.iter().map(Sealed::as_fd).chain([inside.folder().as_fd()]).collect();
+    let mut go2rtc = Child::start(command, Orphaned::Asked, &inherited).map_err(|error| {
         Error::machine(
             "go2rtc-missing",
             format!("cannot start {}", program.display()),
@@ -82,7 +86,7 @@ pub fn open(socket: PathBuf, rtsp: SocketAddr, streams: &Streams, control: &Cont
 }
 
 /// go2rtc takes a config that it cannot read for an empty one.
-fn readable(config: &Path) -> Result<(), Error> {
+fn sealed(config: &Path) -> Result<Sealed, Error> {
     let unreadable = |why: io::Error| {
         Error::input(
             "config-unreadable",
@@ -91,12 +95,16 @@ fn readable(config: &Path) -> Result<(), Error> {
         )
         .caused_by(why)
     };
-    let file = File::open(config).map_err(unreadable)?;
-    match file.metadata() {
-        Ok(metadata) if metadata.is_file() => Ok(()),
-        Ok(_) => Err(unreadable(io::Error::other(
-            "it is no file (Docker makes an empty folder where a file that it should mount is missing: remove it)",
-        ))),
-        Err(error) => Err(unreadable(error)),
-    }
+    let read = || {
+        let file = File::open(config)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other(
+                "it is no file (Docker makes an empty folder where a file that it should mount is missing: remove it)",
+            ));
+        }
+        let mut bytes = Vec::new();
+        file.take(LONGEST_CONFIG).read_to_end(&mut bytes)?;
+        Sealed::copy(&bytes)
+    };
+    read().map_err(unreadable)
 }
