@@ -14,9 +14,9 @@ mod text;
 
 pub use artist::{Artist, MakeRenderer};
 pub use bar::Bar;
-#[cfg(feature = "cli")]
-#[cfg(fuzzing)]
+#[cfg(all(fuzzing, feature = "cli"))]
 pub use shader::fuzz::file as try_shader;
+#[cfg(feature = "cli")]
 pub use shader::{CHANNELS, Shader, ShaderScene};
 pub use testcard::TestCard;
 

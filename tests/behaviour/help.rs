@@ -108,9 +108,10 @@ fn a_flag_from_the_environment_can_be_said_in_the_usual_ways() {
 }
 
 /// Subcommands that read variables, with what makes each of them end soon after it has read them all.
-const READERS: [(&str, &[&str]); 6] = [
+const READERS: [(&str, &[&str]); 7] = [
     ("", &[]),
     ("doctor", &["--probe", "openh264"]),
+    ("gate", &["--go2rtc", "go2rtc", "--config", "none.yaml"]),
     ("go2rtc-config", &[]),
     ("mpegts", &[]),
     ("supervise", &["--", "--width", "641"]),
