@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Draws grey, and loops where the condition `when` holds. Mesa's software renderer ends any loop after 65,536 rounds, which
-/// is long for a picture of this size.
+/// takes minutes for a picture as large as these, and a moment for a small one.
 fn shader(when: &str) -> String {
     format!(
         "void mainImage(out vec4 c, in vec2 p) {{
@@ -31,9 +31,9 @@ fn folder(when: &str) -> TempDir {
 fn endless(command: &mut Command) -> &mut Command {
     command.args([
         "--width",
-        "64",
+        "1280",
         "--height",
-        "64",
+        "720",
         "--fps",
         "30",
         "--encoder",
