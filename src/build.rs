@@ -1,4 +1,4 @@
-//! Run by cargo before the build of the program: links what OpenH264 needs of C++ into it.
+//! Run by cargo before the build of the program: links what OpenH264 and the shader translator need of C++ into it.
 //!
 //! Loaded as a library, libstdc++ is nearly a megabyte of every waiting worker, and a program that has it inside runs on
 //! machines that have another one. Where the archives are not installed the shared library does.
@@ -13,17 +13,24 @@ fn main() {
     if std::env::var("HOST") != std::env::var("TARGET") {
         return;
     }
-    let found = [("g++", "libstdc++.a", "libstdc++.a"), ("cc", "libgcc_eh.a", "libgcc_s.a")]
-        .map(|(compiler, archive, name)| archive_of(compiler, archive).map(|path| (path, name)));
-    let [Some(cxx), Some(unwinder)] = found else { return };
+    let found = [("g++", "libstdc++.a"), ("cc", "libgcc_eh.a"), ("cc", "libgcc.a")];
+    let [Some(cxx), Some(unwinder), Some(helpers)] = found.map(|(compiler, archive)| archive_of(compiler, archive))
+    else {
+        return;
+    };
     let folder = Path::new(&out).join("archives");
-    // rustc asks for both as shared libraries, and the linker takes from the first folder that has them: here it finds
-    // nothing but the archives.
+    // rustc asks for libstdc++ and libgcc_s as shared libraries, and the linker takes from the first folder that has them:
+    // here it finds scripts that name nothing but archives. libgcc_s is two of them.
+    let scripts = [
+        ("libstdc++.a", format!("INPUT ( {} )\n", cxx.display())),
+        ("libgcc_s.a", format!("GROUP ( {} {} )\n", unwinder.display(), helpers.display())),
+    ];
     let made = std::fs::create_dir_all(&folder).and_then(|()| {
-        [cxx, unwinder].into_iter().try_for_each(|(path, name)| {
-            let link = folder.join(name);
-            let _ = std::fs::remove_file(&link);
-            std::os::unix::fs::symlink(path, link)
+        scripts.into_iter().try_for_each(|(name, script)| {
+            let path = folder.join(name);
+            // It may be a link that an earlier version made.
+            let _ = std::fs::remove_file(&path);
+            std::fs::write(path, script)
         })
     });
     if made.is_ok() {
