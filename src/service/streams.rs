@@ -7,7 +7,7 @@ use super::go2rtc::gate::{Hosts, Public};
 use super::go2rtc::safe::Prefix;
 use crate::Error;
 use crate::settings::{FifoMode, Limits, Named};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// A number of streams that differ in their ids alone.
@@ -140,6 +140,15 @@ impl Streams {
     /// Where the gate listens.
     pub fn public(&self) -> Public {
         Public { web: self.address(self.api_port), rtsp: self.address(self.rtsp_port), hosts: self.hosts.clone() }
+    }
+
+    /// The address at which this machine itself reaches what listens.
+    pub fn reached_at(&self) -> IpAddr {
+        match self.listen {
+            IpAddr::V4(any) if any.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(any) if any.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            one => one,
+        }
     }
 
     /// Where a port is listened on.

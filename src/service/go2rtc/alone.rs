@@ -56,7 +56,7 @@ pub fn run(program: &Path, configs: &[PathBuf], streams: &Streams, control: &Con
         control.wait(Some((go2rtc.ended(), PollFlags::IN)), look);
         if !listens && inside.answers() {
             listens = true;
-            tracing::info!("watch at http://{}/ and rtsp://{}/ID", streams.public().web, streams.public().rtsp);
+            say_where(streams);
         }
         if !listens && begun.elapsed() > LISTENS_WITHIN {
             go2rtc.kill();
@@ -79,10 +79,15 @@ pub fn run(program: &Path, configs: &[PathBuf], streams: &Streams, control: &Con
 /// A port is taken.
 pub fn open(socket: PathBuf, rtsp: SocketAddr, streams: &Streams, control: &Control) -> anyhow::Result<()> {
     let gate = Gate::open(&streams.public(), socket, rtsp)?;
-    tracing::info!("watch at http://{}/ and rtsp://{}/ID", streams.public().web, streams.public().rtsp);
+    say_where(streams);
     control.wait(None, None);
     drop(gate);
     Ok(())
+}
+
+fn say_where(streams: &Streams) {
+    let public = streams.public();
+    tracing::info!("watch at http://{}/ and rtsp://{}/ID", public.web, public.rtsp);
 }
 
 /// go2rtc takes a config that it cannot read for an empty one.

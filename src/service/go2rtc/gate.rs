@@ -12,6 +12,7 @@ mod admission;
 mod connection;
 #[cfg(fuzzing)]
 pub mod fuzz;
+mod headers;
 mod http;
 mod ids;
 mod known;

@@ -6,7 +6,7 @@ use crate::os::environment::variable;
 use crate::os::process::{Child, Orphaned};
 use crate::service::streams::Streams;
 use std::ffi::OsString;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -44,8 +44,7 @@ impl Compose {
         let program = words.first().cloned().unwrap_or_default();
         let mut args = words[1..].to_vec();
         args.extend(["up", "--no-color"].map(OsString::from));
-        let host = if streams.listen.is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { streams.listen };
-        let health = SocketAddr::new(host, streams.api_port);
+        let health = SocketAddr::new(streams.reached_at(), streams.api_port);
         let hosts: Vec<_> = streams.hosts.0.iter().map(ToString::to_string).collect();
         let mut envs: Vec<(_, OsString)> = vec![
             ("METABONK_GO2RTC_CONFIG", config.into()),

@@ -15,7 +15,7 @@ use crate::service::go2rtc::{lock, port_taken};
 use crate::service::streams::{Mode, Streams};
 use std::fs::DirBuilder;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -114,17 +114,12 @@ impl Server {
         if let Some(file) = &file {
             replace(&file.path, &file.text)?;
         }
-        let host = match streams.listen {
-            IpAddr::V4(any) if any.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(any) if any.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-            one => one,
-        };
         Ok(Self {
             kept: Kept::new("go2rtc", recipe, log, is_reason, None)?,
             state: State::Starting,
             why: None,
             compose,
-            api: SocketAddr::new(host, streams.api_port),
+            api: SocketAddr::new(streams.reached_at(), streams.api_port),
             inside,
             _gate: gate,
             ports,

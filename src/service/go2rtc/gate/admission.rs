@@ -105,7 +105,7 @@ pub fn admit(request: &Request, hosts: &Hosts) -> Result<Wish, Refusal> {
     let reads = matches!(request.method.as_str(), "GET" | "HEAD");
     match (request.method.as_str(), path) {
         ("GET", "/api/ws") => {
-            let upgrade = request.only("upgrade").unwrap_or_default();
+            let upgrade = request.headers.only("upgrade").unwrap_or_default();
             if !upgrade.eq_ignore_ascii_case("websocket") {
                 return Err(Refusal::new("400 Bad Request", "this is a WebSocket: the request has to upgrade to one"));
             }
@@ -124,7 +124,8 @@ pub fn admit(request: &Request, hosts: &Hosts) -> Result<Wish, Refusal> {
 /// `Host` is checked against DNS rebinding, `Origin` against pages of other sites.
 fn check_host(request: &Request, hosts: &Hosts) -> Result<(), Refusal> {
     let bad = || Refusal::new("400 Bad Request", "the request has to name one Host, and one Origin at most");
-    let (host, origin) = (request.only("host").ok_or_else(bad)?, request.only("origin").ok_or_else(bad)?);
+    let (host, origin) =
+        (request.headers.only("host").ok_or_else(bad)?, request.headers.only("origin").ok_or_else(bad)?);
     if !hosts.contain(host) {
         let name = name_of(host).unwrap_or_default();
         let words = match name.parse::<Host>() {

@@ -69,6 +69,21 @@ pub fn set_up(stream: &TcpStream) -> io::Result<()> {
     stream.set_write_timeout(Some(STUCK))
 }
 
+/// Reads on, to the end of `buffer`. Returns whether there was anything.
+pub fn more(from: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<bool> {
+    let mut chunk = [0u8; 4096];
+    loop {
+        match from.read(&mut chunk) {
+            Ok(bytes) => {
+                buffer.extend_from_slice(&chunk[..bytes]);
+                return Ok(bytes > 0);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// Passes on what go2rtc sends until either side has ended.
 pub fn pour(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
     let mut chunk = vec![0u8; CHUNK];

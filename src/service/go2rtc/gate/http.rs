@@ -1,5 +1,7 @@
 //! The heads of HTTP requests: read with bounds, and parsed by `httparse`.
 
+use super::connection::more;
+use super::headers::Headers;
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
@@ -14,7 +16,7 @@ pub const HEAD_WITHIN: Duration = Duration::from_secs(10);
 pub struct Request {
     pub method: String,
     pub target: String,
-    headers: Vec<(String, String)>,
+    pub headers: Headers,
 }
 
 impl Request {
@@ -23,34 +25,18 @@ impl Request {
         let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
         let mut request = httparse::Request::new(&mut headers);
         let Ok(httparse::Status::Complete(bytes)) = request.parse(head) else { return None };
-        let text = |header: &httparse::Header<'_>| {
-            let value = std::str::from_utf8(header.value).ok()?;
-            Some((header.name.to_ascii_lowercase(), value.trim().to_owned()))
-        };
         let request = Self {
             method: request.method?.to_owned(),
             target: request.path?.to_owned(),
-            headers: request.headers.iter().map(text).collect::<Option<_>>()?,
+            headers: Headers::of(request.headers)?,
         };
         (bytes == head.len()).then_some(request)
-    }
-
-    /// The value of the header `name`, in lower case. Empty where there is none; `None` where there are several, of
-    /// which one server would take the first and another the last.
-    pub fn only(&self, name: &str) -> Option<&str> {
-        let mut values = self.headers.iter().filter(|(other, _)| other == name).map(|(_, value)| value.as_str());
-        let first = values.next().unwrap_or_default();
-        values.next().is_none().then_some(first)
-    }
-
-    pub fn has(&self, name: &str) -> bool {
-        self.headers.iter().any(|(other, _)| other == name)
     }
 
     #[cfg(test)]
     pub fn of(method: &str, target: &str, headers: &[(&str, &str)]) -> Self {
         let headers = headers.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Self { method: method.to_owned(), target: target.to_owned(), headers }
+        Self { method: method.to_owned(), target: target.to_owned(), headers: Headers(headers) }
     }
 }
 
@@ -66,7 +52,6 @@ pub fn read_head(
     set_limit: impl Fn(Duration) -> io::Result<()>,
 ) -> io::Result<Vec<u8>> {
     let deadline = Instant::now() + within;
-    let mut chunk = [0u8; 2048];
     let mut head = std::mem::take(rest);
     loop {
         if let Some(at) = memchr::memmem::find(&head, b"\r\n\r\n") {
@@ -81,11 +66,8 @@ pub fn read_head(
             return Err(io::ErrorKind::TimedOut.into());
         }
         set_limit(left)?;
-        match from.read(&mut chunk) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(bytes) => head.extend_from_slice(&chunk[..bytes]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+        if !more(from, &mut head)? {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
 }
@@ -101,14 +83,17 @@ mod tests {
             read_head(&mut &b"GET / HTTP/1.1\r\nHost: a\r\n\r\nbody"[..], &mut rest, HEAD_WITHIN, |_| Ok(())).unwrap();
         assert_eq!(rest, b"body");
         let request = Request::parse(&head).unwrap();
-        assert_eq!((request.method.as_str(), request.target.as_str(), request.only("host")), ("GET", "/", Some("a")));
-        assert_eq!(request.only("origin"), Some(""));
+        assert_eq!(
+            (request.method.as_str(), request.target.as_str(), request.headers.only("host")),
+            ("GET", "/", Some("a"))
+        );
+        assert_eq!(request.headers.only("origin"), Some(""));
     }
 
     #[test]
     fn what_two_servers_would_read_differently_is_refused() {
         let twice = Request::parse(b"GET / HTTP/1.1\r\nHost: a\r\nhost: b\r\n\r\n").unwrap();
-        assert_eq!(twice.only("host"), None);
+        assert_eq!(twice.headers.only("host"), None);
         for head in [
             &b"GET / HTTP/1.1\r\nHost : a\r\n\r\n"[..],
             b"GET / HTTP/1.1\r\n Host: a\r\n\r\n",

@@ -1,5 +1,6 @@
 //! What a viewer says on the WebSocket (RFC 6455): read frame by frame, and passed on as messages of known kinds.
 
+use super::connection::more;
 use super::offer::{is_own_candidate, with_own_addresses};
 use serde::Deserialize;
 use serde_json::json;
@@ -49,7 +50,6 @@ pub fn pass_on(viewer: &mut impl Read, mut buffer: Vec<u8>, from: IpAddr, inside
 
 /// The next frame, its payload unmasked. `None` where the viewer has ended.
 fn next_frame(viewer: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<Option<(FrameHeader, Vec<u8>)>> {
-    let mut chunk = [0u8; 4096];
     loop {
         let mut cursor = Cursor::new(&*buffer);
         if let Some((header, length)) = FrameHeader::parse(&mut cursor).map_err(|_| broken())? {
@@ -63,11 +63,8 @@ fn next_frame(viewer: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<Option
                 return Ok(Some((header, payload)));
             }
         }
-        match viewer.read(&mut chunk) {
-            Ok(0) => return Ok(None),
-            Ok(bytes) => buffer.extend_from_slice(&chunk[..bytes]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+        if !more(viewer, buffer)? {
+            return Ok(None);
         }
     }
 }

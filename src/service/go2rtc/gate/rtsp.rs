@@ -2,7 +2,8 @@
 //!
 //! go2rtc takes `ANNOUNCE` and `RECORD` from anybody, with which a stranger's pictures get into a stream.
 
-use super::connection::{both_ways, set_up};
+use super::connection::{both_ways, more, set_up};
+use super::headers::Headers;
 use super::http::read_head;
 use super::known::Known;
 use std::io::{self, Read, Write};
@@ -57,24 +58,9 @@ pub fn pass_on(
         match request.fault(known) {
             None => inside.write_all(request.written_anew().as_bytes())?,
             Some(status) => {
-                let cseq = request.header("cseq");
+                let cseq = request.headers.only("cseq").unwrap_or_default();
                 return refuse(format!("RTSP/1.0 {status}\r\nCSeq: {cseq}\r\n\r\n").as_bytes());
             }
-        }
-    }
-}
-
-/// Reads on. Returns whether there was anything.
-fn more(player: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<bool> {
-    let mut chunk = [0u8; 2048];
-    loop {
-        match player.read(&mut chunk) {
-            Ok(bytes) => {
-                buffer.extend_from_slice(&chunk[..bytes]);
-                return Ok(bytes > 0);
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
         }
     }
 }
@@ -99,7 +85,7 @@ fn interleaved(player: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<Optio
 struct Request {
     method: String,
     url: String,
-    headers: Vec<(String, String)>,
+    headers: Headers,
 }
 
 impl Request {
@@ -115,16 +101,8 @@ impl Request {
         let Ok(httparse::Status::Complete((_, parsed))) = httparse::parse_headers(headers, &mut parsed) else {
             return None;
         };
-        let text = |header: &httparse::Header<'_>| {
-            let value = std::str::from_utf8(header.value).ok()?;
-            Some((header.name.to_ascii_lowercase(), value.trim().to_owned()))
-        };
-        let headers = parsed.iter().map(text).collect::<Option<_>>()?;
+        let headers = Headers::of(parsed)?;
         Some(Self { method: method.to_owned(), url: url.to_owned(), headers })
-    }
-
-    fn header(&self, name: &str) -> &str {
-        self.headers.iter().find(|(other, _)| other == name).map_or("", |(_, value)| value)
     }
 
     /// What is wrong with it, for a player, as a status.
@@ -132,8 +110,7 @@ impl Request {
         if !METHODS.contains(&self.method.as_str()) {
             return Some("405 Method Not Allowed");
         }
-        let has_body = !matches!(self.header("content-length"), "" | "0");
-        if has_body || self.headers.iter().filter(|(name, _)| name == "content-length").count() > 1 {
+        if !matches!(self.headers.only("content-length"), Some("" | "0")) {
             return Some("400 Bad Request");
         }
         if self.url == "*" {
@@ -152,7 +129,7 @@ impl Request {
     }
 
     fn written_anew(&self) -> String {
-        let kept = self.headers.iter().filter(|(name, _)| HEADERS.contains(&name.as_str()));
+        let kept = self.headers.0.iter().filter(|(name, _)| HEADERS.contains(&name.as_str()));
         let headers: String = kept.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         format!("{} {} RTSP/1.0\r\n{headers}\r\n", self.method, self.url)
     }

@@ -83,9 +83,9 @@ impl Visit<'_> {
     }
 
     fn watch(&mut self, request: &Request, id: &str) -> Result<(), Failed> {
-        let key = request.only("sec-websocket-key").unwrap_or_default();
+        let key = request.headers.only("sec-websocket-key").unwrap_or_default();
         let is_key = key.len() == 24 && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(&b));
-        if !is_key || request.only("sec-websocket-version") != Some("13") {
+        if !is_key || request.headers.only("sec-websocket-version") != Some("13") {
             return Err(Refusal::new("400 Bad Request", "this is no WebSocket of RFC 6455").into());
         }
         let mut inside = self.connect()?;
@@ -113,7 +113,7 @@ impl Visit<'_> {
         struct Description {
             sdp: String,
         }
-        let kind = request.only("content-type").unwrap_or_default().split(';').next().unwrap_or_default();
+        let kind = request.headers.only("content-type").unwrap_or_default().split(';').next().unwrap_or_default();
         let kind = kind.trim().to_ascii_lowercase();
         let body = self.body(request)?;
         let sdp = match kind.as_str() {
@@ -135,14 +135,14 @@ impl Visit<'_> {
     }
 
     fn body(&mut self, request: &Request) -> Result<String, Failed> {
-        let length = request.only("content-length").and_then(|length| length.parse::<usize>().ok());
-        let Some(length) = length.filter(|_| !request.has("transfer-encoding")) else {
+        let length = request.headers.only("content-length").and_then(|length| length.parse::<usize>().ok());
+        let Some(length) = length.filter(|_| !request.headers.has("transfer-encoding")) else {
             return Err(Refusal::new("411 Length Required", "say how long the offer is").into());
         };
         if length > LONGEST_BODY {
             return Err(Refusal::new("413 Content Too Large", "no offer is as long").into());
         }
-        if request.has("expect") {
+        if request.headers.has("expect") {
             (&self.viewer).write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
         let mut body = std::mem::take(&mut self.rest);
@@ -171,7 +171,7 @@ impl Visit<'_> {
     ) -> io::Result<()> {
         let printable = |b: &u8| b.is_ascii_graphic() || *b == b' ';
         let agent: String =
-            request.only("user-agent").unwrap_or_default().bytes().filter(printable).map(char::from).collect();
+            request.headers.only("user-agent").unwrap_or_default().bytes().filter(printable).map(char::from).collect();
         let agent = &agent[..agent.len().min(256)];
         let (method, from) = (&request.method, self.from);
         let head = format!(
