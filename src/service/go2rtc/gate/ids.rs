@@ -7,6 +7,8 @@ use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+/// go2rtc lists its streams within this, or something is wrong with it.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 /// Asked anew so often at most, for an id that is not known: go2rtc may have been started again with others.
 const ANEW: Duration = Duration::from_secs(1);
 
@@ -41,6 +43,9 @@ impl Ids {
     /// # Errors
     /// It does not answer.
     pub fn list(&self) -> io::Result<Streams> {
-        Streams::over(self.inner.connect_web()?, "localhost")
+        let inside = self.inner.connect_web()?;
+        // Whoever asks for another stream waits meanwhile.
+        inside.set_read_timeout(Some(ANSWERS_WITHIN))?;
+        Streams::over(inside, "localhost")
     }
 }
