@@ -4,6 +4,7 @@
 
 mod encoding;
 mod fifo;
+mod input;
 mod limits;
 mod named;
 mod picture;
@@ -11,6 +12,7 @@ mod rate;
 
 pub use encoding::{EncoderChoice, MpegTs, Preset, Tuning};
 pub use fifo::{FifoMode, PipeSize};
+pub use input::{ColorRange, InputSettings, Matrix, PixelFormat, PlaneLayout, Shape};
 pub use limits::Limits;
 pub use named::Named;
 pub use picture::{MAX_SIDE, MIN_SIDE, Size};

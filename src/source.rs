@@ -6,6 +6,8 @@
 mod artist;
 mod bar;
 mod canvas;
+pub mod input;
+mod planes;
 #[cfg(feature = "cli")]
 mod shader;
 pub mod strip;
@@ -14,6 +16,7 @@ mod text;
 
 pub use artist::{Artist, MakeRenderer};
 pub use bar::Bar;
+pub use planes::Planes;
 #[cfg(all(fuzzing, feature = "cli"))]
 pub use shader::fuzz::file as try_shader;
 #[cfg(feature = "cli")]

@@ -11,22 +11,24 @@ const _: () = assert!(
     "the conversion below is BT.709 in limited range, which is what the VUI announces"
 );
 
-/// A picture in host memory as planes of Y, Cb and Cr: 4:2:0, BT.709 limited range, one byte a sample, rows without
-/// padding, the **top** row first. Made once and filled again for each picture.
+/// A picture in host memory as planes of Y, Cb and Cr, one behind the other: 4:2:0, BT.709 limited range, one byte a
+/// sample, rows without padding, the **top** row first. Made once and filled again for each picture.
 #[derive(Debug)]
 pub struct HostPicture {
     size: Size,
-    y: Vec<u8>,
-    cb: Vec<u8>,
-    cr: Vec<u8>,
+    samples: Vec<u8>,
     pts: Duration,
 }
 
 impl HostPicture {
     /// A buffer for pictures of `size`.
     pub fn new(size: Size) -> Self {
-        let pixels = size.pixels();
-        Self { size, y: vec![0; pixels], cb: vec![0; pixels / 4], cr: vec![0; pixels / 4], pts: Duration::ZERO }
+        Self { size, samples: vec![0; Self::bytes(size)], pts: Duration::ZERO }
+    }
+
+    /// Bytes of a picture of `size`.
+    pub fn bytes(size: Size) -> usize {
+        size.pixels() / 2 * 3
     }
 
     /// Size in pixels.
@@ -34,14 +36,43 @@ impl HostPicture {
         self.size
     }
 
+    /// All three planes, one behind the other: [`HostPicture::bytes`].
+    pub fn samples(&self) -> &[u8] {
+        &self.samples
+    }
+
     /// The planes of Y, Cb and Cr: `width * height` bytes, and a quarter of that twice.
     pub fn planes(&self) -> (&[u8], &[u8], &[u8]) {
-        (&self.y, &self.cb, &self.cr)
+        let (y, chroma) = self.samples.split_at(self.size.pixels());
+        let (cb, cr) = chroma.split_at(chroma.len() / 2);
+        (y, cb, cr)
+    }
+
+    /// The planes, to be filled.
+    pub fn planes_mut(&mut self) -> (&mut [u8], &mut [u8], &mut [u8]) {
+        let (y, chroma) = self.samples.split_at_mut(self.size.pixels());
+        let (cb, cr) = chroma.split_at_mut(chroma.len() / 2);
+        (y, cb, cr)
+    }
+
+    /// Takes the planes of a picture that is of this size and lies as this one does. Returns its own ones, to be filled
+    /// again.
+    ///
+    /// # Panics
+    /// They are of another size.
+    pub fn exchange(&mut self, samples: Vec<u8>) -> Vec<u8> {
+        assert_eq!(samples.len(), self.samples.len(), "the planes of a picture of {}", self.size);
+        std::mem::replace(&mut self.samples, samples)
     }
 
     /// When it is to be shown, as time since the start of the stream.
     pub fn pts(&self) -> Duration {
         self.pts
+    }
+
+    /// Sets when it is to be shown.
+    pub fn show_at(&mut self, pts: Duration) {
+        self.pts = pts;
     }
 }
 
@@ -77,8 +108,9 @@ impl Readback {
 
         let width = self.size.width() as usize;
         let samples = self.band.len() / 4;
-        let luma = picture.y.chunks_mut(samples);
-        let chroma = picture.cb.chunks_mut(samples / 4).zip(picture.cr.chunks_mut(samples / 4));
+        let (y, cb, cr) = picture.planes_mut();
+        let luma = y.chunks_mut(samples);
+        let chroma = cb.chunks_mut(samples / 4).zip(cr.chunks_mut(samples / 4));
         // From the top, which is the target's last rows, down to its row 0.
         let mut first = self.size.height();
         for (y, (cb, cr)) in luma.zip(chroma) {

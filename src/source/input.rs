@@ -1,0 +1,5 @@
+//! Pictures that other programs make: read, brought to the stream's size and colours, and shown as they come.
+
+mod intake;
+
+pub use intake::{Arrived, Intake, Keep, Next, Over, Samples, Shared};

@@ -1,0 +1,309 @@
+//! Between the thread that takes pictures in from outside and the stream that shows them.
+//!
+//! A live producer is never waited for and never made to wait: of what it hands over before the stream is ready for
+//! another picture, the latest is kept. Where every picture is wanted, from a file say, one is kept and the producer waits.
+
+use crate::error::Error;
+use crate::os::poll;
+use crate::settings::Shape;
+use crate::source::Planes;
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd};
+use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Which pictures are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// The latest one.
+    Latest,
+    /// All of them.
+    Every,
+}
+
+/// A picture's samples, for as long as the stream needs them.
+pub enum Samples {
+    /// In memory of this process, without padding. It is used again.
+    Own(Vec<u8>),
+    /// Where the producer has put them. Dropping it gives them back.
+    Shared(Box<dyn Shared>),
+}
+
+/// A picture in memory that a producer shares. Whatever the producer does to it meanwhile, reading it is safe.
+pub trait Shared: Send {
+    /// The samples. What is no longer there reads as 0.
+    fn planes(&self) -> Planes<'_>;
+}
+
+impl fmt::Debug for Samples {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Own(_) => "Own",
+            Self::Shared(_) => "Shared",
+        })
+    }
+}
+
+/// A whole picture from outside.
+#[derive(Debug)]
+pub struct Arrived {
+    pub samples: Samples,
+    pub shape: Shape,
+    /// When its last byte was there.
+    pub at: Instant,
+}
+
+/// The stream is over: whoever hands pictures over is to return.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Over;
+
+/// Buffers that are kept: one is being filled, one waits, and one is shown.
+const SPARE: usize = 3;
+
+/// Shared by the two threads.
+#[derive(Debug)]
+pub struct Intake {
+    keep: Keep,
+    slot: Mutex<Slot>,
+    /// Readable while a picture waits, and from the end of the input on.
+    arrivals: OwnedFd,
+    /// Readable while none waits, where every one is kept.
+    room: OwnedFd,
+    /// Readable from the end of the stream on.
+    over: OwnedFd,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    waiting: Option<Arrived>,
+    spare: Vec<Vec<u8>>,
+    /// How the input ended, for good.
+    ended: Option<Result<(), Error>>,
+    has_ended: bool,
+    /// Pictures that others have taken the place of.
+    passed_over: u64,
+}
+
+/// What the stream finds.
+#[derive(Debug)]
+pub enum Next {
+    Picture(Arrived),
+    /// None has come since the last one.
+    Nothing,
+    /// None will come.
+    Ended,
+}
+
+impl Intake {
+    /// An empty one.
+    ///
+    /// # Errors
+    /// No file descriptor is left.
+    pub fn new(keep: Keep) -> Result<Self, Error> {
+        let event = |value| {
+            eventfd(value, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|errno| {
+                Error::machine(
+                    "too-many-files",
+                    "cannot make an event descriptor",
+                    "raise the limit of open files: ulimit -n 1024",
+                )
+                .caused_by(errno)
+            })
+        };
+        Ok(Self { keep, slot: Mutex::default(), arrivals: event(0)?, room: event(1)?, over: event(0)? })
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // For the thread that takes pictures in.
+
+    /// Waits until `fd` reports one of `events` or an error, or `timeout` is over; then nothing is reported.
+    ///
+    /// # Errors
+    /// The stream is over.
+    pub fn wait(&self, fd: Option<(BorrowedFd<'_>, PollFlags)>, timeout: Option<Duration>) -> Result<PollFlags, Over> {
+        let over = PollFd::new(&self.over, PollFlags::IN);
+        let (fd, events) = fd.unwrap_or((self.over.as_fd(), PollFlags::empty()));
+        let mut fds = [over, PollFd::from_borrowed_fd(fd, events)];
+        if poll::wait(&mut fds, timeout) == 0 {
+            return Ok(PollFlags::empty());
+        }
+        if fds[0].revents().is_empty() { Ok(fds[1].revents()) } else { Err(Over) }
+    }
+
+    /// A buffer of so many bytes, which hold anything.
+    pub fn buffer(&self, bytes: usize) -> Vec<u8> {
+        let mut buffer = self.slot().spare.pop().unwrap_or_default();
+        if buffer.len() != bytes {
+            // Not grown: what a larger picture needed before goes back to the system.
+            buffer = vec![0; bytes];
+        }
+        buffer
+    }
+
+    /// Hands a whole picture over.
+    ///
+    /// # Errors
+    /// The stream is over.
+    pub fn offer(&self, picture: Arrived) -> Result<(), Over> {
+        if self.keep == Keep::Every {
+            while self.wait(Some((self.room.as_fd(), PollFlags::IN)), None)?.is_empty() {}
+        }
+        let mut slot = self.slot();
+        let passed_over = slot.waiting.replace(picture);
+        lower(&self.room);
+        raise(&self.arrivals);
+        if let Some(Arrived { samples, .. }) = passed_over {
+            slot.passed_over += 1;
+            slot.give_back(samples);
+        }
+        Ok(())
+    }
+
+    /// No picture comes after this, since the input is at its end, or for an error.
+    pub fn end(&self, how: Result<(), Error>) {
+        let mut slot = self.slot();
+        slot.has_ended = true;
+        slot.ended = Some(how);
+        raise(&self.arrivals);
+    }
+
+    // For the stream.
+
+    /// Readable when there is something to take.
+    pub fn arrivals(&self) -> BorrowedFd<'_> {
+        self.arrivals.as_fd()
+    }
+
+    /// Takes what is there.
+    ///
+    /// # Errors
+    /// What ended the input, once.
+    pub fn take(&self) -> Result<Next, Error> {
+        let mut slot = self.slot();
+        if let Some(picture) = slot.waiting.take() {
+            if !slot.has_ended {
+                lower(&self.arrivals);
+            }
+            raise(&self.room);
+            return Ok(Next::Picture(picture));
+        }
+        if !slot.has_ended {
+            return Ok(Next::Nothing);
+        }
+        slot.ended.take().unwrap_or(Ok(())).map(|()| Next::Ended)
+    }
+
+    /// Gives a picture's memory back, to be filled again or to its producer.
+    pub fn give_back(&self, samples: Samples) {
+        self.slot().give_back(samples);
+    }
+
+    /// Pictures that others have taken the place of, since the last call.
+    pub fn passed_over(&self) -> u64 {
+        std::mem::take(&mut self.slot().passed_over)
+    }
+
+    /// Has the other thread return.
+    pub fn close(&self) {
+        raise(&self.over);
+    }
+}
+
+impl Slot {
+    fn give_back(&mut self, samples: Samples) {
+        match samples {
+            Samples::Own(buffer) if self.spare.len() < SPARE => self.spare.push(buffer),
+            Samples::Own(_) | Samples::Shared(_) => {}
+        }
+    }
+}
+
+fn raise(event: &OwnedFd) {
+    // Where the counter is full it is readable already.
+    let _ = rustix::io::write(event, &1u64.to_ne_bytes());
+}
+
+fn lower(event: &OwnedFd) {
+    let _ = rustix::io::read(event, &mut [0u8; 8]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{ColorRange, Matrix, PixelFormat};
+
+    fn picture(value: u8) -> Arrived {
+        let shape = Shape {
+            width: 2,
+            height: 2,
+            format: PixelFormat::Gray8,
+            matrix: Matrix::Bt709,
+            range: ColorRange::Limited,
+        };
+        Arrived { samples: Samples::Own(vec![value; 4]), shape, at: Instant::now() }
+    }
+
+    fn value(next: Next) -> u8 {
+        let Next::Picture(Arrived { samples: Samples::Own(bytes), .. }) = next else { panic!("{next:?}") };
+        bytes[0]
+    }
+
+    #[test]
+    fn of_a_live_producers_pictures_the_latest_is_kept() {
+        let intake = Intake::new(Keep::Latest).unwrap();
+        assert!(!poll::is_readable(&intake.arrivals()));
+        assert!(matches!(intake.take(), Ok(Next::Nothing)));
+        (1..=3).for_each(|at| intake.offer(picture(at)).unwrap());
+        assert!(poll::is_readable(&intake.arrivals()));
+        assert_eq!((value(intake.take().unwrap()), intake.passed_over()), (3, 2));
+        assert!(!poll::is_readable(&intake.arrivals()));
+        assert_eq!(intake.buffer(4).len(), 4);
+    }
+
+    #[test]
+    fn where_every_picture_is_wanted_the_producer_waits() {
+        let intake = Intake::new(Keep::Every).unwrap();
+        let seen: Vec<u8> = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                (0..50).for_each(|at| intake.offer(picture(at)).unwrap());
+                intake.end(Ok(()));
+            });
+            std::iter::from_fn(|| {
+                loop {
+                    poll::wait_for(&intake.arrivals(), PollFlags::IN, None);
+                    match intake.take().unwrap() {
+                        Next::Nothing => {}
+                        Next::Ended => return None,
+                        next => return Some(value(next)),
+                    }
+                }
+            })
+            .collect()
+        });
+        assert_eq!(seen, (0..50).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_last_picture_is_taken_before_the_end_and_the_end_lasts() {
+        let intake = Intake::new(Keep::Latest).unwrap();
+        intake.offer(picture(7)).unwrap();
+        intake.end(Err(Error::input("", "cut short", "")));
+        assert_eq!(value(intake.take().unwrap()), 7);
+        assert!(poll::is_readable(&intake.arrivals()));
+        assert_eq!(intake.take().unwrap_err().cause(), "cut short");
+        assert!(matches!(intake.take(), Ok(Next::Ended)));
+    }
+
+    #[test]
+    fn the_end_of_the_stream_ends_every_wait() {
+        let intake = Intake::new(Keep::Every).unwrap();
+        intake.offer(picture(1)).unwrap();
+        intake.close();
+        assert_eq!(intake.wait(None, None), Err(Over));
+        assert_eq!(intake.offer(picture(2)), Err(Over));
+    }
+}
