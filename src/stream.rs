@@ -133,7 +133,7 @@ pub(crate) fn run_source(
             return Ok(Totals::default());
         }
     };
-    let format = Format::open(settings, early.is_some())?;
+    let format = Format::open(settings, early.is_some() && source.is_on_grid())?;
     let opening = Opening::new(settings, early.is_some());
     let pipeline = Pipeline::open(settings, &mut source, Plan::at_the_start(settings.encoder), vitals)?;
     let writer = early.map_or_else(|| Writer::open(output), Ok)?;
