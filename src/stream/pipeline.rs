@@ -29,7 +29,7 @@ impl Pipeline {
     ) -> Result<Self, Error> {
         let _opening = vitals.pulse.during(Lane::Artist, Stage::Opening);
         let artist = Artist::open(settings, make_renderer)?;
-        let Opened { encoder, instead_of_nvenc } = plan.open_with_fallback(artist.gl(), settings)?;
+        let Opened { encoder, instead_of_nvenc } = plan.open_with_fallback(Some(artist.gl()), settings)?;
         vitals.choose(artist.hardware(), &encoder);
         Ok(Self { encoder, artist, instead_of_nvenc })
     }
@@ -54,7 +54,7 @@ impl Pipeline {
             let Err(Lost(why)) = coded.and_then(|()| check_layout(&unit).map_err(Lost)) else { return Ok(unit) };
             tracing::debug!("NVENC encodes no picture: {}", why.cause());
             let plan = Plan::without_nvenc(settings.encoder, why)?;
-            *encoder = plan.open_with_fallback(artist.gl(), settings)?.encoder;
+            *encoder = plan.open_with_fallback(Some(artist.gl()), settings)?.encoder;
         }
         if let Encoder::Openh264(openh264) = encoder {
             let mut picture = HostPicture::new(settings.size);
