@@ -84,8 +84,9 @@ impl PitchedBuffer {
     /// bytes apart. `bytes` may change again when the call returns. The copy runs on the default stream, which NVENC waits
     /// for.
     ///
-    /// The memory is not page-locked: the driver takes such bytes through locked memory of its own, part by part, which
-    /// costs what a copy to locked memory of ours would.
+    /// The bytes need not be page-locked, and those of pictures are not: they are others each time, and to lock them costs
+    /// more than it saves. The driver takes them through locked memory of its own, which costs what a copy into locked
+    /// memory of ours would.
     ///
     /// # Errors
     /// The driver's.

@@ -9,7 +9,7 @@
 mod sim;
 
 use mb_encode::gl::Gl;
-use mb_encode::parts::TestCard;
+use mb_encode::parts::{AccessUnit, HostPicture, Nvenc, TestCard};
 use mb_encode::settings::{EncoderChoice, MpegTs, Size};
 use mb_encode::{Control, Error, Frame, Output, Renderer, Settings, stream};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -116,6 +116,21 @@ fn allocations(encoder: EncoderChoice, paced: bool, mpegts: Option<MpegTs>) -> V
     counts[FIRST as usize..].windows(2).map(|pair| pair[1] - pair[0]).collect()
 }
 
+/// Encodes pictures from host memory with NVENC, and gives how many allocations they cost after the first second.
+fn allocations_from_the_host() -> u64 {
+    let settings = Settings { size: Size::new(640, 362).expect("a legal size"), ..Settings::default() };
+    let mut nvenc = Nvenc::open_for_host(&settings).unwrap_or_else(|error| panic!("{error}"));
+    let (mut picture, mut unit) = (HostPicture::new(settings.size), AccessUnit::default());
+    let mut counts = (0..FIRST + STEADY).map(|number| {
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        picture.planes_mut().0.fill(number as u8);
+        nvenc.encode_host(&picture, number % 30 == 0, &mut unit).unwrap_or_else(|error| panic!("{error}"));
+        ALLOCATIONS.load(Ordering::Relaxed) - before
+    });
+    counts.by_ref().take(FIRST as usize).for_each(drop);
+    counts.sum()
+}
+
 #[test]
 fn no_picture_allocates_after_the_first_second() {
     // Loaded by their places, so that the names find them; the library path of a running process cannot be changed.
@@ -124,6 +139,7 @@ fn no_picture_allocates_after_the_first_second() {
         let library = unsafe { libloading::Library::new(sim::drivers().join(name)) };
         std::mem::forget(library.expect("a library that was just built"));
     }
+    assert_eq!(allocations_from_the_host(), 0, "NVENC, pictures from host memory");
     let native = Some(MpegTs::Native);
     for (encoder, paced, mpegts) in [
         (EncoderChoice::Nvenc, false, None),

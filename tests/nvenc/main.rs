@@ -17,6 +17,7 @@ mod devices;
 mod ends;
 mod faults;
 mod go2rtc;
+mod host;
 mod losses;
 mod pixels;
 mod run;
