@@ -26,7 +26,7 @@ fn settings() -> Settings {
 }
 
 /// Planes in which no two rows, no two columns and no two pictures are alike, and which have nothing in common.
-fn planes(size: Size, number: u32) -> Vec<u8> {
+pub fn planes(size: Size, number: u32) -> Vec<u8> {
     let (width, height) = (size.width(), size.height());
     let plane = |width: u32, height: u32, (across, down, each): (u32, u32, u32)| {
         (0..height)

@@ -18,6 +18,7 @@ mod ends;
 mod faults;
 mod go2rtc;
 mod host;
+mod input;
 mod losses;
 mod pixels;
 mod run;
