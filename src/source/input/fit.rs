@@ -15,8 +15,8 @@ pub fn check(width: u32, height: u32) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::input(
-        "input-size",
-        format!("the frames that come in are said to be {width}x{height}; they can be from 1x1 to {LONGEST}x{LONGEST}"),
+        "frames-size",
+        format!("frames of {width}x{height} cannot be shown; each side has from 1 to {LONGEST} pixels"),
         "",
     ))
 }
@@ -43,8 +43,8 @@ pub fn size_for(width: u32, height: u32, wanted_width: Option<u32>, wanted_heigh
         (None, Some(wanted)) => Size::new(other(width, wanted, height), wanted),
         (None, None) => Size::new(width & !1, height & !1).map_err(|_| {
             Error::input(
-                "input-size",
-                format!("the frames that come in are {width}x{height}, and a stream's sides are from {MIN_SIDE} to {MAX_SIDE}"),
+                "input-scale",
+                format!("the frames are {width}x{height}, and the sides of a stream from {MIN_SIDE} to {MAX_SIDE}"),
                 "",
             )
         }),
@@ -120,11 +120,13 @@ mod tests {
         ] {
             assert_eq!(size(of.0, of.1, wanted), Ok(expected), "{of:?} as {wanted:?}");
         }
-        for of in [(0, 480), (640, 0), (16385, 16), (16, u32::MAX), (63, 64), (64, 1), (4098, 480)] {
-            assert_eq!(size(of.0, of.1, (None, None)), Err("input-size".to_owned()), "{of:?}");
+        for of in [(63, 64), (64, 1), (4098, 480), (16384, 16384)] {
+            assert_eq!(size(of.0, of.1, (None, None)), Err("input-scale".to_owned()), "{of:?}");
         }
         for of in [(0, 480), (640, 0), (16385, 16), (16, u32::MAX)] {
-            assert_eq!(size(of.0, of.1, (Some(640), None)), Err("input-size".to_owned()), "{of:?}");
+            for wanted in [(None, None), (Some(640), None), (Some(640), Some(480))] {
+                assert_eq!(size(of.0, of.1, wanted), Err("frames-size".to_owned()), "{of:?}");
+            }
         }
         assert!(size(640, 480, (Some(641), Some(480))).is_err());
     }
