@@ -1,13 +1,19 @@
 //! Pictures that other programs make: read on a thread of their own, brought to the stream's size and colours, and shown
 //! as they come.
 
+mod chroma;
 mod convert;
+mod correction;
+mod fit;
 mod intake;
 mod pipe;
 mod producers;
+mod rgb;
+mod scale;
 mod y4m;
 
-pub use convert::{Converter, is_native, size_for};
+pub use convert::{Converter, is_native};
+pub use fit::size_for;
 pub use intake::{Arrived, Intake, Keep, Next, Samples};
 pub use pipe::Form;
 pub use producers::{Comers, Command, Fifo, Once, Producer};
