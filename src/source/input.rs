@@ -2,4 +2,4 @@
 
 mod intake;
 
-pub use intake::{Arrived, Intake, Keep, Next, Over, Samples, Shared};
+pub use intake::{Arrived, Intake, Keep, Next, Over};

@@ -6,10 +6,8 @@
 use crate::error::Error;
 use crate::os::poll;
 use crate::settings::Shape;
-use crate::source::Planes;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd};
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,33 +20,11 @@ pub enum Keep {
     Every,
 }
 
-/// A picture's samples, for as long as the stream needs them.
-pub enum Samples {
-    /// In memory of this process, without padding. It is used again.
-    Own(Vec<u8>),
-    /// Where the producer has put them. Dropping it gives them back.
-    Shared(Box<dyn Shared>),
-}
-
-/// A picture in memory that a producer shares. Whatever the producer does to it meanwhile, reading it is safe.
-pub trait Shared: Send {
-    /// The samples. What is no longer there reads as 0.
-    fn planes(&self) -> Planes<'_>;
-}
-
-impl fmt::Debug for Samples {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Own(_) => "Own",
-            Self::Shared(_) => "Shared",
-        })
-    }
-}
-
 /// A whole picture from outside.
 #[derive(Debug)]
 pub struct Arrived {
-    pub samples: Samples,
+    /// Its planes one behind the other, without padding. The memory is used again.
+    pub samples: Vec<u8>,
     pub shape: Shape,
     /// When its last byte was there.
     pub at: Instant,
@@ -197,8 +173,8 @@ impl Intake {
         slot.ended.take().unwrap_or(Ok(())).map(|()| Next::Ended)
     }
 
-    /// Gives a picture's memory back, to be filled again or to its producer.
-    pub fn give_back(&self, samples: Samples) {
+    /// Gives a picture's memory back, to be filled again.
+    pub fn give_back(&self, samples: Vec<u8>) {
         self.slot().give_back(samples);
     }
 
@@ -214,10 +190,9 @@ impl Intake {
 }
 
 impl Slot {
-    fn give_back(&mut self, samples: Samples) {
-        match samples {
-            Samples::Own(buffer) if self.spare.len() < SPARE => self.spare.push(buffer),
-            Samples::Own(_) | Samples::Shared(_) => {}
+    fn give_back(&mut self, samples: Vec<u8>) {
+        if self.spare.len() < SPARE {
+            self.spare.push(samples);
         }
     }
 }
@@ -244,12 +219,12 @@ mod tests {
             matrix: Matrix::Bt709,
             range: ColorRange::Limited,
         };
-        Arrived { samples: Samples::Own(vec![value; 4]), shape, at: Instant::now() }
+        Arrived { samples: vec![value; 4], shape, at: Instant::now() }
     }
 
     fn value(next: Next) -> u8 {
-        let Next::Picture(Arrived { samples: Samples::Own(bytes), .. }) = next else { panic!("{next:?}") };
-        bytes[0]
+        let Next::Picture(Arrived { samples, .. }) = next else { panic!("{next:?}") };
+        samples[0]
     }
 
     #[test]
