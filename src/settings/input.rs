@@ -132,6 +132,11 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// Pictures of this size in pixels, in BT.709 and limited range where the format is of luma and chroma.
+    pub fn new(width: u32, height: u32, format: PixelFormat) -> Self {
+        Self { width, height, format, matrix: Matrix::default(), range: ColorRange::default() }
+    }
+
     /// Bytes of a picture without padding; `None` where they are too many for memory.
     pub fn bytes(&self) -> Option<usize> {
         let planes = self.format.planes(self.width, self.height, 1)?;
@@ -139,12 +144,9 @@ impl Shape {
     }
 }
 
-/// What there is to say about pictures that do not say it themselves.
+/// What holds for pictures where their header does not say it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InputSettings {
-    /// Pictures of this format and of the stream's own size, one behind the other, without a word about them. `None` for
-    /// those that come with a header.
-    pub raw: Option<PixelFormat>,
     /// The matrix of luma and chroma.
     pub matrix: Matrix,
     /// Their range, where the pictures do not tell.

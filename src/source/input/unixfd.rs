@@ -15,9 +15,11 @@ mod tests;
 mod wire;
 
 use super::intake::{Arrived, Intake, Over};
+use super::producers::Producer;
 use crate::error::Error;
-use crate::settings::{PlaneLayout, Shape};
-use connection::{Connection, Lost, Place};
+use crate::settings::PlaneLayout;
+use caps::Caps;
+use connection::{Address, Connection, Lost};
 use memories::{Bytes, Memories};
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd as _, OwnedFd};
@@ -43,7 +45,7 @@ const AT_ONCE: usize = 64;
 /// A client of `unixfdsink`.
 #[derive(Debug)]
 pub struct UnixFd {
-    place: Place,
+    address: Address,
     /// What was said last of a producer, so that it is not said every two seconds.
     said: String,
 }
@@ -81,44 +83,7 @@ impl From<Broken> for End {
 impl UnixFd {
     /// For the producer that listens, or will, on the socket at `path`; behind an `@` on an abstract one.
     pub fn new(path: PathBuf) -> Self {
-        Self { place: Place::new(path), said: String::new() }
-    }
-
-    /// Hands pictures over until the stream is over, whether a producer is there or not.
-    ///
-    /// # Errors
-    /// What somebody has to mend: the path names no socket, or one that may not be used, or the producer's pictures are of a
-    /// kind that cannot be read.
-    pub fn run(&mut self, intake: &Intake) -> Result<(), Error> {
-        let mut retry = RETRY[0];
-        loop {
-            let Some(connection) = self.place.connect()? else {
-                self.say(format!("waiting for a producer at {}", self.place));
-                if intake.wait(None, Some(LOOK_AGAIN)).is_err() {
-                    return Ok(());
-                }
-                continue;
-            };
-            let began = Instant::now();
-            let end = Session::new(&self.place, connection, intake).run();
-            if began.elapsed() >= GOOD {
-                retry = RETRY[0];
-                self.said.clear();
-            }
-            match end {
-                End::Over => return Ok(()),
-                End::Hopeless(error) => return Err(error),
-                End::EndOfStream => self.say(format!("the producer at {} has come to its end", self.place)),
-                End::Lost(Lost::Left) => self.say(format!("the producer at {} has left", self.place)),
-                End::Lost(Lost::Broken(Broken(what))) => {
-                    self.warn(format!("the producer at {} {what}; connecting to it again", self.place));
-                }
-            }
-            if intake.wait(None, Some(retry)).is_err() {
-                return Ok(());
-            }
-            retry = (retry * 2).min(RETRY[1]);
-        }
+        Self { address: Address::new(path), said: String::new() }
     }
 
     fn say(&mut self, what: String) {
@@ -136,28 +101,67 @@ impl UnixFd {
     }
 }
 
+impl Producer for UnixFd {
+    /// Runs until the stream is over, whether a producer is there or not.
+    fn run(&mut self, intake: &Intake) -> Result<(), Error> {
+        let mut retry = RETRY[0];
+        loop {
+            let Some(connection) = self.address.connect()? else {
+                self.say(format!("waiting for a producer at {}", self.address));
+                if intake.wait(None, Some(LOOK_AGAIN)).is_err() {
+                    return Ok(());
+                }
+                continue;
+            };
+            let began = Instant::now();
+            let end = Session::new(&self.address, connection, intake).run();
+            if began.elapsed() >= GOOD {
+                retry = RETRY[0];
+                self.said.clear();
+            }
+            match end {
+                End::Over => return Ok(()),
+                End::Hopeless(error) => return Err(error),
+                End::EndOfStream => self.say(format!("the producer at {} has come to its end", self.address)),
+                End::Lost(Lost::Left) => self.say(format!("the producer at {} has left", self.address)),
+                End::Lost(Lost::Broken(Broken(what))) => {
+                    self.warn(format!("the producer at {} {what}; connecting to it again", self.address));
+                }
+            }
+            if intake.wait(None, Some(retry)).is_err() {
+                return Ok(());
+            }
+            retry = (retry * 2).min(RETRY[1]);
+        }
+    }
+
+    fn name(&self) -> String {
+        self.address.to_string()
+    }
+}
+
 /// A buffer that is not given back yet.
 #[derive(Debug)]
 struct Held {
     buffer: Buffer,
     fds: Vec<OwnedFd>,
-    /// What the caps in front of it said.
-    shape: Option<Shape>,
+    /// The last caps in front of it.
+    caps: Option<Caps>,
 }
 
 /// One connection.
 #[derive(Debug)]
 struct Session<'a> {
-    place: &'a Place,
+    address: &'a Address,
     connection: Connection,
     intake: &'a Intake,
-    shape: Option<Shape>,
+    caps: Option<Caps>,
     memories: Memories,
 }
 
 impl<'a> Session<'a> {
-    fn new(place: &'a Place, connection: Connection, intake: &'a Intake) -> Self {
-        Self { place, connection, intake, shape: None, memories: Memories::default() }
+    fn new(address: &'a Address, connection: Connection, intake: &'a Intake) -> Self {
+        Self { address, connection, intake, caps: None, memories: Memories::default() }
     }
 
     /// Hands pictures over until something ends it.
@@ -186,7 +190,8 @@ impl<'a> Session<'a> {
     /// back unread.
     fn drain(&mut self) -> (Option<Held>, Result<(), End>) {
         let mut latest = None;
-        for _ in 0..AT_ONCE {
+        let at_once = if self.intake.keeps_every() { 1 } else { AT_ONCE };
+        for _ in 0..at_once {
             match self.next(&mut latest) {
                 Ok(true) => {}
                 Ok(false) => break,
@@ -201,12 +206,12 @@ impl<'a> Session<'a> {
         let Some((message, fds)) = self.connection.receive()? else { return Ok(false) };
         match message {
             Message::Caps(text) => {
-                let shape = caps::parse(&text).map_err(|why| End::Hopeless(refused::error(self.place, &why)))?;
-                if shape != self.shape {
-                    tracing::debug!("{} sends {shape:?}", self.place);
+                let caps = caps::parse(&text).map_err(|why| End::Hopeless(refused::error(self.address, &why)))?;
+                if caps != self.caps {
+                    tracing::debug!("{} sends {caps:?}", self.address);
                     // The pictures before lay in other memory.
                     self.memories = Memories::default();
-                    self.shape = shape;
+                    self.caps = caps;
                 }
             }
             Message::Buffer(buffer) => {
@@ -219,22 +224,22 @@ impl<'a> Session<'a> {
                 let before = if pieces == 0 {
                     Some(buffer.id)
                 } else {
-                    latest.replace(Held { buffer, fds, shape: self.shape }).map(|before| before.buffer.id)
+                    latest.replace(Held { buffer, fds, caps: self.caps }).map(|before| before.buffer.id)
                 };
                 before.map_or(Ok(()), |id| self.connection.release(id))?;
             }
             Message::EndOfStream => return Err(End::EndOfStream),
-            Message::Unknown(command) => tracing::debug!("{} sends an unknown command ({command})", self.place),
+            Message::Unknown(command) => tracing::debug!("{} sends an unknown command ({command})", self.address),
         }
         Ok(true)
     }
 
     /// Copies a picture out of the producer's memory, gives that back and hands the picture over.
-    fn show(&mut self, Held { buffer, fds, shape }: Held) -> Result<(), End> {
+    fn show(&mut self, Held { buffer, fds, caps }: Held) -> Result<(), End> {
         if buffer.kind == MemoryKind::DmaBuf {
-            return Err(End::Hopeless(refused::dma_buf(self.place)));
+            return Err(End::Hopeless(refused::dma_buf(self.address)));
         }
-        let shape = shape.ok_or_else(|| Broken::from("sent a frame before its caps"))?;
+        let Caps { shape, frame_rate } = caps.ok_or_else(|| Broken::from("sent a frame before its caps"))?;
         let planes = match &buffer.planes {
             Some(planes) => layout::told(&shape, planes),
             None => layout::usual(&shape),
@@ -248,7 +253,7 @@ impl<'a> Session<'a> {
             self.intake.give_back(samples);
             return Err(why.into());
         }
-        Ok(self.intake.offer(Arrived { samples, shape, at: Instant::now() })?)
+        Ok(self.intake.offer(Arrived { samples, shape, frame_rate, at: Instant::now() })?)
     }
 }
 

@@ -1,12 +1,20 @@
 //! GStreamer's caps as text, and what they say of the pictures that follow.
 
-use crate::settings::{ColorRange, Matrix, PixelFormat, Shape};
+use crate::settings::{ColorRange, FrameRate, Matrix, PixelFormat, Shape};
 
 /// More bytes than a picture of 8K has in any format: whoever sends the caps decides how much memory a picture takes.
 const LARGEST_PICTURE: usize = 256 << 20;
 
 /// The height up to which GStreamer takes a picture for SD, where its colours are not told.
 const HIGHEST_SD: u32 = 576;
+
+/// What a producer says of the pictures that follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caps {
+    pub shape: Shape,
+    /// `None` for one that varies, or is not told.
+    pub frame_rate: Option<FrameRate>,
+}
 
 /// What makes these caps none for pictures that can be read.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,7 +37,7 @@ pub enum Refused {
 ///
 /// # Errors
 /// What they describe cannot be read.
-pub fn parse(text: &str) -> Result<Option<Shape>, Refused> {
+pub fn parse(text: &str) -> Result<Option<Caps>, Refused> {
     // What GStreamer writes for no caps, and for none in particular.
     if matches!(text.trim(), "" | "NULL" | "EMPTY" | "ANY") {
         return Ok(None);
@@ -67,7 +75,11 @@ pub fn parse(text: &str) -> Result<Option<Shape>, Refused> {
     };
     let shape = Shape { width, height, format, matrix, range };
     shape.bytes().filter(|bytes| *bytes <= LARGEST_PICTURE).ok_or_else(|| Refused::Size(shortened(&size())))?;
-    Ok(Some(shape))
+    let frame_rate = value("framerate").and_then(|rate| {
+        let (num, den) = rate.split_once('/')?;
+        FrameRate::new(num.parse().ok()?, den.parse().ok()?).ok()
+    });
+    Ok(Some(Caps { shape, frame_rate }))
 }
 
 /// What the sink says, for a message: it may be anything, and of any length.
@@ -207,6 +219,7 @@ mod tests {
         parse(text)
             .unwrap_or_else(|refused| panic!("{text}: {refused:?}"))
             .unwrap_or_else(|| panic!("{text}: none yet"))
+            .shape
     }
 
     #[test]
@@ -216,6 +229,9 @@ mod tests {
                     pixel-aspect-ratio=(fraction)1/1, interlace-mode=(string)progressive, colorimetry=(string)sRGB";
         let rgba = shape(text);
         assert_eq!((rgba.width, rgba.height, rgba.format), (640, 480, PixelFormat::Rgba));
+        for (rate, expected) in [("30/1", FrameRate::new(30, 1).ok()), ("0/1", None), ("30/0", None), ("30", None)] {
+            assert_eq!(parse(&text.replace("30/1", rate)).unwrap().unwrap().frame_rate, expected);
+        }
         for (name, format) in
             [("BGRx", PixelFormat::Bgra), ("GRAY8", PixelFormat::Gray8), ("Y42B", PixelFormat::Yuv422p)]
         {

@@ -18,21 +18,21 @@ use std::time::Instant;
 
 /// Where a producer listens: the path of a socket, or behind an `@` a name that needs no file.
 #[derive(Clone, Debug)]
-pub struct Place(PathBuf);
+pub struct Address(PathBuf);
 
 /// Shows it as it is typed.
-impl fmt::Display for Place {
+impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "unix:{}", self.0.display())
     }
 }
 
-impl Place {
+impl Address {
     pub fn new(path: PathBuf) -> Self {
         Self(path)
     }
 
-    fn address(&self) -> Result<SocketAddrUnix, Errno> {
+    fn resolve(&self) -> Result<SocketAddrUnix, Errno> {
         match self.0.as_os_str().as_bytes() {
             [b'@', name @ ..] => SocketAddrUnix::new_abstract_name(name),
             _ => SocketAddrUnix::new(&self.0),
@@ -47,7 +47,7 @@ impl Place {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket =
             socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(|errno| self.error(errno))?;
-        match self.address().and_then(|address| connect(&socket, &address)) {
+        match self.resolve().and_then(|it| connect(&socket, &it)) {
             Ok(()) => Ok(Some(Connection::new(socket))),
             Err(Errno::CONNREFUSED) if is_other_than_a_socket(&self.0) => Err(self.error(Errno::NOTSOCK)),
             // Refused by a socket that a producer has left behind, or for now by one that has many waiting.

@@ -7,7 +7,7 @@ use super::super::intake::Keep;
 use super::wire::tests::{buffer, caps, message, meta, video_meta};
 use super::*;
 use crate::settings::PixelFormat;
-use peer::{GREY, GREY_BYTES, accept, left, memfd, memory, session, shown, with_client};
+use peer::{GREY, GREY_BYTES, Peer, accept, left, memfd, memory, session, shown, with_client};
 use rustix::fs::{SealFlags, fcntl_add_seals};
 use rustix::io::pwrite;
 use std::os::unix::net::UnixListener;
@@ -156,4 +156,18 @@ fn what_a_person_has_to_mend_ends_the_stream() {
         peer.send(&buffer(1, 1, &[(0, GREY_BYTES)], &[]), &[&memory(1)]);
     });
     assert!(matches!(&end, End::Hopeless(error) if error.code() == "unixfd-dmabuf"), "{end:?}");
+}
+
+#[test]
+fn where_every_picture_is_wanted_none_is_passed_over() {
+    let (connection, mut peer) = Peer::pair();
+    let intake = Intake::new(Keep::Every).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| Session::new(&Address::new("test".into()), connection, &intake).run());
+        peer.send(&caps(GREY), &[]);
+        (1..=9).for_each(|at| peer.picture(at.into(), &memory(at)));
+        let seen: Vec<_> = (1..=9).map(|_| shown(&intake).samples[0]).collect();
+        assert_eq!((seen, peer.released(9)), ((1..=9).collect(), (1..=9).collect()));
+        intake.close();
+    });
 }

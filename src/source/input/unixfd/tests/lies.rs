@@ -1,7 +1,6 @@
 //! Producers that lie, flood, stall, or never listen.
 
 use super::super::super::intake::{Keep, Next};
-use super::super::connection::Connection;
 use super::super::wire::tests::{buffer, caps, message, payload, video_meta};
 use super::super::*;
 use super::peer::{GREY, GREY_BYTES, Peer, accept, broken, left, memfd, memory, session, shown, with_client};
@@ -60,12 +59,11 @@ fn a_producer_that_lies_about_its_memory_is_told_apart() {
         assert!(lie(&[(0, 16)], &[video_meta(planes)]).contains("planes"), "{planes:?}");
     }
     let shrunk = memfd("shrunk", &[1; GREY_BYTES as usize]);
-    let (connection, peer) = Connection::pair();
-    let peer = Peer(peer);
+    let (connection, peer) = Peer::pair();
     peer.send(&caps(GREY), &[]);
     peer.picture(1, &shrunk);
     ftruncate(&shrunk, 0).unwrap();
-    let end = Session::new(&Place::new("test".into()), connection, &Intake::new(Keep::Latest).unwrap()).run();
+    let end = Session::new(&Address::new("test".into()), connection, &Intake::new(Keep::Latest).unwrap()).run();
     assert!(format!("{end:?}").contains("of memory that has 0"), "{end:?}");
 }
 

@@ -22,6 +22,12 @@ pub const GREY_BYTES: u64 = 16;
 pub struct Peer(pub UnixStream);
 
 impl Peer {
+    /// One that a connection leads to.
+    pub fn pair() -> (Connection, Self) {
+        let (connection, peer) = Connection::pair();
+        (connection, Self(peer))
+    }
+
     pub fn send(&self, bytes: &[u8], fds: &[&OwnedFd]) {
         let fds: Vec<_> = fds.iter().map(|fd| fd.as_fd()).collect();
         let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(fds.len()))];
@@ -75,12 +81,11 @@ pub fn memfd(name: &str, bytes: &[u8]) -> OwnedFd {
 /// Runs a connection on what a producer has sent before it left. Returns how it ended, what was shown last, and what was
 /// given back.
 pub fn session(producer: impl FnOnce(&Peer)) -> (End, Option<Arrived>, Vec<u64>) {
-    let (connection, peer) = Connection::pair();
-    let mut peer = Peer(peer);
+    let (connection, mut peer) = Peer::pair();
     producer(&peer);
     peer.0.shutdown(Shutdown::Write).unwrap();
     let intake = Intake::new(Keep::Latest).unwrap();
-    let end = Session::new(&Place::new("test".into()), connection, &intake).run();
+    let end = Session::new(&Address::new("test".into()), connection, &intake).run();
     let shown = match intake.take().unwrap() {
         Next::Picture(picture) => Some(picture),
         Next::Nothing | Next::Ended => None,
