@@ -56,7 +56,7 @@ enum End {
     /// The stream is over.
     Over,
     /// The producer is at its end.
-    EndOfStream,
+    Finished,
     Lost(Lost),
     /// Another connection would end likewise.
     Hopeless(Error),
@@ -122,7 +122,7 @@ impl Producer for UnixFd {
             match end {
                 End::Over => return Ok(()),
                 End::Hopeless(error) => return Err(error),
-                End::EndOfStream => self.say(format!("the producer at {} has come to its end", self.address)),
+                End::Finished => self.say(format!("the producer at {} has come to its end", self.address)),
                 End::Lost(Lost::Left) => self.say(format!("the producer at {} has left", self.address)),
                 End::Lost(Lost::Broken(Broken(what))) => {
                     self.warn(format!("the producer at {} {what}; connecting to it again", self.address));
@@ -228,7 +228,7 @@ impl<'a> Session<'a> {
                 };
                 before.map_or(Ok(()), |id| self.connection.release(id))?;
             }
-            Message::EndOfStream => return Err(End::EndOfStream),
+            Message::EndOfStream => return Err(End::Finished),
             Message::Unknown(command) => tracing::debug!("{} sends an unknown command ({command})", self.address),
         }
         Ok(true)

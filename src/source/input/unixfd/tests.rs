@@ -23,7 +23,7 @@ fn the_latest_picture_is_shown_and_every_buffer_given_back() {
             peer.send(&buffer(4, 0, &[], &[]), &[]);
             peer.send(&last, &[&memory(9)]);
         });
-        assert!(left(&end) || matches!(end, End::EndOfStream), "{end:?}");
+        assert!(left(&end) || matches!(end, End::Finished), "{end:?}");
         assert_eq!((shown.unwrap().samples, released), (vec![3; 12], vec![1, 2, 4, 3]));
     }
 }
