@@ -290,7 +290,7 @@ mod tests {
 
     #[test]
     fn what_is_no_y4m_is_refused_at_its_first_bytes() {
-        let junk: Vec<u8> = (0..200_000u32).map(|at| (at * 2_654_435_761 >> 24) as u8).collect();
+        let junk: Vec<u8> = (0..200_000u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         let endless = [b"YUV4MPEG2 ".to_vec(), vec![b'X'; 1 << 20]].concat();
         for (bytes, code) in [
             (junk.as_slice(), "input-not-y4m"),
