@@ -176,11 +176,12 @@ fn who_speaks_another_protocol_is_named_once_and_the_next_one_is_shown() {
             let _ = viewer.read_to_end(&mut Vec::new());
             viewer = listener.accept().unwrap().0;
         }
-        // This one says what it will send, and that it never can.
+        // This one says nothing for a while, and then that it will never send what can be shown.
+        std::thread::sleep(Duration::from_millis(2500));
         viewer.write_all(&caps("audio/x-raw")).unwrap();
         let _ = viewer.read_to_end(&mut Vec::new());
     });
     assert!(stream.is_empty() && exit == 2, "{stderr}");
     assert_eq!(stderr.matches("another protocol").count(), 1, "{stderr}");
-    assert!(stderr.contains("not raw video"), "{stderr}");
+    assert!(stderr.contains("has sent no frame yet") && stderr.contains("not raw video"), "{stderr}");
 }
