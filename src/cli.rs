@@ -4,6 +4,7 @@ mod addresses;
 mod command;
 mod commands;
 mod environment;
+mod input;
 mod logging;
 mod named;
 mod options;

@@ -30,6 +30,46 @@ impl Encoder {
             Self::Openh264(_) => "OpenH264",
         }
     }
+
+    /// Encodes a picture in host memory into `unit`: one picture in, one access unit out. The first picture is an IDR, and
+    /// so is one with `force_idr`.
+    ///
+    /// # Errors
+    /// It failed, or produced what breaks streams, and cannot be used any more.
+    pub fn encode(&mut self, picture: &HostPicture, force_idr: bool, unit: &mut AccessUnit) -> Result<(), Failed> {
+        match self {
+            Self::Nvenc(nvenc) => {
+                nvenc.encode_host(picture, force_idr, unit)?;
+                check_layout(unit).map_err(Lost)?;
+            }
+            Self::Openh264(openh264) => {
+                openh264.encode(picture, force_idr, unit)?;
+                check_layout(unit)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why a picture was not encoded.
+#[derive(Debug)]
+pub enum Failed {
+    /// Another encoder may do better.
+    Lost(Lost),
+    /// None would.
+    Broken(Error),
+}
+
+impl From<Lost> for Failed {
+    fn from(lost: Lost) -> Self {
+        Self::Lost(lost)
+    }
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Broken(error)
+    }
 }
 
 /// `profile_idc` of a stream, H.264 section A.2. It must not change while somebody watches.

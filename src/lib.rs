@@ -81,7 +81,7 @@ pub use error::{Error, Fault};
 pub use glow;
 pub use settings::Settings;
 pub use sink::Output;
-pub use source::{Frame, Renderer};
+pub use source::{Drawn, Frame, Frames, Renderer};
 pub use stats::Totals;
 
 /// The program `mb-encode`, from its command line to its exit code.

@@ -4,6 +4,7 @@ pub mod backoff;
 pub mod door;
 pub mod exit;
 pub mod go2rtc;
+pub mod input;
 pub mod role;
 mod stall;
 pub mod streams;

@@ -20,6 +20,19 @@ pub trait Gate: Sync {
     fn reader(&self) -> Option<BorrowedFd<'_>>;
 }
 
+/// A gate before there is a reader, who could come or go.
+pub struct Nobody;
+
+impl Gate for Nobody {
+    fn readiness(&self) -> Readiness {
+        Readiness::Ready
+    }
+
+    fn reader(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}
+
 /// What takes the bytes of one picture after the other, whole.
 pub trait Outlet: Sync {
     /// Writes `bytes` whole, waiting for the reader as long as it takes.

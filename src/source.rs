@@ -1,11 +1,13 @@
 //! What draws the pictures.
 //!
 //! [`Renderer`] is the trait that you implement to stream your own GL drawing; the built-in scenes are three of its
-//! implementations. See `examples/own_renderer.rs`.
+//! implementations. See `examples/own_renderer.rs`. [`Frames`] is the one for pictures that lie in host memory already:
+//! see `examples/own_frames.rs`.
 
 mod artist;
 mod bar;
 mod canvas;
+mod feed;
 pub mod input;
 mod planes;
 #[cfg(feature = "cli")]
@@ -16,6 +18,7 @@ mod text;
 
 pub use artist::{Artist, MakeRenderer};
 pub use bar::Bar;
+pub use feed::{Absent, Feed, Filled, Pulled};
 pub use planes::Planes;
 #[cfg(all(fuzzing, feature = "cli"))]
 pub use shader::fuzz::file as try_shader;
@@ -25,6 +28,7 @@ pub use testcard::TestCard;
 
 use crate::error::Error;
 use crate::gl::{Gl, Target};
+use crate::settings::Shape;
 use std::time::{Duration, SystemTime};
 
 /// Draws pictures, one at a time.
@@ -42,6 +46,41 @@ pub trait Renderer {
     /// # Errors
     /// An error ends the stream, with its message.
     fn draw(&mut self, frame: &Frame<'_>) -> Result<(), Error>;
+
+    /// Says whether [`Renderer::draw`] would draw something else than the last time, before it is called.
+    ///
+    /// A picture that is [`Unchanged`](Drawn::Unchanged) is not drawn. The last one stays on the screen, at next to no cost:
+    /// a few small pictures a second are sent, so that whoever joins sees it.
+    fn look(&mut self, frame: &Frame<'_>) -> Drawn {
+        let _ = frame;
+        Drawn::New
+    }
+}
+
+/// Hands over pictures that lie in host memory, one at a time. No GL is loaded for them.
+pub trait Frames {
+    /// How a picture lies in memory. It stays so.
+    fn shape(&self) -> Shape;
+
+    /// Writes one picture into `samples`, as [`Frames::shape`] says and without padding. They hold the picture that was
+    /// written last, or before the first one, zeros.
+    ///
+    /// `index` counts from 0, and `pts` is when the picture is to be shown, as time since the start of the stream.
+    ///
+    /// # Errors
+    /// An error ends the stream, with its message.
+    fn fill(&mut self, index: u64, pts: Duration, samples: &mut [u8]) -> Result<Drawn, Error>;
+}
+
+/// What there is to show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drawn {
+    /// A new picture.
+    New,
+    /// The last one.
+    Unchanged,
+    /// Nothing any more: the stream ends.
+    Over,
 }
 
 /// The picture to draw now.

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! source    Renderer::draw(Frame)  a texture on the GPU     schedule: whether and when
+//!           Feed::fill             planes in host memory    standing: a picture that stays as it is
 //!    |
 //! encoder   Nvenc | Openh264       AccessUnit               fallback: which of them; recovery: after a loss
 //!    |
@@ -22,11 +23,13 @@
 mod appetite;
 mod clock;
 mod delivery;
+mod feeding;
 mod opening;
 mod pipeline;
 mod recovery;
 mod report;
 mod schedule;
+mod standing;
 mod threads;
 mod vitals;
 #[cfg(feature = "cli")]
@@ -35,6 +38,7 @@ pub(crate) mod watchdog;
 pub use crate::pulse::{Lane, Pulse, Stage};
 pub use crate::source::MakeRenderer;
 pub use crate::stats::{Chosen, Snapshot, Stats};
+pub(crate) use pipeline::Source;
 pub use vitals::Vitals;
 
 use crate::control::Control;
@@ -42,15 +46,18 @@ use crate::encoder::{Encoder, Plan, log_instead_of_nvenc};
 use crate::error::Error;
 use crate::format::Format;
 use crate::settings::Settings;
-use crate::sink::{Output, Writer};
+use crate::sink::{self, Gate, Output, Writer};
+use crate::source::{Frames, Pulled};
 use crate::stats::Totals;
-use clock::Clock;
+use clock::{Clock, End, Time as _};
 use delivery::Delivery;
+use feeding::on_feed;
 use opening::Opening;
 use pipeline::Pipeline;
 use recovery::{Recovery, Restart};
 use report::Report;
 use schedule::Schedule;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use threads::Ended;
@@ -71,6 +78,22 @@ pub fn run(
     run_with(settings, output, make_renderer, control, stats_every, &Vitals::default())
 }
 
+/// Streams pictures that lie in host memory, at the frame rate, as [`run`] does those that are drawn. They are scaled to the
+/// size in `settings` with their aspect kept.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_frames(
+    settings: &Settings,
+    output: &Output,
+    mut frames: impl Frames,
+    control: &Control,
+    stats_every: Option<Duration>,
+) -> Result<Totals, Error> {
+    let source = Source::Fed(&mut Pulled::new(&mut frames));
+    run_source(settings, output, source, control, stats_every, &Vitals::default())
+}
+
 /// Streams as [`run`] does. What the stream does is in `vitals` meanwhile, for another thread to read.
 ///
 /// # Errors
@@ -83,14 +106,36 @@ pub fn run_with(
     stats_every: Option<Duration>,
     vitals: &Vitals,
 ) -> Result<Totals, Error> {
+    run_source(settings, output, Source::Drawn(&mut make_renderer), control, stats_every, vitals)
+}
+
+/// Streams as [`run_with`] does, from any source.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn run_source(
+    settings: &Settings,
+    output: &Output,
+    mut source: Source<'_>,
+    control: &Control,
+    stats_every: Option<Duration>,
+    vitals: &Vitals,
+) -> Result<Totals, Error> {
     let early = match output {
         // The file is touched last: a stream that cannot start leaves the old one alone.
         Output::File(_) => None,
         Output::Stdout | Output::Pipe { .. } => Some(Writer::open(output)?),
     };
+    let settings = match settle(&mut source, settings, early.as_ref(), control)? {
+        Ok(settings) => &settings.into_owned(),
+        Err(end) => {
+            tracing::debug!("stream ended ({end:?}) before its first frame");
+            return Ok(Totals::default());
+        }
+    };
     let format = Format::open(settings, early.is_some())?;
     let opening = Opening::new(settings, early.is_some());
-    let pipeline = Pipeline::open(settings, &mut make_renderer, Plan::at_the_start(settings.encoder), vitals)?;
+    let pipeline = Pipeline::open(settings, &mut source, Plan::at_the_start(settings.encoder), vitals)?;
     let writer = early.map_or_else(|| Writer::open(output), Ok)?;
 
     let meter = writer.meter().map(Arc::new);
@@ -103,24 +148,34 @@ pub fn run_with(
     let mut recovery = Recovery::new(settings.encoder, &clock);
     let mut pipeline = pipeline;
     let end = loop {
-        let Pipeline { mut artist, encoder, instead_of_nvenc } = pipeline;
+        let Pipeline { artist, encoder, instead_of_nvenc } = pipeline;
         if let Some(why) = instead_of_nvenc {
             log_instead_of_nvenc(&why);
         }
         let (schedule, delivery) = (&mut schedule, &mut delivery);
-        let ended = match encoder {
-            Encoder::Nvenc(nvenc) => threads::on_gpu(&mut artist, nvenc, schedule, delivery, control, &vitals.pulse),
-            Encoder::Openh264(openh264) => {
-                threads::on_host(&mut artist, openh264, schedule, delivery, control, &vitals.pulse)
+        let (bitrate, pulse) = (settings.bitrate, &vitals.pulse);
+        let ended = match (artist, &mut source) {
+            (Some(mut artist), _) => {
+                let ended = match encoder {
+                    Encoder::Nvenc(nvenc) => {
+                        threads::on_gpu(&mut artist, nvenc, bitrate, schedule, delivery, control, pulse)
+                    }
+                    Encoder::Openh264(openh264) => {
+                        threads::on_host(&mut artist, openh264, bitrate, schedule, delivery, control, pulse)
+                    }
+                };
+                // The old one is gone before a new one is opened: a GPU has few sessions.
+                artist.release(pulse);
+                ended
             }
+            (None, Source::Fed(feed)) => on_feed(*feed, encoder, settings, schedule, delivery, control, pulse),
+            (None, Source::Drawn(_)) => unreachable!("what is drawn has an artist"),
         };
-        // The old one is gone before a new one is opened: a GPU has few sessions.
-        artist.release(&vitals.pulse);
         let lost = match ended? {
             Ended::Over(end) => break end,
             Ended::Lost(lost) => lost,
         };
-        let again = |plan| Pipeline::open(settings, &mut make_renderer, plan, vitals);
+        let again = |plan| Pipeline::open(settings, &mut source, plan, vitals);
         match recovery.start_over(lost, again)? {
             Restart::Again(opened) => pipeline = opened,
             Restart::Over(end) => break end,
@@ -131,13 +186,45 @@ pub fn run_with(
     Ok(totals)
 }
 
+/// Waits for what a stream's first picture makes of its settings; a picture that is drawn makes nothing of them.
+fn settle<'s>(
+    source: &mut Source<'_>,
+    settings: &'s Settings,
+    writer: Option<&Writer>,
+    control: &Control,
+) -> Result<Result<Cow<'s, Settings>, End>, Error> {
+    let Source::Fed(feed) = source else { return Ok(Ok(Cow::Borrowed(settings))) };
+    loop {
+        if let Some(settled) = feed.settle(settings)? {
+            return Ok(Ok(Cow::Owned(settled)));
+        }
+        let gate: &dyn Gate = writer.map_or(&sink::Nobody, |writer| writer);
+        let clock = Clock::start(gate, control);
+        let waited = match feed.arrivals() {
+            Some(arrivals) => clock.wait_for(arrivals, Duration::MAX),
+            None => Ok(true),
+        };
+        if let Err(end) = waited {
+            return Ok(Err(end));
+        }
+    }
+}
+
 /// Draws, encodes and lays out one picture, and throws it away: everything that a stream needs is there and works.
 ///
 /// # Errors
 /// What would keep a stream with these settings from starting.
 pub fn rehearse(settings: &Settings, mut make_renderer: impl MakeRenderer, vitals: &Vitals) -> Result<(), Error> {
+    rehearse_source(settings, Source::Drawn(&mut make_renderer), vitals)
+}
+
+/// Rehearses from any source. Pictures that lie in host memory are not waited for: one colour stands for them.
+///
+/// # Errors
+/// As [`rehearse`].
+pub(crate) fn rehearse_source(settings: &Settings, mut source: Source<'_>, vitals: &Vitals) -> Result<(), Error> {
     let mut format = Format::open(settings, false)?;
-    let pipeline = Pipeline::open(settings, &mut make_renderer, Plan::at_the_start(settings.encoder), vitals)?;
+    let pipeline = Pipeline::open(settings, &mut source, Plan::at_the_start(settings.encoder), vitals)?;
     let unit = pipeline.first_picture(settings, &vitals.pulse)?;
     // With nobody who leaves or stops it, there is no other outcome than an error.
     let _ = format.lay_out(&unit, None, &Control::new()?)?;

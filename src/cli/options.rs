@@ -1,10 +1,12 @@
 //! The options of one stream: what it shows and how it is encoded. Values check themselves as they are parsed.
 
 use super::environment;
+use super::input::{Input, InputArgs};
 use super::logging::LoggingArgs;
 use super::named::{self, named};
 use super::output::OutputArgs;
 use crate::settings::{Bitrate, EncoderChoice, FrameRate, Gop, Limits, MpegTs, Named, Preset, Size, Tuning};
+use crate::source::input::Wanted;
 use crate::source::{CHANNELS, Shader};
 use crate::{Error, Settings};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
@@ -19,20 +21,22 @@ pub struct StreamOptions {
     #[command(flatten)]
     pub output: OutputArgs,
 
-    /// Frame width in pixels: even, 64 to 4096 (OpenH264: 3840x2160 at most)
+    #[command(flatten)]
+    input: InputArgs,
+
+    /// Frame width in pixels: even, 64 to 4096 (OpenH264: 3840x2160 at most) [default: 1280, or the input's]
     #[arg(long, env = "MB_ENCODE_WIDTH", hide_env_values = true, value_name = "PIXELS", value_parser = parse_side)]
-    #[arg(default_value_t = Size::default().width(), help_heading = "Picture")]
-    width: u32,
-
-    /// Frame height in pixels: even, 64 to 4096
-    #[arg(long, env = "MB_ENCODE_HEIGHT", hide_env_values = true, value_name = "PIXELS", value_parser = parse_side)]
-    #[arg(default_value_t = Size::default().height(), help_heading = "Picture")]
-    height: u32,
-
-    /// Frames per second: 1 to 240, also 30000/1001
-    #[arg(long, env = "MB_ENCODE_FPS", hide_env_values = true, value_name = "RATE", default_value_t)]
     #[arg(help_heading = "Picture")]
-    fps: FrameRate,
+    width: Option<u32>,
+
+    /// Frame height in pixels: even, 64 to 4096 [default: 720, or the input's]
+    #[arg(long, env = "MB_ENCODE_HEIGHT", hide_env_values = true, value_name = "PIXELS", value_parser = parse_side)]
+    #[arg(help_heading = "Picture")]
+    height: Option<u32>,
+
+    /// Frames per second: 1 to 240, also 30000/1001; with an input, the most [default: 60, or the input's]
+    #[arg(long, env = "MB_ENCODE_FPS", hide_env_values = true, value_name = "RATE", help_heading = "Picture")]
+    fps: Option<FrameRate>,
 
     /// Stop after N frames (0: never)
     #[arg(long, env = "MB_ENCODE_FRAMES", hide_env_values = true, value_name = "N", default_value_t = 0)]
@@ -176,8 +180,8 @@ impl StreamOptions {
     /// The settings of the stream.
     pub fn settings(&self) -> Settings {
         Settings {
-            size: Size::new(self.width, self.height).expect("each side was checked as it was parsed"),
-            frame_rate: self.fps,
+            size: self.size(),
+            frame_rate: self.fps.unwrap_or_default(),
             bitrate: self.bitrate,
             gop: self.gop,
             pictures: (self.frames > 0).then_some(self.frames),
@@ -188,6 +192,25 @@ impl StreamOptions {
             mpegts: self.mpegts,
             device: self.device,
         }
+    }
+
+    fn size(&self) -> Size {
+        let usual = Size::default();
+        Size::new(self.width.unwrap_or(usual.width()), self.height.unwrap_or(usual.height()))
+            .expect("each side was checked as it was parsed")
+    }
+
+    /// The pictures of another program, if they are shown. See [`InputArgs::input`].
+    ///
+    /// # Errors
+    /// The options do not go together.
+    pub fn input(&self) -> Result<Option<Input>, Error> {
+        self.input.input((self.width, self.height), self.output.is_fifo())
+    }
+
+    /// What the stream is to be whatever its input is.
+    pub fn wanted(&self) -> Wanted {
+        Wanted { width: self.width, height: self.height, frame_rate: self.fps }
     }
 
     /// How long the stream may take for a step until it counts as hung.

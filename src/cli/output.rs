@@ -65,6 +65,11 @@ impl OutputArgs {
         }
     }
 
+    /// Whether the video goes to a FIFO.
+    pub fn is_fifo(&self) -> bool {
+        self.fifo.is_some()
+    }
+
     /// Whether the video goes to standard output.
     pub fn is_stdout(&self) -> bool {
         self.stdout

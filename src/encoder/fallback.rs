@@ -62,13 +62,18 @@ impl Plan {
         }
     }
 
-    /// Opens what is planned, for pictures drawn with `gl`.
+    /// Opens what is planned, for pictures drawn with `gl`; for those in host memory where that is `None`.
     ///
     /// # Errors
     /// It is unavailable, or does not support this size.
-    pub fn open_with_fallback(self, gl: &Gl, settings: &Settings) -> Result<Opened, Error> {
+    pub fn open_with_fallback(self, gl: Option<&Gl>, settings: &Settings) -> Result<Opened, Error> {
         let openh264 = |profile| Ok::<_, Error>(Encoder::Openh264(Box::new(Openh264::open(settings, profile)?)));
-        let nvenc = || Ok::<_, Error>(Encoder::Nvenc(Box::new(Nvenc::open(gl, settings)?)));
+        let nvenc = || {
+            Ok::<_, Error>(Encoder::Nvenc(Box::new(match gl {
+                Some(gl) => Nvenc::open(gl, settings)?,
+                None => Nvenc::open_for_host(settings)?,
+            })))
+        };
         let (encoder, instead_of_nvenc) = match self {
             Self::Openh264(profile) => (openh264(profile)?, None),
             Self::Nvenc => (nvenc()?, None),

@@ -7,8 +7,10 @@ mod leftovers;
 mod lock;
 mod path;
 mod place;
+mod producers;
 
 pub use fifo::{Company, Fifo, Reader};
+pub use producers::InputFifo;
 
 use crate::settings::{FifoMode, PipeSize};
 use std::path::PathBuf;

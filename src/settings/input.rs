@@ -139,12 +139,9 @@ impl Shape {
     }
 }
 
-/// What there is to say about pictures that do not say it themselves.
+/// What holds for pictures where their header does not say it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InputSettings {
-    /// Pictures of this format and of the stream's own size, one behind the other, without a word about them. `None` for
-    /// those that come with a header.
-    pub raw: Option<PixelFormat>,
     /// The matrix of luma and chroma.
     pub matrix: Matrix,
     /// Their range, where the pictures do not tell.

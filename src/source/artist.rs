@@ -1,8 +1,8 @@
 //! The drawing half of a stream: a renderer in its GL context, with the target that it draws into.
 
-use super::{Frame, Renderer};
+use super::{Drawn, Frame, Renderer};
 use crate::error::Error;
-use crate::gl::{Gl, Hardware, Target};
+use crate::gl::{Gl, Target};
 use crate::gpu::open_gl;
 use crate::pacer::Tick;
 use crate::pulse::{Lane, Pulse, Stage};
@@ -20,6 +20,8 @@ impl<F: FnMut(&Gl, &Settings) -> Result<Box<dyn Renderer>, Error>> MakeRenderer 
 pub struct Artist {
     renderer: Box<dyn Renderer>,
     pub target: Target,
+    /// Whether the target shows a picture.
+    has_drawn: bool,
     // Last: everything above is freed in this context.
     gl: Gl,
 }
@@ -34,7 +36,7 @@ impl Artist {
         let target = Target::new(&gl, settings.size)?;
         let renderer = make_renderer(&gl, settings)?;
         tracing::debug!(renderer = %gl.hardware(), "ready to draw {} at {}/s", settings.size, settings.frame_rate);
-        Ok(Self { renderer, target, gl })
+        Ok(Self { renderer, target, has_drawn: false, gl })
     }
 
     /// The context that it draws in.
@@ -42,19 +44,20 @@ impl Artist {
         &self.gl
     }
 
-    /// What draws.
-    pub fn hardware(&self) -> &Hardware {
-        self.gl.hardware()
-    }
-
-    /// Draws the picture of `tick` into the target.
-    pub fn draw(&mut self, tick: &Tick, pulse: &Pulse) -> Result<(), Error> {
+    /// Draws the picture of `tick` into the target, unless the target shows it already.
+    pub fn draw(&mut self, tick: &Tick, pulse: &Pulse) -> Result<Drawn, Error> {
         let _drawing = pulse.during(Lane::Artist, Stage::Drawing);
         let _stage = trace_span!(target: STAGE, "draw").entered();
         self.target.bind();
         let &Tick { index, pts, delta, .. } = tick;
         let frame = Frame { gl: &self.gl, target: &self.target, index, pts, delta, wall_clock: SystemTime::now() };
-        self.renderer.draw(&frame)
+        match self.renderer.look(&frame) {
+            Drawn::Over => return Ok(Drawn::Over),
+            Drawn::Unchanged if self.has_drawn => return Ok(Drawn::Unchanged),
+            Drawn::New | Drawn::Unchanged => {}
+        }
+        self.has_drawn = true;
+        self.renderer.draw(&frame).map(|()| Drawn::New)
     }
 
     /// Releases the GPU, which a driver can hang in as in anything else.

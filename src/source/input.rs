@@ -1,5 +1,186 @@
-//! Pictures that other programs make: read, brought to the stream's size and colours, and shown as they come.
+//! Pictures that other programs make: read on a thread of their own, brought to the stream's size and colours, and shown
+//! as they come.
 
+mod convert;
 mod intake;
+mod pipe;
+mod producers;
+mod y4m;
 
-pub use intake::{Arrived, Intake, Keep, Next, Over, Samples, Shared};
+pub use convert::{Converter, is_native, size_for};
+pub use intake::{Arrived, Intake, Keep, Next, Samples};
+pub use pipe::Form;
+pub use producers::{Comers, Command, Fifo, Once, Producer};
+
+use super::feed::{Feed, Filled};
+use super::{Drawn, Planes};
+use crate::encoder::HostPicture;
+use crate::error::Error;
+use crate::os::threads;
+use crate::pacer::Tick;
+use crate::settings::{FrameRate, Named as _, Settings, Shape, Size};
+use rustix::fd::BorrowedFd;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// What the stream is to be, whatever its pictures are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    pub width: Option<u32>,
+    pub height: Option<u32>,
+    /// The most pictures per second.
+    pub frame_rate: Option<FrameRate>,
+}
+
+/// Takes pictures in for as long as it lives. Dropping it ends the thread, and with it whatever the producer holds open:
+/// that is how a producer learns that nobody watches.
+pub struct Input {
+    intake: Arc<Intake>,
+    thread: Option<JoinHandle<()>>,
+    is_live: bool,
+    name: String,
+    wanted: Wanted,
+    size: Option<Size>,
+    /// For pictures of this shape.
+    converter: Option<(Shape, Converter)>,
+    /// The last picture as it came, where it had to be converted.
+    last: Option<(Shape, Samples)>,
+    shown: bool,
+}
+
+impl Input {
+    /// Starts taking pictures in.
+    ///
+    /// # Errors
+    /// No thread or descriptor is left.
+    pub fn start(mut producer: Box<dyn Producer>, keep: Keep, wanted: Wanted) -> Result<Self, Error> {
+        let intake = Arc::new(Intake::new(keep)?);
+        let name = producer.name();
+        let thread = {
+            let intake = intake.clone();
+            let run = move || {
+                let ended = producer.run(&intake);
+                // What it holds open goes before the end is told.
+                drop(producer);
+                intake.end(ended);
+            };
+            threads::small("input").spawn(run).map_err(threads::cannot_start)?
+        };
+        Ok(Self {
+            intake,
+            thread: Some(thread),
+            is_live: keep == Keep::Latest,
+            name,
+            wanted,
+            size: None,
+            converter: None,
+            last: None,
+            shown: false,
+        })
+    }
+
+    /// Brings a picture to the stream's size and colours. Of a live producer, one that is shown already is no new one.
+    fn show(&mut self, samples: Samples, shape: Shape, picture: &mut HostPicture) -> Result<Drawn, Error> {
+        let size = picture.size();
+        let samples = match samples {
+            Samples::Own(own) if is_native(&shape, size) => {
+                let is_same = self.is_live && self.shown && self.last.is_none() && own == picture.samples();
+                let spare = if is_same { own } else { picture.exchange(own) };
+                self.intake.give_back(Samples::Own(spare));
+                if let Some((_, last)) = self.last.take() {
+                    self.intake.give_back(last);
+                }
+                return Ok(if is_same { Drawn::Unchanged } else { Drawn::New });
+            }
+            samples => samples,
+        };
+        if let (Samples::Own(own), Some((last_shape, Samples::Own(last)))) = (&samples, &self.last) {
+            if self.is_live && *last_shape == shape && own == last {
+                self.intake.give_back(samples);
+                return Ok(Drawn::Unchanged);
+            }
+        }
+        if self.converter.as_ref().is_none_or(|(made_for, _)| *made_for != shape) {
+            self.converter = Some((shape, Converter::new(&shape, size)?));
+        }
+        if let Some((_, converter)) = &mut self.converter {
+            match &samples {
+                Samples::Own(own) => {
+                    if let Some(planes) = Planes::packed(&shape, own) {
+                        converter.convert(&planes, picture);
+                    }
+                }
+                Samples::Shared(shared) => converter.convert(&shared.planes(), picture),
+            }
+        }
+        // What is shared goes back at once; what is our own is compared with the next one.
+        let kept = match samples {
+            own @ Samples::Own(_) => self.last.replace((shape, own)),
+            Samples::Shared(_) => self.last.take(),
+        };
+        if let Some((_, samples)) = kept {
+            self.intake.give_back(samples);
+        }
+        Ok(Drawn::New)
+    }
+}
+
+impl Feed for Input {
+    fn settle(&mut self, settings: &Settings) -> Result<Option<Settings>, Error> {
+        let Some((shape, frame_rate)) = self.intake.peek()? else {
+            return match self.intake.has_ended() {
+                true => Err(Error::input("input-empty", format!("{} ended before its first frame", self.name), "")),
+                false => Ok(None),
+            };
+        };
+        let Shape { width, height, format, .. } = shape;
+        let size = size_for(width, height, self.wanted.width, self.wanted.height)?;
+        let frame_rate = self.wanted.frame_rate.or(frame_rate).unwrap_or(settings.frame_rate);
+        tracing::info!("{}: {width}x{height} {}, shown as {size} at up to {frame_rate} fps", self.name, format.name());
+        self.size = Some(size);
+        Ok(Some(Settings { size, frame_rate, ..settings.clone() }))
+    }
+
+    fn arrivals(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.intake.arrivals())
+    }
+
+    fn is_live(&self) -> bool {
+        self.is_live
+    }
+
+    fn fill(&mut self, _: &Tick, picture: &mut HostPicture) -> Result<Filled, Error> {
+        let arrived = match self.intake.take()? {
+            Next::Picture(arrived) => arrived,
+            Next::Nothing => return Ok(Drawn::Unchanged.into()),
+            Next::Ended => return Ok(Drawn::Over.into()),
+        };
+        let Arrived { samples, shape, at, .. } = arrived;
+        let size = size_for(shape.width, shape.height, self.wanted.width, self.wanted.height).ok();
+        if size != self.size {
+            tracing::info!(
+                "the input has changed to {}x{}, so this stream ends; the next one shows it",
+                shape.width,
+                shape.height
+            );
+            return Ok(Drawn::Over.into());
+        }
+        let drawn = self.show(samples, shape, picture)?;
+        self.shown = true;
+        Ok(Filled { drawn, age: at.elapsed() })
+    }
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+}
+
+impl Drop for Input {
+    fn drop(&mut self) {
+        self.intake.close();
+        // It waits for nothing but what the intake ends.
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

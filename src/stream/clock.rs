@@ -4,6 +4,7 @@ use crate::control::Control;
 use crate::os::poll;
 use crate::sink::Gate;
 use rustix::event::PollFlags;
+use rustix::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 /// Why a stream ended without an error.
@@ -24,6 +25,12 @@ pub trait Time: Sync {
 
     /// Waits until then, or returns the end that comes before.
     fn wait_until(&self, then: Duration) -> Option<End>;
+
+    /// Waits until `fd` is readable, or until then. Returns whether it is readable.
+    ///
+    /// # Errors
+    /// The end that comes before.
+    fn wait_for(&self, fd: BorrowedFd<'_>, then: Duration) -> Result<bool, End>;
 }
 
 /// The clock on the wall, for a stream that has a reader and can be stopped.
@@ -60,6 +67,42 @@ impl Time for Clock<'_> {
             }
         }
     }
+
+    fn wait_for(&self, fd: BorrowedFd<'_>, then: Duration) -> Result<bool, End> {
+        let reader = self.gate.reader();
+        let wake = self.control.wake_fd();
+        loop {
+            if self.control.stop_requested() {
+                return Err(End::Stopped);
+            }
+            let left = then.saturating_sub(self.now());
+            let mut fds = poll::Set::default();
+            fds.add(Wakes::Stop, &wake);
+            fds.add(Wakes::Arrival, &fd);
+            if let Some(reader) = &reader {
+                fds.add_for(Wakes::Reader, reader, PollFlags::empty());
+            }
+            let mut has_arrived = false;
+            for (what, events) in fds.wait(Some(left)) {
+                match what {
+                    Wakes::Reader if events.intersects(poll::GONE) => return Err(End::ReaderGone),
+                    Wakes::Arrival => has_arrived = true,
+                    Wakes::Reader | Wakes::Stop => {}
+                }
+            }
+            if has_arrived || left.is_zero() {
+                return Ok(has_arrived);
+            }
+        }
+    }
+}
+
+/// What a wait for a picture wakes for.
+#[derive(Clone, Copy)]
+enum Wakes {
+    Stop,
+    Arrival,
+    Reader,
 }
 
 #[cfg(test)]
@@ -99,6 +142,13 @@ pub mod tests {
                     None
                 }
             }
+        }
+
+        fn wait_for(&self, fd: BorrowedFd<'_>, then: Duration) -> Result<bool, End> {
+            if poll::is_readable(&fd) {
+                return Ok(true);
+            }
+            self.wait_until(then).map_or(Ok(false), Err)
         }
     }
 }

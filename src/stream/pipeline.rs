@@ -7,30 +7,44 @@ use crate::error::Error;
 use crate::pacer::Pacer;
 use crate::pulse::{Lane, Pulse, Stage};
 use crate::settings::Settings;
-use crate::source::{Artist, MakeRenderer};
+use crate::source::{Artist, Drawn, Feed, MakeRenderer};
 use std::time::Duration;
+
+/// Where a stream gets its pictures.
+pub enum Source<'a> {
+    /// They are drawn, on the GPU where there is one.
+    Drawn(&'a mut dyn MakeRenderer),
+    /// They lie in host memory.
+    Fed(&'a mut dyn Feed),
+}
 
 /// One life of a stream's encoder, and what draws for it. Dropping it releases the GPU.
 pub struct Pipeline {
     // First: it lets go of the GPU while the artist's context is still there.
     pub encoder: Encoder,
-    pub artist: Artist,
+    /// `None` where pictures lie in host memory.
+    pub artist: Option<Artist>,
     /// Why it is OpenH264 where NVENC would have been taken.
     pub instead_of_nvenc: Option<Error>,
 }
 
 impl Pipeline {
     /// Opens everything, with the encoder that is planned, and notes what it is.
-    pub fn open(
-        settings: &Settings,
-        make_renderer: &mut impl MakeRenderer,
-        plan: Plan,
-        vitals: &Vitals,
-    ) -> Result<Self, Error> {
+    pub fn open(settings: &Settings, source: &mut Source<'_>, plan: Plan, vitals: &Vitals) -> Result<Self, Error> {
         let _opening = vitals.pulse.during(Lane::Artist, Stage::Opening);
-        let artist = Artist::open(settings, make_renderer)?;
-        let Opened { encoder, instead_of_nvenc } = plan.open_with_fallback(artist.gl(), settings)?;
-        vitals.choose(artist.hardware(), &encoder);
+        let artist = match source {
+            Source::Drawn(make_renderer) => {
+                Some(Artist::open(settings, &mut |gl, settings| make_renderer(gl, settings))?)
+            }
+            Source::Fed(_) => None,
+        };
+        let gl = artist.as_ref().map(Artist::gl);
+        let Opened { encoder, instead_of_nvenc } = plan.open_with_fallback(gl, settings)?;
+        let drawn_by = match source {
+            Source::Drawn(_) => gl.map(|gl| gl.hardware().renderer.clone()).unwrap_or_default(),
+            Source::Fed(feed) => feed.name(),
+        };
+        vitals.choose(drawn_by, &encoder);
         Ok(Self { encoder, artist, instead_of_nvenc })
     }
 
@@ -46,19 +60,29 @@ impl Pipeline {
     fn try_picture(&mut self, settings: &Settings, pulse: &Pulse) -> Result<AccessUnit, Error> {
         let Self { encoder, artist, .. } = self;
         let tick = Pacer::new(settings.frame_rate).next(Duration::ZERO);
-        artist.draw(&tick, pulse)?;
+        if let Some(artist) = artist {
+            if artist.draw(&tick, pulse)? == Drawn::Over {
+                return Err(Error::input("", "the renderer draws nothing", ""));
+            }
+        }
         let mut unit = AccessUnit::default();
         let _encoding = pulse.during(Lane::Artist, Stage::Encoding);
+        // What nothing was drawn for is one colour.
+        let mut picture = HostPicture::new(settings.size);
         if let Encoder::Nvenc(nvenc) = encoder {
-            let coded = nvenc.encode(&artist.target, tick.pts, true, &mut unit);
+            let coded = match artist {
+                Some(artist) => nvenc.encode(&artist.target, tick.pts, true, &mut unit),
+                None => nvenc.encode_host(&picture, true, &mut unit),
+            };
             let Err(Lost(why)) = coded.and_then(|()| check_layout(&unit).map_err(Lost)) else { return Ok(unit) };
             tracing::debug!("NVENC encodes no picture: {}", why.cause());
             let plan = Plan::without_nvenc(settings.encoder, why)?;
-            *encoder = plan.open_with_fallback(artist.gl(), settings)?.encoder;
+            *encoder = plan.open_with_fallback(artist.as_ref().map(Artist::gl), settings)?.encoder;
         }
         if let Encoder::Openh264(openh264) = encoder {
-            let mut picture = HostPicture::new(settings.size);
-            Readback::new(settings.size).fetch(&artist.target, tick.pts, &mut picture);
+            if let Some(artist) = artist {
+                Readback::new(settings.size).fetch(&artist.target, tick.pts, &mut picture);
+            }
             openh264.encode(&picture, true, &mut unit)?;
         }
         Ok(unit)

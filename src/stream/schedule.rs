@@ -8,6 +8,11 @@ use crate::pacer::{Pacer, Tick};
 use crate::settings::Settings;
 use crate::sink::{Gate, Readiness};
 use crate::stats::Stats;
+use rustix::fd::BorrowedFd;
+use std::time::Duration;
+
+/// What two pictures are apart at the least.
+const LEAST_STEP: Duration = Duration::from_millis(1);
 
 /// Hands out the pictures of a stream, through all lives of its encoder. A picture that would not be taken is never
 /// drawn.
@@ -22,6 +27,19 @@ pub struct Schedule<'a> {
     stats: &'a Stats,
     report: Report,
     opening: Opening,
+    interval: Duration,
+    /// From when on a picture that comes as it likes is not too early for the rate.
+    not_before: Duration,
+    last_pts: Option<Duration>,
+}
+
+/// What is to be done about pictures that come as they like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Take the one that is there.
+    Arrival(Tick),
+    /// None has come, and the last one is to be sent again.
+    Standstill(Tick),
 }
 
 impl<'a> Schedule<'a> {
@@ -36,7 +54,21 @@ impl<'a> Schedule<'a> {
         opening: Opening,
     ) -> Self {
         let Settings { frame_rate, paced, pictures, .. } = *settings;
-        Self { paced, pictures, pacer: Pacer::new(frame_rate), time, gate, control, stats, report, opening }
+        let (pacer, interval, not_before) = (Pacer::new(frame_rate), frame_rate.interval(), Duration::ZERO);
+        Self {
+            paced,
+            pictures,
+            pacer,
+            time,
+            gate,
+            control,
+            stats,
+            report,
+            opening,
+            interval,
+            not_before,
+            last_pts: None,
+        }
     }
 
     /// Whether pictures are held to real time.
@@ -73,8 +105,62 @@ impl<'a> Schedule<'a> {
         }
     }
 
+    /// Waits for a picture that is made when it is asked for, or that waits in `arrivals`, and until it is due.
+    pub fn next_of(&mut self, arrivals: Option<BorrowedFd<'_>>) -> Result<Tick, End> {
+        if let Some(arrivals) = arrivals {
+            self.time.wait_for(arrivals, Duration::MAX)?;
+        }
+        self.next()
+    }
+
+    /// Waits for a picture in `arrivals` that the sink has room for, or until the last one is to be sent again. They are
+    /// taken as they come, up to the frame rate; one that comes up to half an interval early is not made to wait, for
+    /// producers are not as even as clocks.
+    pub fn moment(&mut self, arrivals: BorrowedFd<'_>, stands: Duration) -> Result<Moment, End> {
+        if self.pictures == Some(self.pacer.drawn()) {
+            return Err(End::Done);
+        }
+        loop {
+            let earliest = self.not_before.saturating_sub(self.interval / 2);
+            self.time.wait_until(earliest).map_or(Ok(()), Err)?;
+            let has_arrived = self.time.wait_for(arrivals, stands)?;
+            let now = self.time.now();
+            self.report.tell(now, self.stats);
+            if self.control.stop_requested() {
+                return Err(End::Stopped);
+            }
+            match self.gate.readiness() {
+                Readiness::Gone => return Err(End::ReaderGone),
+                Readiness::Busy => {
+                    self.stats.held_back();
+                    self.time.wait_until(now + self.interval).map_or(Ok(()), Err)?;
+                    continue;
+                }
+                Readiness::Ready => {}
+            }
+            let index = self.pacer.drawn();
+            let delta = self.last_pts.map_or(self.interval, |last| now.saturating_sub(last));
+            let tick = Tick { index, pts: now, delta, skipped: 0 };
+            if !has_arrived {
+                return Ok(Moment::Standstill(tick));
+            }
+            self.not_before = self.not_before.max(now) + self.interval;
+            if self.opening.is_due(index) {
+                self.control.request_idr();
+            }
+            return Ok(Moment::Arrival(tick));
+        }
+    }
+
+    /// Stamps a picture that was there `age` before its tick. Times only rise.
+    pub fn stamp(&self, tick: &Tick, age: Duration) -> Tick {
+        let earliest = self.last_pts.map_or(Duration::ZERO, |last| last + LEAST_STEP);
+        Tick { pts: tick.pts.saturating_sub(age).max(earliest), ..*tick }
+    }
+
     /// The picture was drawn and is on its way.
     pub fn drew(&mut self, tick: &Tick) {
+        self.last_pts = Some(tick.pts);
         self.pacer.drew(tick);
     }
 
@@ -89,9 +175,7 @@ mod tests {
     use super::super::clock::tests::Still;
     use super::*;
     use crate::stats::Totals;
-    use rustix::fd::BorrowedFd;
     use std::sync::Mutex;
-    use std::time::Duration;
 
     const MS: Duration = Duration::from_millis(1);
 

@@ -1,7 +1,6 @@
 //! What a running stream can be asked from outside, without stopping it.
 
 use crate::encoder::Encoder;
-use crate::gl::Hardware;
 use crate::pulse::Pulse;
 use crate::sink::{Meter, Reading};
 use crate::stats::{Chosen, Stats};
@@ -34,12 +33,12 @@ impl Vitals {
         *self.meter.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(meter);
     }
 
-    pub(super) fn choose(&self, hardware: &Hardware, encoder: &Encoder) {
+    pub(super) fn choose(&self, renderer: String, encoder: &Encoder) {
         let gpu = match encoder {
             Encoder::Nvenc(nvenc) => Some(nvenc.gpu().to_owned()),
             Encoder::Openh264(_) => None,
         };
-        let chosen = Chosen { encoder: encoder.name().to_owned(), gpu, renderer: hardware.renderer.clone() };
+        let chosen = Chosen { encoder: encoder.name().to_owned(), gpu, renderer };
         *self.chosen.lock().unwrap_or_else(PoisonError::into_inner) = Some(chosen);
     }
 }

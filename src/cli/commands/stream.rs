@@ -1,6 +1,7 @@
 //! `mb-encode` without a subcommand: one stream, to the one output that was asked for.
 
 use super::explain;
+use crate::cli::input::Input;
 use crate::cli::logging::TO_BE_READ;
 use crate::cli::options::{Scene, StreamOptions};
 use crate::cli::output::Destination;
@@ -12,8 +13,8 @@ use crate::os::process::{GRACE, GRACE_OF_PARENT};
 use crate::service::exit::FAILED;
 use crate::service::role::Role;
 use crate::service::worker;
-use crate::source::{Bar, Renderer, Shader, ShaderScene, TestCard};
-use crate::stream::{self, Vitals, watchdog};
+use crate::source::{Absent, Bar, Renderer, Shader, ShaderScene, TestCard, input as source};
+use crate::stream::{self, MakeRenderer, Source, Vitals, watchdog};
 use crate::{Control, Error, Output, Settings};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -45,7 +46,14 @@ pub fn run(options: &StreamOptions) -> anyhow::Result<()> {
     let ended = match role {
         Role::Program => program(options, link.clone()),
         Role::Rehearsal => {
-            watched(options, link.as_ref(), |make, vitals, _| stream::rehearse(&options.settings(), make, vitals))
+            watched(options, link.as_ref(), |source, vitals, _| {
+                let settings = options.settings();
+                match source {
+                    // Nobody watches yet, so no producer is to know of it.
+                    What::Input(_) => stream::rehearse_source(&settings, Source::Fed(&mut Absent), vitals),
+                    What::Scene(make) => stream::rehearse_source(&settings, Source::Drawn(make), vitals),
+                }
+            })
         }
         Role::Reader(_) => stream_to(&Output::Stdout, options, link.as_ref()),
     };
@@ -63,6 +71,7 @@ fn program(options: &StreamOptions, link: Option<Arc<Link>>) -> anyhow::Result<(
         Destination::Fifo(fifo) => {
             // Known here and now, and not with the first reader.
             options.shader()?;
+            options.input()?.map_or(Ok(()), |input| input.place.make())?;
             let control = Arc::new(Control::new()?);
             signals::start(&control, GRACE_OF_PARENT, overdue)?;
             if let Some(link) = &link {
@@ -80,20 +89,32 @@ fn program(options: &StreamOptions, link: Option<Arc<Link>>) -> anyhow::Result<(
 
 /// Streams in this process, to the end.
 fn stream_to(output: &Output, options: &StreamOptions, link: Option<&Arc<Link>>) -> anyhow::Result<()> {
-    watched(options, link, |make, vitals, control| {
-        let stats_every = options.logging.stats_interval();
-        stream::run_with(&options.settings(), output, make, control, stats_every, vitals).map(|_| ())
+    watched(options, link, |what, vitals, control| {
+        let (settings, stats_every) = (options.settings(), options.logging.stats_interval());
+        let run = |source| stream::run_source(&settings, output, source, control, stats_every, vitals).map(|_| ());
+        match what {
+            What::Scene(make) => run(Source::Drawn(make)),
+            What::Input(input) => {
+                let (producer, keep) = input.place.open(input.form, !settings.paced)?;
+                run(Source::Fed(&mut source::Input::start(producer, keep, options.wanted())?))
+            }
+        }
     })
 }
 
-/// What makes the renderer of a stream.
-type Make<'a> = &'a mut dyn FnMut(&Gl, &Settings) -> Result<Box<dyn Renderer>, Error>;
+/// What a stream shows.
+enum What<'a> {
+    /// What a renderer draws, which this makes.
+    Scene(&'a mut dyn MakeRenderer),
+    /// What another program makes.
+    Input(Input),
+}
 
 /// Runs something that draws and encodes in this process, with a watchdog beside it.
 fn watched(
     options: &StreamOptions,
     link: Option<&Arc<Link>>,
-    stream: impl FnOnce(Make<'_>, &Vitals, &Control) -> Result<(), Error>,
+    stream: impl FnOnce(What<'_>, &Vitals, &Control) -> Result<(), Error>,
 ) -> anyhow::Result<()> {
     let control = Arc::new(Control::new()?);
     signals::start(&control, GRACE, overdue)?;
@@ -105,8 +126,9 @@ fn watched(
     let mut is_noted = matches!(Role::of_this_process()?, Role::Reader(_));
     let mut make = |gl: &Gl, settings: &Settings| make_renderer(options, shader.as_ref(), &mut is_noted, gl, settings);
     let vitals = Vitals::default();
+    let input = options.input()?;
     watchdog::watch(&vitals, &options.limits(), link.map(|link| &**link), give_up, || {
-        stream(&mut make, &vitals, &control)
+        stream(input.map_or(What::Scene(&mut make), What::Input), &vitals, &control)
     })?;
     Ok(())
 }
@@ -123,14 +145,16 @@ fn overdue() {
     tracing::error!("the stream did not stop when it was asked to (driver hang?): ending without its clean-up [hang]");
 }
 
-/// Refuses to write the video over the shader that it shows, or over one of its pictures, by whatever name.
+/// Refuses to write the video over what it shows, by whatever name.
 fn keep_inputs(out: &Path, options: &StreamOptions) -> Result<(), Error> {
     use std::os::unix::fs::MetadataExt;
     let id = |path: &Path| std::fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
     let channels = options.channel_paths();
     let channels = channels.iter().enumerate().map(|(at, path)| (format!("--channel{at}"), path.as_deref()));
-    let inputs = std::iter::once(("--shader".to_owned(), options.shader_path())).chain(channels);
-    for (option, path) in inputs {
+    let input = options.input()?;
+    let input = input.as_ref().and_then(|input| input.place.file());
+    let named = [("--shader".to_owned(), options.shader_path()), ("--input".to_owned(), input)];
+    for (option, path) in named.into_iter().chain(channels) {
         if path.and_then(id).is_some_and(|input| id(out) == Some(input)) {
             return Err(Error::input(
                 "out-is-shader",

@@ -5,7 +5,7 @@
 
 use crate::error::Error;
 use crate::os::poll;
-use crate::settings::Shape;
+use crate::settings::{FrameRate, Shape};
 use crate::source::Planes;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd};
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -50,6 +50,8 @@ impl fmt::Debug for Samples {
 pub struct Arrived {
     pub samples: Samples,
     pub shape: Shape,
+    /// What its producer calls the rate; `None` where it does not.
+    pub frame_rate: Option<FrameRate>,
     /// When its last byte was there.
     pub at: Instant,
 }
@@ -81,8 +83,6 @@ struct Slot {
     /// How the input ended, for good.
     ended: Option<Result<(), Error>>,
     has_ended: bool,
-    /// Pictures that others have taken the place of.
-    passed_over: u64,
 }
 
 /// What the stream finds.
@@ -157,7 +157,6 @@ impl Intake {
         lower(&self.room);
         raise(&self.arrivals);
         if let Some(Arrived { samples, .. }) = passed_over {
-            slot.passed_over += 1;
             slot.give_back(samples);
         }
         Ok(())
@@ -176,6 +175,24 @@ impl Intake {
     /// Readable when there is something to take.
     pub fn arrivals(&self) -> BorrowedFd<'_> {
         self.arrivals.as_fd()
+    }
+
+    /// What the picture is that waits, with its producer's rate. `None` where none does.
+    ///
+    /// # Errors
+    /// What ended the input, once.
+    pub fn peek(&self) -> Result<Option<(Shape, Option<FrameRate>)>, Error> {
+        let mut slot = self.slot();
+        match &slot.waiting {
+            Some(picture) => Ok(Some((picture.shape, picture.frame_rate))),
+            None => slot.ended.take().unwrap_or(Ok(())).map(|()| None),
+        }
+    }
+
+    /// Whether there is nothing to take and never will be.
+    pub fn has_ended(&self) -> bool {
+        let slot = self.slot();
+        slot.has_ended && slot.waiting.is_none()
     }
 
     /// Takes what is there.
@@ -200,11 +217,6 @@ impl Intake {
     /// Gives a picture's memory back, to be filled again or to its producer.
     pub fn give_back(&self, samples: Samples) {
         self.slot().give_back(samples);
-    }
-
-    /// Pictures that others have taken the place of, since the last call.
-    pub fn passed_over(&self) -> u64 {
-        std::mem::take(&mut self.slot().passed_over)
     }
 
     /// Has the other thread return.
@@ -244,7 +256,7 @@ mod tests {
             matrix: Matrix::Bt709,
             range: ColorRange::Limited,
         };
-        Arrived { samples: Samples::Own(vec![value; 4]), shape, at: Instant::now() }
+        Arrived { samples: Samples::Own(vec![value; 4]), shape, frame_rate: None, at: Instant::now() }
     }
 
     fn value(next: Next) -> u8 {
@@ -259,7 +271,7 @@ mod tests {
         assert!(matches!(intake.take(), Ok(Next::Nothing)));
         (1..=3).for_each(|at| intake.offer(picture(at)).unwrap());
         assert!(poll::is_readable(&intake.arrivals()));
-        assert_eq!((value(intake.take().unwrap()), intake.passed_over()), (3, 2));
+        assert_eq!(value(intake.take().unwrap()), 3);
         assert!(!poll::is_readable(&intake.arrivals()));
         assert_eq!(intake.buffer(4).len(), 4);
     }

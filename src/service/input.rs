@@ -1,0 +1,116 @@
+//! Where pictures come from that other programs make, and what is at that place.
+
+use super::door::{Fifo as OutputFifo, InputFifo};
+use crate::error::Error;
+use crate::settings::FifoMode;
+use crate::source::input::{Command, Fifo, Form, Keep, Once, Producer};
+use rustix::fd::OwnedFd;
+use rustix::fs::{Mode, OFlags};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
+
+/// Who may write into a FIFO that is made for producers: this user alone.
+const MODE: &str = "600";
+
+/// Where pictures come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Standard input.
+    Stdin,
+    /// A file, a pipe that this process was handed, or a FIFO, which is made where nothing is.
+    Path(PathBuf),
+    /// A socket of GStreamer's `unixfdsink`.
+    UnixFd(PathBuf),
+    /// The standard output of a command, which a shell runs.
+    Command(String),
+}
+
+impl Place {
+    /// The place that was written so.
+    pub fn of(text: &OsStr) -> Self {
+        match text.as_bytes() {
+            b"-" => Self::Stdin,
+            bytes => match bytes.strip_prefix(b"unix:") {
+                Some(path) => Self::UnixFd(OsStr::from_bytes(path).into()),
+                None => Self::Path(text.into()),
+            },
+        }
+    }
+
+    /// What it is read from where it is a file that is there and no FIFO.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Path(path) if path.is_file() => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Makes the FIFO that is missing, so that a producer finds one before the first reader comes.
+    ///
+    /// # Errors
+    /// What is there cannot be read from, or the FIFO cannot be made.
+    pub fn make(&self) -> Result<(), Error> {
+        match self {
+            Self::Path(path) if Self::is_handed_over(path) => Ok(()),
+            Self::Path(path) => match std::fs::metadata(path) {
+                Ok(there) if there.is_file() || there.file_type().is_fifo() => Ok(()),
+                Ok(there) if there.file_type().is_socket() => Err(Error::input(
+                    "input-socket",
+                    format!("{} is a socket", path.display()),
+                    format!("where unixfdsink serves it: --input unix:{}", path.display()),
+                )),
+                Ok(there) if there.is_dir() => Err(Error::input(
+                    "input-unusable",
+                    format!("--input {} is a folder", path.display()),
+                    "name a file or a FIFO: --input temp/frames/a.y4m",
+                )),
+                Ok(_) => Ok(()),
+                Err(_) => OutputFifo::make(path, MODE.parse::<FifoMode>().unwrap_or_default()),
+            },
+            Self::Stdin | Self::UnixFd(_) | Self::Command(_) => Ok(()),
+        }
+    }
+
+    /// Whether a path names a descriptor that this process was started with, as shells do for `<(command)`.
+    fn is_handed_over(path: &Path) -> bool {
+        path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd") || path == Path::new("/dev/stdin")
+    }
+
+    /// Opens it, with what is known of what is in there. `every` picture is wanted, or those that come in time.
+    ///
+    /// # Errors
+    /// What is there cannot be read from.
+    pub fn open(&self, form: Form, every: bool) -> Result<(Box<dyn Producer>, Keep), Error> {
+        let kept = |is_live: bool| if is_live && !every { Keep::Latest } else { Keep::Every };
+        let once = |fd: OwnedFd, name: String| -> (Box<dyn Producer>, Keep) {
+            // A file is never in a hurry.
+            let is_file =
+                rustix::fs::fstat(&fd).is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file());
+            (Box::new(Once { fd, form, name }), kept(!is_file))
+        };
+        match self {
+            Self::Stdin => {
+                let fd = rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), 3).map_err(|errno| {
+                    Error::input("input-unusable", "cannot read standard input", "").caused_by(errno)
+                })?;
+                Ok(once(fd, "standard input".to_owned()))
+            }
+            Self::Path(path) => {
+                self.make()?;
+                let is_fifo = std::fs::metadata(path).is_ok_and(|there| there.file_type().is_fifo());
+                if is_fifo && !Self::is_handed_over(path) {
+                    return Ok((Box::new(Fifo { comers: Box::new(InputFifo::at(path)?), form }), kept(true)));
+                }
+                let fd = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(|errno| {
+                    Error::input("input-unusable", format!("cannot read --input {}", path.display()), "")
+                        .caused_by(errno)
+                })?;
+                Ok(once(fd, path.display().to_string()))
+            }
+            Self::UnixFd(path) => Err(Error::input("input-unusable", format!("{}", path.display()), "")),
+            Self::Command(command) => Ok((Box::new(Command { command: command.clone(), form }), kept(true))),
+        }
+    }
+}

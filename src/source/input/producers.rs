@@ -1,0 +1,80 @@
+//! Who makes the pictures: one that comes once, one after the other that open a FIFO, or a command that this program runs.
+
+mod command;
+mod fifo;
+
+pub use command::Command;
+pub use fifo::{Comers, Fifo};
+
+use super::intake::Intake;
+use super::pipe::{End, Form, Pipe};
+use crate::error::Error;
+use rustix::fd::OwnedFd;
+use std::time::Duration;
+
+/// Hands pictures over, on a thread of its own, until they or the stream end.
+pub trait Producer: Send {
+    /// Runs to the end. What can be got over is logged.
+    ///
+    /// # Errors
+    /// What a person has to mend.
+    fn run(&mut self, intake: &Intake) -> Result<(), Error>;
+
+    /// What it is, as people know it.
+    fn name(&self) -> String;
+}
+
+/// A pipe or file that is open already. Its end is the input's.
+pub struct Once {
+    pub fd: OwnedFd,
+    pub form: Form,
+    pub name: String,
+}
+
+impl Producer for Once {
+    fn run(&mut self, intake: &Intake) -> Result<(), Error> {
+        match Pipe::new(&self.fd, intake).read(&self.form, &|| true) {
+            End::Over => Ok(()),
+            End::Closed { pictures, cut } => {
+                note_cut(&self.name, pictures, cut);
+                Ok(())
+            }
+            End::Bad(error) => Err(error),
+        }
+    }
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+}
+
+fn note_cut(name: &str, pictures: u64, cut: bool) {
+    if cut {
+        tracing::warn!("{name} ended in the middle of a frame, after {pictures} whole ones");
+    } else {
+        tracing::debug!("{name} ended after {pictures} frames");
+    }
+}
+
+/// How long to wait before trying again: longer each time, until something works.
+#[derive(Debug)]
+struct Patience(Duration);
+
+impl Patience {
+    const FIRST: Duration = Duration::from_millis(250);
+    const LONGEST: Duration = Duration::from_secs(8);
+
+    fn new() -> Self {
+        Self(Self::FIRST)
+    }
+
+    fn reset(&mut self) {
+        self.0 = Self::FIRST;
+    }
+
+    /// The wait that is due now.
+    fn next(&mut self) -> Duration {
+        let next = (self.0 * 2).min(Self::LONGEST);
+        std::mem::replace(&mut self.0, next)
+    }
+}
