@@ -5,6 +5,7 @@ use super::commands::stream::suspect;
 use super::environment::parse_switch;
 use super::named::{self, named};
 use super::options::StreamOptions;
+use crate::error::Error;
 use crate::service::go2rtc::safe::Prefix;
 use crate::service::streams::{Format, Mode, Streams};
 use std::path::PathBuf;
@@ -49,7 +50,7 @@ pub struct StreamsArgs {
     #[arg(long, env = "METABONK_GO2RTC_CONFIG", hide_env_values = true, value_name = "FILE", help_heading = "Files")]
     out: Option<PathBuf>,
 
-    /// Options of mb-encode for every stream, such as --width 640 --fps 15
+    /// Options of mb-encode for every stream, such as --width 640 --fps 15; {id} in them is the stream's id
     #[arg(last = true, value_name = "OPTIONS")]
     options: Vec<String>,
 }
@@ -67,6 +68,18 @@ impl StreamsArgs {
         let options = StreamOptions::of(words)?;
         options.output.destination()?;
         suspect(&options);
+        if let (Some(input), true) = (options.input()?, streams.workers > 1) {
+            let other = std::iter::once("--stdout".to_owned()).chain(streams.worker_options("omega-1"));
+            let is_same = StreamOptions::of(other)?.input()?.is_some_and(|other| other.place == input.place);
+            if is_same && input.place.is_for_one() {
+                return Err(Error::input(
+                    "input-of-all",
+                    format!("all {} streams would show the frames of one {}", streams.workers, input.place),
+                    "",
+                )
+                .into());
+            }
+        }
         streams.fifo_mode = options.output.fifo_mode;
         streams.limits = options.limits();
         Ok(streams)

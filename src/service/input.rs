@@ -7,6 +7,7 @@ use crate::source::input::{Command, Fifo, Form, Keep, Once, Producer};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use std::ffi::OsStr;
+use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,17 @@ pub enum Place {
     Command(String),
 }
 
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdin => f.write_str("standard input"),
+            Self::Path(path) => write!(f, "--input {}", path.display()),
+            Self::UnixFd(path) => write!(f, "--input unix:{}", path.display()),
+            Self::Command(_) => f.write_str("--input-command"),
+        }
+    }
+}
+
 impl Place {
     /// The place that was written so.
     pub fn of(text: &OsStr) -> Self {
@@ -36,6 +48,15 @@ impl Place {
                 Some(path) => Self::UnixFd(OsStr::from_bytes(path).into()),
                 None => Self::Path(text.into()),
             },
+        }
+    }
+
+    /// Whether only one stream can read from it: pictures that one has read are gone.
+    pub fn is_for_one(&self) -> bool {
+        match self {
+            Self::Stdin => true,
+            Self::Path(_) => self.file().is_none(),
+            Self::UnixFd(_) | Self::Command(_) => false,
         }
     }
 
@@ -59,7 +80,7 @@ impl Place {
                 Ok(there) if there.file_type().is_socket() => Err(Error::input(
                     "input-socket",
                     format!("{} is a socket", path.display()),
-                    format!("where unixfdsink serves it: --input unix:{}", path.display()),
+                    format!("where unixfdsink serves it, put unix: in front: --input unix:{}", path.display()),
                 )),
                 Ok(there) if there.is_dir() => Err(Error::input(
                     "input-unusable",
@@ -93,7 +114,7 @@ impl Place {
         match self {
             Self::Stdin => {
                 let fd = rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), 3).map_err(|errno| {
-                    Error::input("input-unusable", "cannot read standard input", "").caused_by(errno)
+                    Error::input("input-unusable", "standard input cannot be opened", "").caused_by(errno)
                 })?;
                 Ok(once(fd, "standard input".to_owned()))
             }

@@ -68,6 +68,9 @@ impl Named for Format {
         &[(Self::H264, "h264", "Raw H.264"), (Self::Mpegts, "mpegts", "H.264 in MPEG-TS")];
 }
 
+/// What stands for a stream's id in the options of all.
+const ID: &str = "{id}";
+
 impl Default for Streams {
     /// Six raw streams through FIFOs, on this machine alone and on go2rtc's own ports.
     fn default() -> Self {
@@ -115,7 +118,7 @@ impl Streams {
         }
     }
 
-    /// The options of mb-encode for stream `id`, but for where it writes to.
+    /// The options of mb-encode for stream `id`, but for where it writes to. `{id}` in them stands for the id.
     pub fn worker_options(&self, id: &str) -> Vec<String> {
         let given = |name: &str| self.options.iter().any(|word| word == name || word.starts_with(&format!("{name}=")));
         let mut words = Vec::new();
@@ -125,7 +128,7 @@ impl Streams {
         if self.format == Format::Mpegts && !given("--mpegts") {
             words.push("--mpegts".to_owned());
         }
-        words.extend_from_slice(&self.options);
+        words.extend(self.options.iter().map(|word| word.replace(ID, id)));
         words
     }
 

@@ -93,7 +93,11 @@ impl<'a, F: Frames> Pulled<'a, F> {
 impl<F: Frames> Feed for Pulled<'_, F> {
     fn settle(&mut self, settings: &Settings) -> Result<Option<Settings>, Error> {
         let bytes = self.shape.bytes().ok_or_else(|| {
-            Error::input("", format!("frames of {}x{} are too large", self.shape.width, self.shape.height), "")
+            Error::input(
+                "frames-size",
+                format!("frames of {}x{} are too large", self.shape.width, self.shape.height),
+                "",
+            )
         })?;
         self.samples = vec![0; bytes];
         self.converter = Some(Converter::new(&self.shape, settings.size)?);

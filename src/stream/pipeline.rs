@@ -62,7 +62,7 @@ impl Pipeline {
         let tick = Pacer::new(settings.frame_rate).next(Duration::ZERO);
         if let Some(artist) = artist {
             if artist.draw(&tick, pulse)? == Drawn::Over {
-                return Err(Error::input("", "the renderer draws nothing", ""));
+                return Err(Error::input("no-picture", "the renderer draws nothing", ""));
             }
         }
         let mut unit = AccessUnit::default();
