@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import select
 import stat
@@ -94,15 +93,12 @@ class Frames(contextlib.AbstractContextManager["Frames"]):
             self._fifo = os.open(self._path, os.O_WRONLY | os.O_NONBLOCK)
             if not stat.S_ISFIFO(os.fstat(self._fifo).st_mode):
                 raise FileExistsError(errno.EEXIST, "not a FIFO", self._path)
-            fcntl.lockf(self._fifo, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._drop()
             self._next = time.monotonic() + 0.02
-            if error.errno not in (errno.ENXIO, errno.ENOENT, errno.EAGAIN):
+            if error.errno not in (errno.ENXIO, errno.ENOENT):
                 warnings.warn(f"mb-encode gets no frames: {error}", stacklevel=3)
             return False
-        with contextlib.suppress(OSError):  # there is a limit to what one user may have
-            fcntl.fcntl(self._fifo, fcntl.F_SETPIPE_SZ, 1 << 20)
         self._head, self._wake, self._room = self._header, os.eventfd(0, os.EFD_SEMAPHORE), select.poll()
         self._room.register(self._fifo, select.POLLOUT)
         self._thread = threading.Thread(target=self._beside, args=(self._fifo, self._wake), daemon=True)
