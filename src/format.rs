@@ -39,15 +39,15 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format that `settings` ask for. `live` is a stream that somebody takes as it comes, and not a file. ffmpeg
-    /// takes as long to start as EGL does: open this first.
+    /// The format that `settings` ask for. `steady` is for a stream that somebody takes as it comes, and whose pictures are
+    /// due on a grid. ffmpeg takes as long to start as EGL does: open this first.
     ///
     /// # Errors
     /// ffmpeg is not installed.
-    pub fn open(settings: &Settings, live: bool) -> Result<Self, Error> {
+    pub fn open(settings: &Settings, steady: bool) -> Result<Self, Error> {
         let mut format = match settings.mpegts {
             Some(how) => Self::mpegts(how, settings.frame_rate)?,
-            None => Self::AnnexB(AnnexB::new((live && settings.paced).then_some(settings.frame_rate))),
+            None => Self::AnnexB(AnnexB::new((steady && settings.paced).then_some(settings.frame_rate))),
         };
         // So that no picture has to make some.
         format.reserve(room_for(settings.size));

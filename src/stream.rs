@@ -133,7 +133,7 @@ pub(crate) fn run_source(
             return Ok(Totals::default());
         }
     };
-    let format = Format::open(settings, early.is_some())?;
+    let format = Format::open(settings, early.is_some() && source.is_on_grid())?;
     let opening = Opening::new(settings, early.is_some());
     let pipeline = Pipeline::open(settings, &mut source, Plan::at_the_start(settings.encoder), vitals)?;
     let writer = early.map_or_else(|| Writer::open(output), Ok)?;
@@ -247,8 +247,9 @@ pub fn log_disconnected(reader: u64, totals: &Totals, connected: Duration) {
 mod tests {
     use super::*;
     use crate::gl::Gl;
-    use crate::settings::{EncoderChoice, Size};
-    use crate::source::{Bar, Renderer};
+    use crate::settings::{EncoderChoice, PixelFormat, Shape, Size};
+    use crate::source::{Bar, Drawn, Frame, Renderer};
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     #[test]
     fn a_stream_can_be_watched_from_another_thread() {
@@ -277,6 +278,64 @@ mod tests {
         });
         assert_eq!(vitals.stats.totals(), totals);
         assert_eq!(vitals.pulse.longest().0, Stage::Idle, "at the end");
+    }
+
+    /// Draws one picture, and then says that there is no other one, until there is nothing at all.
+    struct Still<'a> {
+        drawn: &'a AtomicU64,
+        looks: u64,
+    }
+
+    impl Renderer for Still<'_> {
+        fn draw(&mut self, frame: &Frame<'_>) -> Result<(), Error> {
+            frame.target.clear([0.2, 0.4, 0.6]);
+            self.drawn.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        }
+
+        fn look(&mut self, _: &Frame<'_>) -> Drawn {
+            self.looks += 1;
+            if self.looks <= 40 { Drawn::Unchanged } else { Drawn::Over }
+        }
+    }
+
+    impl Frames for Still<'_> {
+        fn shape(&self) -> Shape {
+            Shape::new(64, 64, PixelFormat::Gray8)
+        }
+
+        fn fill(&mut self, index: u64, _: Duration, samples: &mut [u8]) -> Result<Drawn, Error> {
+            self.looks += 1;
+            assert_eq!(index, self.looks - 1);
+            if self.looks == 1 {
+                samples.fill(99);
+                self.drawn.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(if self.looks <= 40 { Drawn::Unchanged } else { Drawn::Over })
+        }
+    }
+
+    #[test]
+    fn a_picture_that_stands_still_is_drawn_once_and_sent_now_and_then() {
+        // 40 pictures are two seconds.
+        let settings = Settings {
+            size: Size::new(64, 64).unwrap(),
+            frame_rate: "20".parse().unwrap(),
+            encoder: EncoderChoice::Openh264,
+            paced: false,
+            ..Settings::default()
+        };
+        let (output, control) = (Output::File("/dev/null".into()), Control::new().unwrap());
+        let drawn = AtomicU64::new(0);
+        // One at the start, and then one each 100 ms from 200 ms on.
+        let expected = 1 + (2000 - 200) / 100;
+        let counted = run_frames(&settings, &output, Still { drawn: &drawn, looks: 0 }, &control, None).unwrap();
+        assert_eq!((drawn.swap(0, Ordering::Relaxed), counted.pictures), (1, expected));
+
+        let seen = &*Box::leak(Box::new(AtomicU64::new(0)));
+        let make = |_: &Gl, _: &Settings| Ok(Box::new(Still { drawn: seen, looks: 0 }) as Box<dyn Renderer>);
+        let counted = run(&settings, &output, make, &control, None).unwrap();
+        assert_eq!((seen.load(Ordering::Relaxed), counted.pictures), (1, expected));
     }
 
     #[test]

@@ -205,7 +205,15 @@ impl StreamOptions {
     /// # Errors
     /// The options do not go together.
     pub fn input(&self) -> Result<Option<Input>, Error> {
-        self.input.input((self.width, self.height), self.output.is_fifo())
+        let input = self.input.input((self.width, self.height), self.output.is_fifo())?;
+        if input.is_some() && self.mpegts == Some(MpegTs::Ffmpeg) {
+            return Err(Error::input(
+                "input-ffmpeg",
+                "--mpegts=ffmpeg gives frames even times, and those of an input come as they come",
+                "",
+            ));
+        }
+        Ok(input)
     }
 
     /// What the stream is to be whatever its input is.

@@ -132,6 +132,11 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// Pictures of this size in pixels, in BT.709 and limited range where the format is of luma and chroma.
+    pub fn new(width: u32, height: u32, format: PixelFormat) -> Self {
+        Self { width, height, format, matrix: Matrix::default(), range: ColorRange::default() }
+    }
+
     /// Bytes of a picture without padding; `None` where they are too many for memory.
     pub fn bytes(&self) -> Option<usize> {
         let planes = self.format.planes(self.width, self.height, 1)?;

@@ -18,6 +18,16 @@ pub enum Source<'a> {
     Fed(&'a mut dyn Feed),
 }
 
+impl Source<'_> {
+    /// Whether pictures are due at the frame rate, and do not come as they like.
+    pub fn is_on_grid(&self) -> bool {
+        match self {
+            Self::Drawn(_) => true,
+            Self::Fed(feed) => !feed.is_live(),
+        }
+    }
+}
+
 /// One life of a stream's encoder, and what draws for it. Dropping it releases the GPU.
 pub struct Pipeline {
     // First: it lets go of the GPU while the artist's context is still there.

@@ -175,6 +175,8 @@ mod tests {
     use super::super::clock::tests::Still;
     use super::*;
     use crate::stats::Totals;
+    use rustix::event::{EventfdFlags, eventfd};
+    use rustix::fd::{AsFd as _, OwnedFd};
     use std::sync::Mutex;
 
     const MS: Duration = Duration::from_millis(1);
@@ -289,6 +291,67 @@ mod tests {
             },
         );
         assert_eq!(totals, Totals::default());
+    }
+
+    /// Readable from the start, or never.
+    fn arrivals(has_some: bool) -> OwnedFd {
+        eventfd(has_some.into(), EventfdFlags::CLOEXEC).unwrap()
+    }
+
+    #[test]
+    fn pictures_that_come_as_they_like_are_taken_at_once_and_not_more_often_than_the_rate() {
+        let (time, waiting) = (Still::default(), arrivals(true));
+        with(
+            |_| (),
+            &time,
+            &[],
+            |schedule, _| {
+                let mut next = |passes: u32| {
+                    time.pass(passes * MS);
+                    let Ok(Moment::Arrival(tick)) = schedule.moment(waiting.as_fd(), Duration::MAX) else { panic!() };
+                    schedule.drew(&tick);
+                    assert_eq!(tick.pts, time.now());
+                    tick.pts.as_millis()
+                };
+                // 20 ms apart, and up to 10 ms early; a producer without a break is held to the rate.
+                assert_eq!([3, 20, 17, 24, 20].map(&mut next), [3, 23, 40, 64, 84]);
+                let flood: Vec<_> = (0..50).map(|_| next(0)).collect();
+                assert_eq!((flood[0], flood[49]), (94, 94 + 49 * 20));
+            },
+        );
+    }
+
+    #[test]
+    fn where_none_comes_the_last_one_is_due_again() {
+        let (time, none) = (Still::default(), arrivals(false));
+        with(
+            |_| (),
+            &time,
+            &[Readiness::Busy],
+            |schedule, _| {
+                let moment = schedule.moment(none.as_fd(), 200 * MS);
+                // A busy reader is given a picture's time.
+                let tick = Tick { index: 0, pts: 220 * MS, delta: 20 * MS, skipped: 0 };
+                assert_eq!(moment, Ok(Moment::Standstill(tick)));
+            },
+        );
+    }
+
+    #[test]
+    fn a_picture_has_the_time_at_which_it_came_and_times_rise() {
+        with(
+            |_| (),
+            &Still::default(),
+            &[],
+            |schedule, _| {
+                let tick = |ms: u32| Tick { index: 0, pts: ms * MS, delta: Duration::ZERO, skipped: 0 };
+                let first = schedule.stamp(&tick(30), 10 * MS);
+                assert_eq!(first.pts, 20 * MS);
+                schedule.drew(&first);
+                assert_eq!(schedule.stamp(&tick(50), 35 * MS).pts, 21 * MS);
+                assert_eq!(schedule.stamp(&tick(50), 60 * MS).pts, 21 * MS);
+            },
+        );
     }
 
     #[test]
