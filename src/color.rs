@@ -19,13 +19,29 @@ pub const MATRIX_COEFFICIENTS: u8 = 1;
 /// `video_full_range_flag` in the VUI: limited range, Y 16 to 235 and Cb, Cr 16 to 240.
 pub const FULL_RANGE: bool = false;
 
-/// One colour as Y, Cb, Cr in limited range (H.264 equations E-16 to E-21), rounded to the nearest code.
-pub fn ycbcr_from_rgb([r, g, b]: [u8; 3]) -> [u8; 3] {
-    let [r, g, b] = [r, g, b].map(|c| f64::from(c) / 255.0);
+/// Luma weight of red in pictures of BT.601, ITU-R BT.601-7 item 2.5.1.
+pub const KR_BT601: f64 = 0.299;
+/// Luma weight of blue in pictures of BT.601, ITU-R BT.601-7 item 2.5.1.
+pub const KB_BT601: f64 = 0.114;
+
+/// Luma of 0 to 1 and chroma of -0.5 to 0.5, of red, green and blue of 0 to 1 (H.264 equations E-16, E-20 and E-21).
+const fn normalized([r, g, b]: [f64; 3]) -> [f64; 3] {
     let y = KR * r + KG * g + KB * b;
-    let cb = (b - y) / (2.0 * (1.0 - KB));
-    let cr = (r - y) / (2.0 * (1.0 - KR));
+    [y, (b - y) / (2.0 * (1.0 - KB)), (r - y) / (2.0 * (1.0 - KR))]
+}
+
+/// One colour as Y, Cb, Cr in limited range (H.264 equations E-16 to E-21), rounded to the nearest code.
+pub fn ycbcr_from_rgb(rgb: [u8; 3]) -> [u8; 3] {
+    let [y, cb, cr] = normalized(rgb.map(|c| f64::from(c) / 255.0));
     [16.0 + 219.0 * y, 128.0 + 224.0 * cb, 128.0 + 224.0 * cr].map(|code| code.round() as u8)
+}
+
+/// The colour whose luma and chroma are these by BT.601, by BT.709: luma of 0 to 1, chroma of -0.5 to 0.5. It is linear.
+pub const fn bt709_from_bt601([y, cb, cr]: [f64; 3]) -> [f64; 3] {
+    let r = y + 2.0 * (1.0 - KR_BT601) * cr;
+    let b = y + 2.0 * (1.0 - KB_BT601) * cb;
+    let g = (y - KR_BT601 * r - KB_BT601 * b) / (1.0 - KR_BT601 - KB_BT601);
+    normalized([r, g, b])
 }
 
 #[cfg(test)]
@@ -47,6 +63,29 @@ mod tests {
         ];
         for (rgb, ycbcr) in table {
             assert_eq!(ycbcr_from_rgb(rgb), ycbcr, "{rgb:?}");
+        }
+    }
+
+    #[test]
+    fn the_bars_of_bt601_become_those_of_bt709() {
+        // The 100 % bars by BT.601, as its reference tables print them, in limited range.
+        let table = [
+            ([235, 128, 128], [235, 128, 128]),
+            ([210, 16, 146], [219, 16, 138]),
+            ([170, 166, 16], [188, 154, 16]),
+            ([145, 54, 34], [173, 42, 26]),
+            ([106, 202, 222], [78, 214, 230]),
+            ([81, 90, 240], [63, 102, 240]),
+            ([41, 240, 110], [32, 240, 118]),
+            ([16, 128, 128], [16, 128, 128]),
+        ];
+        for (bt601, bt709) in table {
+            let [y, cb, cr] = bt601.map(f64::from);
+            let [y, cb, cr] = bt709_from_bt601([(y - 16.0) / 219.0, (cb - 128.0) / 224.0, (cr - 128.0) / 224.0]);
+            let codes = [16.0 + 219.0 * y, 128.0 + 224.0 * cb, 128.0 + 224.0 * cr];
+            for (code, expected) in codes.into_iter().zip(bt709) {
+                assert!((code - f64::from(expected)).abs() < 1.2, "{bt601:?} is {codes:?}, not {bt709:?}");
+            }
         }
     }
 }

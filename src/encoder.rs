@@ -16,7 +16,7 @@ use crate::error::Error;
 /// An encoder of one of two kinds, which take their pictures from different places. Boxed, since it moves and
 /// OpenH264's is kilobytes large.
 pub enum Encoder {
-    /// Encodes a picture where it was drawn. It stays on the thread of its GL context.
+    /// Encodes a picture where it was drawn, or uploads one from host memory. It stays on the thread that opened it.
     Nvenc(Box<Nvenc>),
     /// Encodes pictures that were fetched to host memory. It may run on a thread of its own.
     Openh264(Box<Openh264>),

@@ -1,7 +1,7 @@
-//! Which GPU draws, and how CUDA sees what it drew. The only room that knows both GL and CUDA.
+//! Which GPU draws or encodes, and how CUDA sees what was drawn. The only room that knows both GL and CUDA.
 
 mod choose;
 mod interop;
 
-pub use choose::{open_cuda, open_gl};
+pub use choose::{cuda_contexts, open_cuda, open_gl};
 pub use interop::GlImages;

@@ -6,10 +6,12 @@
 
 mod api;
 mod config;
+mod input;
 mod params;
 mod session;
 mod status;
 
 pub use api::Api;
 pub use config::{Capabilities, Config};
+pub use input::Input;
 pub use session::Session;

@@ -19,5 +19,6 @@ pub mod ports;
 pub mod process;
 #[cfg(feature = "cli")]
 pub mod sealed;
+pub mod shared_memory;
 pub mod stdio;
 pub mod threads;

@@ -51,7 +51,7 @@ use crate::source::{Frames, Pulled};
 use crate::stats::Totals;
 use clock::{Clock, End, Time as _};
 use delivery::Delivery;
-use feeding::on_feed;
+use feeding::Feeding;
 use opening::Opening;
 use pipeline::Pipeline;
 use recovery::{Recovery, Restart};
@@ -147,6 +147,7 @@ pub(crate) fn run_source(
     let mut delivery = Delivery::new(format, &clock, &writer, &writer, control, &vitals.stats);
     let mut recovery = Recovery::new(settings.encoder, &clock);
     let mut pipeline = pipeline;
+    let mut feeding = None;
     let end = loop {
         let Pipeline { artist, encoder, instead_of_nvenc } = pipeline;
         if let Some(why) = instead_of_nvenc {
@@ -168,7 +169,9 @@ pub(crate) fn run_source(
                 artist.release(pulse);
                 ended
             }
-            (None, Source::Fed(feed)) => on_feed(*feed, encoder, settings, schedule, delivery, control, pulse),
+            (None, Source::Fed(feed)) => feeding
+                .get_or_insert_with(|| Feeding::new(settings, control, pulse))
+                .run(*feed, encoder, schedule, delivery),
             (None, Source::Drawn(_)) => unreachable!("what is drawn has an artist"),
         };
         let lost = match ended? {

@@ -13,6 +13,7 @@ from statistics import median
 
 import fifo
 import grid
+import inputs
 import lines
 import machine
 import mpegts
@@ -302,6 +303,7 @@ PARTS = {
     "nvenc": nvenc,
     "fifo": waiting_worker,
     "pacing": pacing,
+    "inputs": inputs.compare,
     "mpegts": lambda options, _: mpegts.compare(options),
 }
 

@@ -31,6 +31,17 @@ impl PitchedBuffer {
         Ok(Self { address, pitch, width, rows, context: context.clone() })
     }
 
+    /// Room for `rows` rows of `width` bytes with nothing between them.
+    ///
+    /// # Errors
+    /// The GPU is out of memory.
+    pub fn packed(context: &CudaContext, width: usize, rows: usize) -> Result<Self, Error> {
+        let mut address = 0;
+        // SAFETY: `context` is current on this thread, and the result is written by the call.
+        check("cuMemAlloc", unsafe { (context.calls().cuMemAlloc_v2)(&mut address, width * rows) })?;
+        Ok(Self { address, pitch: width, width, rows, context: context.clone() })
+    }
+
     /// Bytes from one row to the next.
     pub fn pitch(&self) -> usize {
         self.pitch
@@ -69,6 +80,49 @@ impl PitchedBuffer {
 }
 
 impl PitchedBuffer {
+    /// Copies `bytes`, rows of `width` bytes, to `offset` bytes behind the start of this buffer, where rows are to be `pitch`
+    /// bytes apart. `bytes` may change again when the call returns. The copy runs on the default stream, which NVENC waits
+    /// for.
+    ///
+    /// The bytes need not be page-locked, and those of pictures are not: they are others each time, and to lock them costs
+    /// more than it saves. The driver takes them through locked memory of its own, which costs what a copy into locked
+    /// memory of ours would.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn upload(&self, bytes: &[u8], width: usize, offset: usize, pitch: usize) -> Result<(), Error> {
+        let rows = bytes.len() / width;
+        let end = offset + rows.saturating_sub(1) * pitch + width;
+        assert!(rows * width == bytes.len() && end <= self.pitch * self.rows, "a copy inside the buffer");
+        let address = self.address + offset as sys::CUdeviceptr;
+        if width == pitch {
+            // SAFETY: the destination lies inside this buffer as asserted, the source is all of `bytes`, and the call
+            // returns when they are read.
+            let status = unsafe { (self.context.calls().cuMemcpyHtoD_v2)(address, bytes.as_ptr().cast(), bytes.len()) };
+            return check("cuMemcpyHtoD", status);
+        }
+        let copy = sys::CUDA_MEMCPY2D_st {
+            srcXInBytes: 0,
+            srcY: 0,
+            srcMemoryType: sys::CUmemorytype::CU_MEMORYTYPE_HOST,
+            srcHost: bytes.as_ptr().cast(),
+            srcDevice: 0,
+            srcArray: std::ptr::null_mut(),
+            srcPitch: width,
+            dstXInBytes: 0,
+            dstY: 0,
+            dstMemoryType: sys::CUmemorytype::CU_MEMORYTYPE_DEVICE,
+            dstHost: std::ptr::null_mut(),
+            dstDevice: address,
+            dstArray: std::ptr::null_mut(),
+            dstPitch: pitch,
+            WidthInBytes: width,
+            Height: rows,
+        };
+        // SAFETY: as above.
+        check("cuMemcpy2D", unsafe { (self.context.calls().cuMemcpy2D_v2)(&copy) })
+    }
+
     /// Waits for what the default stream has to do and reads the buffer: rows without padding.
     ///
     /// # Errors

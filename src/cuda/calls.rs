@@ -61,9 +61,11 @@ calls! {
         cuDevicePrimaryCtxRetain(*mut sys::CUcontext, sys::CUdevice);
         cuDevicePrimaryCtxRelease_v2(sys::CUdevice);
         cuCtxSetCurrent(sys::CUcontext);
+        cuMemAlloc_v2(*mut sys::CUdeviceptr, usize);
         cuMemAllocPitch_v2(*mut sys::CUdeviceptr, *mut usize, usize, usize, c_uint);
         cuMemFree_v2(sys::CUdeviceptr);
         cuMemcpy2D_v2(*const sys::CUDA_MEMCPY2D);
+        cuMemcpyHtoD_v2(sys::CUdeviceptr, *const c_void, usize);
         cuStreamSynchronize(sys::CUstream);
         cuGraphicsMapResources(c_uint, *mut sys::CUgraphicsResource, sys::CUstream);
         cuGraphicsUnmapResources(c_uint, *mut sys::CUgraphicsResource, sys::CUstream);

@@ -5,7 +5,6 @@ use super::driver::Driver;
 use super::status::check;
 use crate::error::Error;
 use cudarc::driver::sys;
-use std::ffi::c_int;
 use std::fmt;
 use std::rc::Rc;
 
@@ -27,7 +26,7 @@ impl CudaContext {
     /// # Errors
     /// The GPU cannot be used.
     pub(crate) fn open(driver: &'static Driver, ordinal: u32) -> Result<Self, Error> {
-        let device = driver.device(ordinal as c_int)?;
+        let device = driver.device(ordinal)?;
         let mut context = std::ptr::null_mut();
         // SAFETY: the driver knows the device, and writes one handle.
         let status = unsafe { (driver.calls().cuDevicePrimaryCtxRetain)(&mut context, device) };

@@ -83,17 +83,21 @@ impl Driver {
         (0..self.count()?).map(|ordinal| self.name(self.device(ordinal)?)).collect()
     }
 
-    fn count(&self) -> Result<c_int, Error> {
+    /// How many GPUs CUDA shows.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn count(&self) -> Result<u32, Error> {
         let mut count = 0;
         // SAFETY: the driver is initialised, and writes one number.
         check("cuDeviceGetCount", unsafe { (self.calls.cuDeviceGetCount)(&mut count) })?;
-        Ok(count)
+        Ok(count.max(0) as u32)
     }
 
-    pub(super) fn device(&self, ordinal: c_int) -> Result<sys::CUdevice, Error> {
+    pub(super) fn device(&self, ordinal: u32) -> Result<sys::CUdevice, Error> {
         let mut device = 0;
         // SAFETY: the driver is initialised, and writes one number; an ordinal that is none is refused.
-        check("cuDeviceGet", unsafe { (self.calls.cuDeviceGet)(&mut device, ordinal) })?;
+        check("cuDeviceGet", unsafe { (self.calls.cuDeviceGet)(&mut device, ordinal as c_int) })?;
         Ok(device)
     }
 
@@ -111,8 +115,7 @@ impl Driver {
     /// # Errors
     /// The driver's.
     pub fn find(&self, device: sys::CUdevice) -> Result<Option<u32>, Error> {
-        let ordinal = (0..self.count()?).find(|&ordinal| self.device(ordinal).is_ok_and(|its| its == device));
-        Ok(ordinal.map(|ordinal| ordinal as u32))
+        Ok((0..self.count()?).find(|&ordinal| self.device(ordinal).is_ok_and(|its| its == device)))
     }
 
     pub(crate) fn calls(&self) -> &Calls {

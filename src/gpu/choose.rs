@@ -1,5 +1,5 @@
 //! Which GPU draws, and which one that is for CUDA. EGL need not count as CUDA does, nor know of `CUDA_VISIBLE_DEVICES`,
-//! so where CUDA is there its driver says which GPU a context is on.
+//! so where CUDA is there its driver says which GPU a context is on. Without GL the choice is CUDA's alone.
 
 use crate::cuda::{CudaContext, Driver, NO_DEVICE, described, failed};
 use crate::error::Error;
@@ -42,6 +42,23 @@ pub fn open_cuda(gl: &Gl) -> Result<CudaContext, Error> {
     CudaContext::open(driver, ordinal_of(driver, gl)?)
 }
 
+/// The CUDA contexts of the GPUs that may encode what no GL drew, each opened when it is asked for: of the one that was
+/// asked for, else of all in CUDA's order. There is at least one.
+///
+/// # Errors
+/// No driver, or no such GPU; of an item, that GPU cannot be used.
+pub fn cuda_contexts(device: Option<u32>) -> Result<impl Iterator<Item = Result<CudaContext, Error>>, Error> {
+    let driver = Driver::load()?;
+    let count = driver.count()?;
+    let ordinals = match device {
+        None if count == 0 => return Err(failed("cuDeviceGetCount", NO_DEVICE)),
+        None => 0..count,
+        Some(ordinal) if ordinal < count => ordinal..ordinal + 1,
+        Some(ordinal) => return Err(no_such_gpu(ordinal, &format!("CUDA shows {count}"))),
+    };
+    Ok(ordinals.map(|ordinal| CudaContext::open(driver, ordinal)))
+}
+
 impl Gl {
     /// Opens a context on the GPU that CUDA calls `device`, by EGL's own idea of how CUDA counts. With `None` it takes the
     /// first NVIDIA GPU that works, else what Mesa offers, which is software rendering where there is no GPU. The context
@@ -54,7 +71,7 @@ impl Gl {
         let gpus = survey.gpus();
         if let Some(ordinal) = device {
             let gpu = gpus.iter().find(|gpu| gpu.cuda_ordinal == Some(ordinal));
-            return Self::on_device(gpu.ok_or_else(|| no_such_gpu(ordinal, gpus.len()))?);
+            return Self::on_device(gpu.ok_or_else(|| no_egl_gpu(ordinal, gpus.len()))?);
         }
         let mut passed_over = None;
         for gpu in gpus {
@@ -90,7 +107,7 @@ fn open_gpu(driver: &'static Driver, ordinal: u32) -> Result<Gl, Error> {
     let mut gpus = survey.gpus();
     // The one that EGL takes for it is the likeliest; the others follow in EGL's order.
     gpus.sort_by_key(|gpu| gpu.cuda_ordinal != Some(ordinal));
-    let mut error = no_such_gpu(ordinal, gpus.len());
+    let mut error = no_egl_gpu(ordinal, gpus.len());
     for gpu in gpus {
         let opened = Gl::on_device(gpu);
         match opened.and_then(|gl| Ok((ordinal_of(driver, &gl)? == ordinal).then_some(gl))) {
@@ -105,11 +122,14 @@ fn open_gpu(driver: &'static Driver, ordinal: u32) -> Result<Gl, Error> {
     Err(error)
 }
 
-fn no_such_gpu(ordinal: u32, seen: usize) -> Error {
-    let seen = match seen {
-        0 => "EGL shows no NVIDIA GPU".to_owned(),
-        n => format!("EGL shows {n} NVIDIA GPU(s)"),
-    };
+fn no_egl_gpu(ordinal: u32, seen: usize) -> Error {
+    match seen {
+        0 => no_such_gpu(ordinal, "EGL shows no NVIDIA GPU"),
+        n => no_such_gpu(ordinal, &format!("EGL shows {n} NVIDIA GPU(s)")),
+    }
+}
+
+fn no_such_gpu(ordinal: u32, seen: &str) -> Error {
     Error::machine("no-such-gpu", format!("there is no GPU {ordinal}: {seen}"), "").examined_by_doctor()
 }
 

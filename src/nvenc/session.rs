@@ -2,12 +2,12 @@
 
 use super::api::Api;
 use super::config::{Capabilities, Config, check_limits, preset_guid, tuning_info, write_config};
+use super::input::Input;
 use super::params::{Param, get, set};
 use super::status::Status;
 use crate::codec::AccessUnit;
-use crate::cuda::{CudaContext, PitchedBuffer};
+use crate::cuda::CudaContext;
 use crate::error::Error;
-use crate::settings::Size;
 use nvidia_video_codec_sdk::sys::nvEncodeAPI as sys;
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -23,12 +23,10 @@ pub struct Session {
     encoder: *mut c_void,
     bitstream: *mut c_void,
     registered: *mut c_void,
-    size: Size,
-    pitch: u32,
     pictures: u32,
     lost: Cell<bool>,
     // Freed after the session is destroyed, in `drop`.
-    input: Option<PitchedBuffer>,
+    input: Option<Input>,
     // Last: what is above needs it.
     _context: CudaContext,
 }
@@ -38,7 +36,7 @@ impl Session {
     ///
     /// # Errors
     /// No NVENC on this GPU, no session left, or no driver for it.
-    pub fn open(context: &CudaContext, size: Size) -> Result<Self, Error> {
+    pub fn open(context: &CudaContext) -> Result<Self, Error> {
         let api = Api::load()?;
         let mut params = Param::<sys::NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS>::zeroed();
         let to = params.as_mut_ptr();
@@ -54,8 +52,6 @@ impl Session {
             encoder,
             bitstream: std::ptr::null_mut(),
             registered: std::ptr::null_mut(),
-            size,
-            pitch: 0,
             pictures: 0,
             lost: Cell::new(false),
             input: None,
@@ -67,12 +63,11 @@ impl Session {
         Ok(this)
     }
 
-    /// Sets the session up. `input` is where pictures will be found: NV12, `size.height()` rows of Y and half as many
-    /// of Cb and Cr.
+    /// Sets the session up. `input` is where pictures will be found.
     ///
     /// # Errors
     /// The GPU or the driver refuses the settings; the message names the limit where it is known.
-    pub fn set_up(&mut self, config: &Config, input: PitchedBuffer) -> Result<(), Error> {
+    pub fn set_up(&mut self, config: &Config, input: Input) -> Result<(), Error> {
         let capabilities = self.capabilities()?;
         check_limits(config, &capabilities)?;
         let mut preset = self.preset_config(config)?;
@@ -91,32 +86,32 @@ impl Session {
         self.register(input)
     }
 
-    fn register(&mut self, input: PitchedBuffer) -> Result<(), Error> {
-        self.pitch = input.pitch() as u32;
+    fn register(&mut self, input: Input) -> Result<(), Error> {
         let mut params = Param::<sys::NV_ENC_REGISTER_RESOURCE>::zeroed();
         let to = params.as_mut_ptr();
         set!(to, version, sys::NV_ENC_REGISTER_RESOURCE_VER);
         set!(to, resourceType, sys::NV_ENC_INPUT_RESOURCE_TYPE::NV_ENC_INPUT_RESOURCE_TYPE_CUDADEVICEPTR);
-        set!(to, width, self.size.width());
-        set!(to, height, self.size.height());
-        set!(to, pitch, self.pitch);
-        set!(to, resourceToRegister, input.address() as *mut c_void);
-        set!(to, bufferFormat, sys::NV_ENC_BUFFER_FORMAT::NV_ENC_BUFFER_FORMAT_NV12);
+        let size = input.size();
+        set!(to, width, size.width());
+        set!(to, height, size.height());
+        set!(to, pitch, input.buffer().pitch() as u32);
+        set!(to, resourceToRegister, input.buffer().address() as *mut c_void);
+        set!(to, bufferFormat, input.format());
         set!(to, bufferUsage, sys::NV_ENC_BUFFER_USAGE::NV_ENC_INPUT_IMAGE);
         self.input = Some(input);
-        // SAFETY: the memory is of this context, as large as NV12 of this size and pitch needs, and is freed only after
-        // it is unregistered.
+        // SAFETY: the memory is of this context, as large as its format needs with this size and pitch, and is freed
+        // only after it is unregistered.
         let status = unsafe { (self.api.register_resource)(self.encoder, to) };
         self.check("NvEncRegisterResource", Status(status))?;
         self.registered = get!(to, registeredResource);
         Ok(())
     }
 
-    /// The buffer to put the next picture into, before `encode`.
+    /// Where to put the next picture, before `encode`.
     ///
     /// # Panics
     /// The session was not set up.
-    pub fn input(&self) -> &PitchedBuffer {
+    pub fn input(&self) -> &Input {
         self.input.as_ref().expect("the session was set up")
     }
 
@@ -155,12 +150,14 @@ impl Session {
         let mut params = Param::<sys::NV_ENC_PIC_PARAMS>::zeroed();
         let to = params.as_mut_ptr();
         set!(to, version, sys::NV_ENC_PIC_PARAMS_VER);
-        set!(to, inputWidth, self.size.width());
-        set!(to, inputHeight, self.size.height());
-        set!(to, inputPitch, self.pitch);
+        let input = self.input();
+        let size = input.size();
+        set!(to, inputWidth, size.width());
+        set!(to, inputHeight, size.height());
+        set!(to, inputPitch, input.buffer().pitch() as u32);
         set!(to, inputBuffer, mapped);
         set!(to, outputBitstream, self.bitstream);
-        set!(to, bufferFmt, sys::NV_ENC_BUFFER_FORMAT::NV_ENC_BUFFER_FORMAT_NV12);
+        set!(to, bufferFmt, input.format());
         set!(to, pictureStruct, sys::NV_ENC_PIC_STRUCT::NV_ENC_PIC_STRUCT_FRAME);
         set!(to, frameIdx, self.pictures);
         set!(to, inputTimeStamp, pts.as_micros() as u64);

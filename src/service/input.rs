@@ -3,7 +3,7 @@
 use super::door::{Fifo as OutputFifo, InputFifo};
 use crate::error::Error;
 use crate::settings::FifoMode;
-use crate::source::input::{Command, Fifo, Form, Keep, Once, Producer};
+use crate::source::input::{Command, Fifo, Form, Keep, Once, Producer, UnixFd};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use std::ffi::OsStr;
@@ -113,9 +113,13 @@ impl Place {
         };
         match self {
             Self::Stdin => {
-                let fd = rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), 3).map_err(|errno| {
-                    Error::input("input-unusable", "standard input cannot be opened", "").caused_by(errno)
-                })?;
+                // Opened anew, it does not block here and still does for whoever shares it. A socket cannot be.
+                let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+                let fd = rustix::fs::open("/proc/self/fd/0", flags, Mode::empty())
+                    .or_else(|_| rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), 3))
+                    .map_err(|errno| {
+                        Error::input("input-unusable", "standard input cannot be opened", "").caused_by(errno)
+                    })?;
                 Ok(once(fd, "standard input".to_owned()))
             }
             Self::Path(path) => {
@@ -130,7 +134,7 @@ impl Place {
                 })?;
                 Ok(once(fd, path.display().to_string()))
             }
-            Self::UnixFd(path) => Err(Error::input("input-unusable", format!("{}", path.display()), "")),
+            Self::UnixFd(path) => Ok((Box::new(UnixFd::new(path.clone())), kept(true))),
             Self::Command(command) => Ok((Box::new(Command { command: command.clone(), form }), kept(true))),
         }
     }

@@ -1,16 +1,24 @@
 //! Pictures that other programs make: read on a thread of their own, brought to the stream's size and colours, and shown
 //! as they come.
 
+mod chroma;
 mod convert;
+mod correction;
+mod fit;
 mod intake;
 mod pipe;
 mod producers;
+mod rgb;
+mod scale;
+mod unixfd;
 mod y4m;
 
-pub use convert::{Converter, is_native, size_for};
-pub use intake::{Arrived, Intake, Keep, Next, Samples};
+pub use convert::{Converter, is_native};
+pub use fit::size_for;
+pub use intake::{Arrived, Intake, Keep, Next};
 pub use pipe::Form;
 pub use producers::{Comers, Command, Fifo, Once, Producer};
+pub use unixfd::UnixFd;
 
 use super::feed::{Feed, Filled};
 use super::{Drawn, Planes};
@@ -44,7 +52,7 @@ pub struct Input {
     /// For pictures of this shape.
     converter: Option<(Shape, Converter)>,
     /// The last picture as it came, where it had to be converted.
-    last: Option<(Shape, Samples)>,
+    last: Option<(Shape, Vec<u8>)>,
     shown: bool,
 }
 
@@ -80,46 +88,29 @@ impl Input {
     }
 
     /// Brings a picture to the stream's size and colours. Of a live producer, one that is shown already is no new one.
-    fn show(&mut self, samples: Samples, shape: Shape, picture: &mut HostPicture) -> Result<Drawn, Error> {
+    fn show(&mut self, samples: Vec<u8>, shape: Shape, picture: &mut HostPicture) -> Result<Drawn, Error> {
         let size = picture.size();
-        let samples = match samples {
-            Samples::Own(own) if is_native(&shape, size) => {
-                let is_same = self.is_live && self.shown && self.last.is_none() && own == picture.samples();
-                let spare = if is_same { own } else { picture.exchange(own) };
-                self.intake.give_back(Samples::Own(spare));
-                if let Some((_, last)) = self.last.take() {
-                    self.intake.give_back(last);
-                }
-                return Ok(if is_same { Drawn::Unchanged } else { Drawn::New });
+        if is_native(&shape, size) {
+            let is_same = self.is_live && self.shown && self.last.is_none() && samples == picture.samples();
+            self.intake.give_back(if is_same { samples } else { picture.exchange(samples) });
+            if let Some((_, last)) = self.last.take() {
+                self.intake.give_back(last);
             }
-            samples => samples,
-        };
-        if let (Samples::Own(own), Some((last_shape, Samples::Own(last)))) = (&samples, &self.last) {
-            if self.is_live && *last_shape == shape && own == last {
-                self.intake.give_back(samples);
-                return Ok(Drawn::Unchanged);
-            }
+            return Ok(if is_same { Drawn::Unchanged } else { Drawn::New });
+        }
+        if self.is_live && self.last.as_ref().is_some_and(|(of, last)| *of == shape && *last == samples) {
+            self.intake.give_back(samples);
+            return Ok(Drawn::Unchanged);
         }
         if self.converter.as_ref().is_none_or(|(made_for, _)| *made_for != shape) {
             self.converter = Some((shape, Converter::new(&shape, size)?));
         }
-        if let Some((_, converter)) = &mut self.converter {
-            match &samples {
-                Samples::Own(own) => {
-                    if let Some(planes) = Planes::packed(&shape, own) {
-                        converter.convert(&planes, picture);
-                    }
-                }
-                Samples::Shared(shared) => converter.convert(&shared.planes(), picture),
-            }
+        if let (Some((_, converter)), Some(planes)) = (&mut self.converter, Planes::packed(&shape, &samples)) {
+            converter.convert(&planes, picture);
         }
-        // What is shared goes back at once; what is our own is compared with the next one.
-        let kept = match samples {
-            own @ Samples::Own(_) => self.last.replace((shape, own)),
-            Samples::Shared(_) => self.last.take(),
-        };
-        if let Some((_, samples)) = kept {
-            self.intake.give_back(samples);
+        // Kept to be compared with the next one.
+        if let Some((_, last)) = self.last.replace((shape, samples)) {
+            self.intake.give_back(last);
         }
         Ok(Drawn::New)
     }

@@ -20,38 +20,12 @@ use crate::stats::STAGE;
 use std::time::{Duration, Instant};
 use tracing::trace_span;
 
-/// Takes, encodes and writes until the end, or until the encoder is lost.
-pub fn on_feed(
-    feed: &mut dyn Feed,
-    encoder: Encoder,
-    settings: &Settings,
-    schedule: &mut Schedule<'_>,
-    delivery: &mut Delivery<'_>,
-    control: &Control,
-    pulse: &Pulse,
-) -> Result<Ended, Error> {
-    let mut feeding = Feeding {
-        encoder,
-        picture: HostPicture::new(settings.size),
-        unit: AccessUnit::with_room_for(settings.size),
-        standing: Standing::new(settings.bitrate),
-        cadence: Cadence::new(settings),
-        control,
-        pulse,
-    };
-    let ended = match feeding.run(feed, schedule, delivery) {
-        Ok(end) => Ok(Ended::Over(end)),
-        Err(Failed::Lost(lost)) => Ok(Ended::Lost(lost)),
-        Err(Failed::Broken(error)) => Err(error),
-    };
-    let _releasing = pulse.during(Lane::Artist, Stage::Encoding);
-    drop(feeding);
-    ended
-}
-
-struct Feeding<'a> {
-    encoder: Encoder,
+/// The pictures of one stream, whichever encoder has them.
+pub struct Feeding<'a> {
+    settings: &'a Settings,
     picture: HostPicture,
+    /// Whether the picture was taken, and an encoder was lost with it.
+    owed: bool,
     unit: AccessUnit,
     standing: Standing,
     cadence: Cadence,
@@ -59,17 +33,62 @@ struct Feeding<'a> {
     pulse: &'a Pulse,
 }
 
-impl Feeding<'_> {
-    fn run(
+impl<'a> Feeding<'a> {
+    /// Before the first picture.
+    pub fn new(settings: &'a Settings, control: &'a Control, pulse: &'a Pulse) -> Self {
+        Self {
+            settings,
+            picture: HostPicture::new(settings.size),
+            owed: false,
+            unit: AccessUnit::with_room_for(settings.size),
+            standing: Standing::new(settings.bitrate),
+            cadence: Cadence::new(settings),
+            control,
+            pulse,
+        }
+    }
+
+    /// Takes, encodes and writes until the end, or until the encoder is lost. The next one begins with the picture that
+    /// this one was lost with.
+    ///
+    /// # Errors
+    /// The stream cannot go on.
+    pub fn run(
         &mut self,
         feed: &mut dyn Feed,
+        mut encoder: Encoder,
+        schedule: &mut Schedule<'_>,
+        delivery: &mut Delivery<'_>,
+    ) -> Result<Ended, Error> {
+        self.standing = Standing::new(self.settings.bitrate);
+        let ended = match self.go_on(feed, &mut encoder, schedule, delivery) {
+            Ok(end) => Ok(Ended::Over(end)),
+            Err(Failed::Lost(lost)) => {
+                self.owed = true;
+                Ok(Ended::Lost(lost))
+            }
+            Err(Failed::Broken(error)) => Err(error),
+        };
+        let _releasing = self.pulse.during(Lane::Artist, Stage::Encoding);
+        drop(encoder);
+        ended
+    }
+
+    fn go_on(
+        &mut self,
+        feed: &mut dyn Feed,
+        encoder: &mut Encoder,
         schedule: &mut Schedule<'_>,
         delivery: &mut Delivery<'_>,
     ) -> Result<End, Failed> {
         let live = feed.is_live();
         loop {
+            // What is owed is due at once; of a live source a newer picture may take its place.
+            let owed = std::mem::take(&mut self.owed);
+            let due = if owed { Duration::ZERO } else { self.standing.due() };
             let moment = match feed.arrivals() {
-                Some(arrivals) if live => schedule.moment(arrivals, self.standing.due()),
+                Some(arrivals) if live => schedule.moment(arrivals, due),
+                _ if owed => schedule.next().map(Moment::Standstill),
                 arrivals => schedule.next_of(arrivals).map(Moment::Arrival),
             };
             let (tick, filled) = match moment {
@@ -86,8 +105,9 @@ impl Feeding<'_> {
             let tick = if live { schedule.stamp(&tick, age) } else { tick };
             let unit = match drawn {
                 Drawn::Over => return Ok(End::Done),
-                Drawn::New => Some(self.encode(&tick)?),
-                Drawn::Unchanged if tick.pts >= self.standing.due() => Some(self.send_again(&tick)?),
+                Drawn::New => Some(self.encode(encoder, &tick)?),
+                Drawn::Unchanged if owed => Some(self.encode(encoder, &tick)?),
+                Drawn::Unchanged if tick.pts >= self.standing.due() => Some(self.send_again(encoder, &tick)?),
                 Drawn::Unchanged => None,
             };
             let encode_time = begun.elapsed();
@@ -103,18 +123,18 @@ impl Feeding<'_> {
         }
     }
 
-    fn encode(&mut self, tick: &Tick) -> Result<&AccessUnit, Failed> {
+    fn encode(&mut self, encoder: &mut Encoder, tick: &Tick) -> Result<&AccessUnit, Failed> {
         let _encoding = self.pulse.during(Lane::Artist, Stage::Encoding);
         let idr = self.control.take_idr_request() | self.standing.needs_idr() | self.cadence.is_due(tick.pts);
         self.picture.show_at(tick.pts);
-        trace_span!(target: STAGE, "encode").in_scope(|| self.encoder.encode(&self.picture, idr, &mut self.unit))?;
+        trace_span!(target: STAGE, "encode").in_scope(|| encoder.encode(&self.picture, idr, &mut self.unit))?;
         self.standing.moved(tick.pts);
         self.cadence.sent(&self.unit);
         Ok(&self.unit)
     }
 
-    fn send_again(&mut self, tick: &Tick) -> Result<&AccessUnit, Failed> {
-        let Self { encoder, picture, standing, pulse, .. } = self;
+    fn send_again(&mut self, encoder: &mut Encoder, tick: &Tick) -> Result<&AccessUnit, Failed> {
+        let Self { picture, standing, pulse, .. } = self;
         picture.show_at(tick.pts);
         let unit = standing.send(tick.pts, |idr, unit| {
             let _encoding = pulse.during(Lane::Artist, Stage::Encoding);

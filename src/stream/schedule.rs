@@ -76,9 +76,14 @@ impl<'a> Schedule<'a> {
         self.paced
     }
 
+    /// Whether all pictures are drawn.
+    fn is_done(&self) -> bool {
+        self.pictures == Some(self.pacer.drawn())
+    }
+
     /// Waits until a picture is due that the sink has room for, or returns how the stream ends.
     pub fn next(&mut self) -> Result<Tick, End> {
-        if self.pictures == Some(self.pacer.drawn()) {
+        if self.is_done() {
             return Err(End::Done);
         }
         loop {
@@ -107,7 +112,8 @@ impl<'a> Schedule<'a> {
 
     /// Waits for a picture that is made when it is asked for, or that waits in `arrivals`, and until it is due.
     pub fn next_of(&mut self, arrivals: Option<BorrowedFd<'_>>) -> Result<Tick, End> {
-        if let Some(arrivals) = arrivals {
+        // None is waited for that is not wanted.
+        if let (Some(arrivals), false) = (arrivals, self.is_done()) {
             self.time.wait_for(arrivals, Duration::MAX)?;
         }
         self.next()
@@ -117,7 +123,7 @@ impl<'a> Schedule<'a> {
     /// taken as they come, up to the frame rate; one that comes up to half an interval early is not made to wait, for
     /// producers are not as even as clocks.
     pub fn moment(&mut self, arrivals: BorrowedFd<'_>, stands: Duration) -> Result<Moment, End> {
-        if self.pictures == Some(self.pacer.drawn()) {
+        if self.is_done() {
             return Err(End::Done);
         }
         loop {

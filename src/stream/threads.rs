@@ -66,12 +66,13 @@ pub fn on_gpu(
             _ => standing.send(tick.pts, encode).map(Some),
         };
         let encode_time = begun.elapsed();
-        schedule.drew(&tick);
+        // A picture that was lost with its encoder is drawn again.
         let unit = match coded {
-            Ok(Some(unit)) => unit,
-            Ok(None) => continue,
+            Ok(unit) => unit,
             Err(lost) => break Ok(Ended::Lost(lost)),
         };
+        schedule.drew(&tick);
+        let Some(unit) = unit else { continue };
         match delivery.deliver(unit, encode_time) {
             Ok(None) => {}
             Ok(Some(end)) => break Ok(Ended::Over(end)),

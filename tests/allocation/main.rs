@@ -10,12 +10,13 @@ mod sim;
 
 use mb_encode::gl::Gl;
 use mb_encode::parts::TestCard;
-use mb_encode::settings::{EncoderChoice, MpegTs, Size};
-use mb_encode::{Control, Error, Frame, Output, Renderer, Settings, stream};
+use mb_encode::settings::{EncoderChoice, MpegTs, PixelFormat, Shape, Size};
+use mb_encode::{Control, Drawn, Error, Frame, Frames, Output, Renderer, Settings, Totals, stream};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Pictures of the first second.
 const FIRST: u64 = 60;
@@ -69,6 +70,33 @@ impl Renderer for Watched {
     }
 }
 
+/// Pictures in host memory, each another one, which note the count of allocations likewise.
+struct Handed {
+    shape: Shape,
+    counts: Arc<Vec<AtomicU64>>,
+}
+
+impl Frames for Handed {
+    fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    fn fill(&mut self, index: u64, _: Duration, samples: &mut [u8]) -> Result<Drawn, Error> {
+        self.counts[index as usize].store(ALLOCATIONS.load(Ordering::Relaxed), Ordering::Relaxed);
+        samples.fill(index as u8);
+        Ok(Drawn::New)
+    }
+}
+
+/// Where the pictures of a stream come from.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    /// They are drawn.
+    Gl,
+    /// They lie in host memory.
+    Host,
+}
+
 /// Reads a FIFO to its end, as `cat` would, and gives the number of bytes.
 fn reader(path: std::path::PathBuf) -> JoinHandle<u64> {
     std::thread::spawn(move || {
@@ -86,7 +114,7 @@ fn reader(path: std::path::PathBuf) -> JoinHandle<u64> {
 }
 
 /// Streams through a FIFO, and gives how many allocations each picture after the first second cost.
-fn allocations(encoder: EncoderChoice, paced: bool, mpegts: Option<MpegTs>) -> Vec<u64> {
+fn allocations(way: Way, encoder: EncoderChoice, paced: bool, mpegts: Option<MpegTs>) -> Vec<u64> {
     let pictures = FIRST + STEADY + 1;
     let settings = Settings {
         encoder,
@@ -107,10 +135,18 @@ fn allocations(encoder: EncoderChoice, paced: bool, mpegts: Option<MpegTs>) -> V
     let reader = reader(path.clone());
     let pipe = std::fs::OpenOptions::new().write(true).open(&path).expect("the FIFO was made");
     let output = Output::Pipe { fd: pipe.into(), name: "the FIFO".to_owned() };
-    let totals = stream::run(&settings, &output, make, &Control::new().expect("a descriptor"), None);
+    let control = Control::new().expect("a descriptor");
+    let totals: Result<Totals, Error> = match way {
+        Way::Gl => stream::run(&settings, &output, make, &control, None),
+        Way::Host => {
+            let shape = Shape::new(settings.size.width(), settings.size.height(), PixelFormat::Yuv420p);
+            let handed = Handed { shape, counts: Arc::clone(&counts) };
+            stream::run_frames(&settings, &output, handed, &control, None)
+        }
+    };
     drop(output);
-    let totals = totals.unwrap_or_else(|error| panic!("{encoder:?}: {error}"));
-    assert_eq!(totals.pictures, pictures, "{encoder:?}");
+    let totals = totals.unwrap_or_else(|error| panic!("{way:?}, {encoder:?}: {error}"));
+    assert_eq!(totals.pictures, pictures, "{way:?}, {encoder:?}");
     assert_eq!(reader.join().expect("the reader reads to the end"), totals.bytes, "{encoder:?}");
     let counts: Vec<_> = counts.iter().map(|count| count.load(Ordering::Relaxed)).collect();
     counts[FIRST as usize..].windows(2).map(|pair| pair[1] - pair[0]).collect()
@@ -125,21 +161,26 @@ fn no_picture_allocates_after_the_first_second() {
         std::mem::forget(library.expect("a library that was just built"));
     }
     let native = Some(MpegTs::Native);
-    for (encoder, paced, mpegts) in [
-        (EncoderChoice::Nvenc, false, None),
-        (EncoderChoice::Nvenc, true, None),
-        (EncoderChoice::Nvenc, true, native),
-        (EncoderChoice::Openh264, false, None),
-        (EncoderChoice::Openh264, true, None),
-        (EncoderChoice::Openh264, false, native),
+    use EncoderChoice::{Nvenc, Openh264};
+    for (way, encoder, paced, mpegts) in [
+        (Way::Gl, Nvenc, false, None),
+        (Way::Gl, Nvenc, true, None),
+        (Way::Gl, Nvenc, true, native),
+        (Way::Gl, Openh264, false, None),
+        (Way::Gl, Openh264, true, None),
+        (Way::Gl, Openh264, false, native),
+        (Way::Host, Nvenc, false, None),
+        (Way::Host, Nvenc, true, None),
+        (Way::Host, Openh264, false, None),
+        (Way::Host, Openh264, true, native),
     ] {
-        let counts = allocations(encoder, paced, mpegts);
+        let counts = allocations(way, encoder, paced, mpegts);
         assert_eq!(counts.len() as u64, STEADY);
         let first = counts.iter().position(|&count| count > 0);
         assert_eq!(
             (first, counts.iter().sum::<u64>()),
             (None, 0),
-            "{encoder:?}, {}, {mpegts:?}: a picture allocates, the first {FIRST} aside",
+            "{way:?}, {encoder:?}, {}, {mpegts:?}: a picture allocates, the first {FIRST} aside",
             if paced { "paced" } else { "unpaced" }
         );
     }

@@ -16,7 +16,7 @@ fn run(order: &str, options: &[&str]) -> Run {
 }
 
 /// Which of the stream's pictures are IDR pictures.
-fn idrs(stream: &[u8]) -> Vec<usize> {
+pub fn idrs(stream: &[u8]) -> Vec<usize> {
     let slices = nals(stream);
     let slices = slices.iter().filter(|nal| nal.is_slice()).enumerate();
     slices.filter(|(_, nal)| nal.unit_type() == 5).map(|(at, _)| at).collect()
@@ -38,12 +38,12 @@ fn assert_one_stream(ended: &Ended, count: usize, at: &[usize], what: &str) {
 }
 
 /// What it said of its attempts, in order.
-fn attempts(ended: &Ended) -> Vec<&str> {
+pub fn attempts(ended: &Ended) -> Vec<&str> {
     let lines = ended.stderr.lines().filter_map(|line| line.split_once("; starting over in "));
     lines.map(|(_, attempt)| attempt).collect()
 }
 
-const WAITS: [&str; 3] = ["100 ms (1 of 3)", "400 ms (2 of 3)", "1600 ms (3 of 3)"];
+pub const WAITS: [&str; 3] = ["100 ms (1 of 3)", "400 ms (2 of 3)", "1600 ms (3 of 3)"];
 
 #[test]
 fn one_loss_costs_an_idr_and_no_picture_wherever_it_is_seen() {

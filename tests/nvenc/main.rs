@@ -17,6 +17,8 @@ mod devices;
 mod ends;
 mod faults;
 mod go2rtc;
+mod host;
+mod input;
 mod losses;
 mod pixels;
 mod run;

@@ -51,6 +51,15 @@ pub fn gl_alone() -> PathBuf {
     folder_of("gl", &[GL])
 }
 
+/// A folder with both drivers on a machine without EGL and GL: what is there under their names is no library.
+pub fn drivers_without_gl() -> PathBuf {
+    let folder = folder_of("without-gl", &[CUDA, NVENC]);
+    for name in ["libEGL.so.1", "libEGL.so", "libGL.so.1", "libOpenGL.so.0"] {
+        replace(&folder.join(name), |path| std::fs::write(path, "this is no library"));
+    }
+    folder
+}
+
 /// The value of `LD_PRELOAD` by which a signal comes right behind a call: see `tests/sim-signal/src/lib.rs`.
 pub fn signal_preload() -> PathBuf {
     build().join("libsim_signal.so")

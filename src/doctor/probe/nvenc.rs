@@ -27,7 +27,7 @@ pub fn encoder(probe: &mut Probe<'_>) -> Option<()> {
     let (gl, session) = probe.check(Part::NvencSession, |settings| {
         let gl = open_gl(settings)?;
         let context = open_cuda(&gl)?;
-        let session = Session::open(&context, settings.size)?;
+        let session = Session::open(&context)?;
         ok((gl, session), "opened (GeForce drivers allow 3 to 12 at once on the whole system)")
     })?;
     probe.check(Part::NvencH264, |_| h264(&session.capabilities()?))?;

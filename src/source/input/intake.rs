@@ -6,10 +6,8 @@
 use crate::error::Error;
 use crate::os::poll;
 use crate::settings::{FrameRate, Shape};
-use crate::source::Planes;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd};
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,33 +20,11 @@ pub enum Keep {
     Every,
 }
 
-/// A picture's samples, for as long as the stream needs them.
-pub enum Samples {
-    /// In memory of this process, without padding. It is used again.
-    Own(Vec<u8>),
-    /// Where the producer has put them. Dropping it gives them back.
-    Shared(Box<dyn Shared>),
-}
-
-/// A picture in memory that a producer shares. Whatever the producer does to it meanwhile, reading it is safe.
-pub trait Shared: Send {
-    /// The samples. What is no longer there reads as 0.
-    fn planes(&self) -> Planes<'_>;
-}
-
-impl fmt::Debug for Samples {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Own(_) => "Own",
-            Self::Shared(_) => "Shared",
-        })
-    }
-}
-
 /// A whole picture from outside.
 #[derive(Debug)]
 pub struct Arrived {
-    pub samples: Samples,
+    /// Its planes one behind the other, without padding. The memory is used again.
+    pub samples: Vec<u8>,
     pub shape: Shape,
     /// What its producer calls the rate; `None` where it does not.
     pub frame_rate: Option<FrameRate>,
@@ -120,6 +96,11 @@ impl Intake {
 
     // For the thread that takes pictures in.
 
+    /// Whether each picture is wanted, not the latest one alone.
+    pub fn keeps_every(&self) -> bool {
+        self.keep == Keep::Every
+    }
+
     /// Waits until `fd` reports one of `events` or an error, or `timeout` is over; then nothing is reported.
     ///
     /// # Errors
@@ -154,7 +135,9 @@ impl Intake {
         }
         let mut slot = self.slot();
         let passed_over = slot.waiting.replace(picture);
-        lower(&self.room);
+        if self.keep == Keep::Every {
+            lower(&self.room);
+        }
         raise(&self.arrivals);
         if let Some(Arrived { samples, .. }) = passed_over {
             slot.give_back(samples);
@@ -205,7 +188,9 @@ impl Intake {
             if !slot.has_ended {
                 lower(&self.arrivals);
             }
-            raise(&self.room);
+            if self.keep == Keep::Every {
+                raise(&self.room);
+            }
             return Ok(Next::Picture(picture));
         }
         if !slot.has_ended {
@@ -214,8 +199,8 @@ impl Intake {
         slot.ended.take().unwrap_or(Ok(())).map(|()| Next::Ended)
     }
 
-    /// Gives a picture's memory back, to be filled again or to its producer.
-    pub fn give_back(&self, samples: Samples) {
+    /// Gives a picture's memory back, to be filled again.
+    pub fn give_back(&self, samples: Vec<u8>) {
         self.slot().give_back(samples);
     }
 
@@ -226,10 +211,9 @@ impl Intake {
 }
 
 impl Slot {
-    fn give_back(&mut self, samples: Samples) {
-        match samples {
-            Samples::Own(buffer) if self.spare.len() < SPARE => self.spare.push(buffer),
-            Samples::Own(_) | Samples::Shared(_) => {}
+    fn give_back(&mut self, samples: Vec<u8>) {
+        if self.spare.len() < SPARE {
+            self.spare.push(samples);
         }
     }
 }
@@ -256,12 +240,12 @@ mod tests {
             matrix: Matrix::Bt709,
             range: ColorRange::Limited,
         };
-        Arrived { samples: Samples::Own(vec![value; 4]), shape, frame_rate: None, at: Instant::now() }
+        Arrived { samples: vec![value; 4], shape, frame_rate: None, at: Instant::now() }
     }
 
     fn value(next: Next) -> u8 {
-        let Next::Picture(Arrived { samples: Samples::Own(bytes), .. }) = next else { panic!("{next:?}") };
-        bytes[0]
+        let Next::Picture(Arrived { samples, .. }) = next else { panic!("{next:?}") };
+        samples[0]
     }
 
     #[test]

@@ -2,12 +2,13 @@
 //!
 //! A picture is handed over when its last byte is there, and not before. Its samples are read to where they stay.
 
-use super::intake::{Arrived, Intake, Over, Samples};
+use super::intake::{Arrived, Intake, Over};
 use super::y4m;
 use crate::error::Error;
 use crate::settings::{InputSettings, Shape};
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use std::convert::Infallible;
 use std::io::IoSliceMut;
@@ -41,6 +42,8 @@ const LONGEST_FRAME_LINE: usize = 256;
 /// Reads one pipe, to its end.
 pub struct Pipe<'a> {
     fd: BorrowedFd<'a>,
+    /// Whether a read waits where nothing is there.
+    blocks: bool,
     intake: &'a Intake,
     /// Bytes that were read with others and have not been looked at, from `at` on.
     head: Vec<u8>,
@@ -64,7 +67,9 @@ impl From<Over> for Stop {
 impl<'a> Pipe<'a> {
     /// From the first byte on. `fd` may block or not.
     pub fn new(fd: &'a impl AsFd, intake: &'a Intake) -> Self {
-        Self { fd: fd.as_fd(), intake, head: Vec::with_capacity(HEAD), at: 0, pictures: 0 }
+        let fd = fd.as_fd();
+        let blocks = rustix::fs::fcntl_getfl(fd).is_ok_and(|flags| !flags.contains(OFlags::NONBLOCK));
+        Self { fd, blocks, intake, head: Vec::with_capacity(HEAD), at: 0, pictures: 0 }
     }
 
     /// Hands over one picture after the other, for as long as their writer `is_alone`: those of two would be mixed.
@@ -98,7 +103,7 @@ impl<'a> Pipe<'a> {
             if has_lines {
                 self.line(y4m::FRAME, LONGEST_FRAME_LINE, out_of_step)?;
             }
-            let samples = Samples::Own(self.picture(bytes, has_lines)?);
+            let samples = self.picture(bytes, has_lines)?;
             // Looked at last: whoever wrote a part of it had opened the pipe before.
             if !is_alone() {
                 return Err(Stop::Bad(in_company()));
@@ -152,9 +157,11 @@ impl<'a> Pipe<'a> {
             match self.read_some(slices) {
                 Ok(read) => filled += read,
                 Err(stop) => {
-                    // Noted as cut short.
-                    self.head.push(0);
-                    self.intake.give_back(Samples::Own(samples));
+                    if more || filled > 0 {
+                        // Noted as cut short.
+                        self.head.push(0);
+                    }
+                    self.intake.give_back(samples);
                     return Err(stop);
                 }
             }
@@ -165,15 +172,17 @@ impl<'a> Pipe<'a> {
 
     /// Waits for bytes, and reads what is there.
     fn read_some(&self, into: &mut [IoSliceMut<'_>]) -> Result<usize, Stop> {
+        // One that says itself that nothing is there is asked first, which saves a call for each read.
+        let mut is_to_wait = self.blocks;
         loop {
-            let events = self.intake.wait(Some((self.fd, PollFlags::IN)), None)?;
-            if events.is_empty() {
+            if is_to_wait && self.intake.wait(Some((self.fd, PollFlags::IN)), None)?.is_empty() {
                 continue;
             }
             match rustix::io::readv(self.fd, into) {
                 Ok(0) => return Err(Stop::Closed),
                 Ok(read) => return Ok(read),
-                Err(Errno::INTR | Errno::AGAIN) => {}
+                Err(Errno::AGAIN) => is_to_wait = true,
+                Err(Errno::INTR) => {}
                 Err(errno) => {
                     return Err(Stop::Bad(
                         Error::machine("input-unreadable", "cannot read the input", "").caused_by(errno),
@@ -237,9 +246,9 @@ mod tests {
             loop {
                 crate::os::poll::wait_for(&intake.arrivals(), PollFlags::IN, None);
                 match intake.take().unwrap() {
-                    Next::Picture(Arrived { samples: Samples::Own(samples), .. }) => {
+                    Next::Picture(Arrived { samples, .. }) => {
                         seen.push(samples[0]);
-                        intake.give_back(Samples::Own(samples));
+                        intake.give_back(samples);
                     }
                     Next::Ended => break,
                     _ => {}
@@ -273,6 +282,8 @@ mod tests {
         let (seen, end) = through(&form, &[&bytes[..5], &bytes[5..25], &bytes[25..]]);
         assert_eq!(seen, [0, 12]);
         assert!(matches!(end, End::Closed { pictures: 2, cut: true }), "{end:?}");
+        let (_, end) = through(&form, &[&bytes[..24]]);
+        assert!(matches!(end, End::Closed { pictures: 2, cut: false }), "{end:?}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! One tag is this program's own: `XPIXFMT=rgb24` (or `bgr24`, `rgba`, `bgra`, `gray8`) says that the pictures are of that
 //! format, whatever `C` says, since the format knows no RGB.
 
+use super::fit::LONGEST;
 use crate::error::Error;
 use crate::settings::{ColorRange, FrameRate, InputSettings, Named as _, PixelFormat, Shape};
 
@@ -12,8 +13,6 @@ pub const SIGNATURE: &[u8] = b"YUV4MPEG2";
 pub const FRAME: &[u8] = b"FRAME";
 /// A header is no longer than this, in bytes, with its line break. ffmpeg's are under 130.
 pub const LONGEST_HEADER: usize = 1024;
-/// Sides up to this, in pixels. A larger one is a header that was made up.
-pub const MAX_SIDE: u32 = 16384;
 
 const CONVERT: &str = "convert them in front: ffmpeg -i … -pix_fmt yuv420p -f yuv4mpegpipe -strict -1 -";
 
@@ -71,11 +70,11 @@ pub fn not_y4m(bytes: &[u8]) -> Error {
 }
 
 fn side(name: &str, value: &str) -> Result<u32, Error> {
-    let side = value.parse().ok().filter(|side| (1..=MAX_SIDE).contains(side) && !value.starts_with('+'));
+    let side = value.parse().ok().filter(|side| (1..=LONGEST).contains(side) && !value.starts_with('+'));
     side.ok_or_else(|| {
         Error::input(
             "y4m-header",
-            format!("the Y4M header has the {name} {value:?}, which is not from 1 to {MAX_SIDE}"),
+            format!("the Y4M header has the {name} {value:?}, which is not from 1 to {LONGEST}"),
             "",
         )
     })

@@ -257,6 +257,13 @@ fn copies() {
     assert_eq!(cuMemcpy2D_v2(&Copy2d { src_type: 9, ..up }), 1);
     assert_eq!(cuMemcpy2D_v2(&Copy2d { src_host: 0, ..up }), 1);
     assert_eq!(cuMemcpy2DAsync_v2(&up, 0x99), 400, "no such stream");
+    let host = from.as_ptr() as usize;
+    assert_eq!(cuMemcpyHtoD_v2(memory, host, from.len()), 0);
+    let line = Copy2d { src_x: 0, src_y: 0, dst_x: 0, dst_y: 0, dst_pitch: 1000, width: 1000, height: 1, ..down };
+    assert_eq!((cuMemcpy2D_v2(&line), &to), (0, &from), "in one line, whatever the pitch");
+    assert_eq!(cuMemcpyHtoD_v2(memory + 10 * pitch - 999, host, 1000), 1, "beyond the allocation");
+    assert_eq!(cuMemcpyHtoD_v2(memory - 1, host, 1000), 1, "before the allocation");
+    assert_eq!(cuMemcpyHtoD_v2(memory, 0, 1000), 1);
     assert_eq!(cuMemFree_v2(memory + 1), 1);
     assert_eq!(cuMemFree_v2(memory), 0);
     assert_eq!(cuMemFree_v2(memory), 1, "freed twice");

@@ -6,9 +6,9 @@ use crate::caller::{Fields, LEDGER, Struct};
 use crate::config::{Config, INFINITE_GOP, Slices};
 use crate::h264::slice::{self, Coded, Content, Header, PictureType};
 use crate::h264::{nal, parameter_sets};
-use crate::input::{NV12, covers};
+use crate::input::covers;
 use crate::output::{CodedPicture, State};
-use crate::picture::Picture;
+use crate::picture::{Picture, Source};
 use crate::session::{Session, initialised, session};
 use crate::status::{
     GENERIC, INVALID_CALL, INVALID_PARAM, RESOURCE_NOT_MAPPED, Refusal, UNSUPPORTED_PARAM, broken, failed,
@@ -238,7 +238,7 @@ fn encode(session: &mut Session, params: &Fields<'_, NV_ENC_PIC_PARAMS>, flags: 
     if (word!(inputWidth), word!(inputHeight)) != (config.width, config.height) {
         return Err(broken(INVALID_PARAM, "picture-size"));
     }
-    if word!(bufferFmt) != NV12 {
+    if word!(bufferFmt) != input.format {
         return Err(broken(INVALID_PARAM, "buffer-format"));
     }
     if word!(pictureStruct) != 1 {
@@ -248,7 +248,7 @@ fn encode(session: &mut Session, params: &Fields<'_, NV_ENC_PIC_PARAMS>, flags: 
         return Err(broken(INVALID_PARAM, "force-idr-without-picture-type-decision"));
     }
 
-    let (place, chroma_row) = (input.place, input.height as usize);
+    let source = Source::of(input)?;
     let cuda = session.cuda()?;
     if session.input_stream.is_some_and(|stream| !cuda.wait_for(stream)) {
         return Err(broken(GENERIC, "input-stream-gone"));
@@ -256,7 +256,7 @@ fn encode(session: &mut Session, params: &Fields<'_, NV_ENC_PIC_PARAMS>, flags: 
     let progress = session.progress.as_mut().ok_or(failed(GENERIC))?;
     let kind = progress.kind(&config, flags, word!(pictureType))?;
     if let Some((now, _)) = &mut progress.planes {
-        if !now.fetch(&cuda, place, chroma_row) {
+        if !now.fetch(&cuda, source) {
             return Err(broken(GENERIC, "input-not-readable"));
         }
     }

@@ -1,4 +1,6 @@
 //! Inputs: device memory registered with a session, mapped for a picture, and released again.
+//!
+//! As `NV_ENC_BUFFER_FORMAT_IYUV` the planes of Y, Cb and Cr adjoin, and rows of Cb and Cr are half the pitch apart.
 
 use crate::caller::{Fields, Struct};
 use crate::config::Config;
@@ -12,6 +14,7 @@ use nvidia_video_codec_sdk::sys::nvEncodeAPI as sdk;
 use sdk::{NV_ENC_MAP_INPUT_RESOURCE, NV_ENC_REGISTER_RESOURCE};
 
 pub(crate) const NV12: u32 = 1;
+pub(crate) const IYUV: u32 = 0x100;
 const CUDADEVICEPTR: u32 = 1;
 const CUDAARRAY: u32 = 2;
 const SURFACE_LDST: u32 = 2;
@@ -20,6 +23,7 @@ const UNSIGNED_INT8: u32 = 1;
 #[derive(Debug)]
 pub(crate) struct Input {
     pub(crate) place: Place,
+    pub(crate) format: u32,
     pub(crate) width: u32,
     /// Also the row at which chroma begins.
     pub(crate) height: u32,
@@ -54,6 +58,9 @@ fn place(cuda: &Cuda, params: &Fields<'_, NV_ENC_REGISTER_RESOURCE>) -> Result<P
             Ok(Place::Pitched { address: resource, pitch })
         }
         CUDAARRAY => {
+            if word!(bufferFormat) as u32 != NV12 {
+                return Err(broken(UNSUPPORTED_PARAM, "planes-in-an-array"));
+            }
             let array = cuda.array(resource).ok_or(broken(RESOURCE_REGISTER_FAILED, "not-an-array"))?;
             if array.flags & SURFACE_LDST == 0 {
                 return Err(broken(RESOURCE_REGISTER_FAILED, "array-without-surface-ldst"));
@@ -85,8 +92,9 @@ encoder_call! {
         macro_rules! word {
             ($field:ident) => { params.word(at!(NV_ENC_REGISTER_RESOURCE, $field)) };
         }
-        if word!(bufferFormat) != NV12 || word!(bufferUsage) != 0 {
-            return Err(broken(UNSUPPORTED_PARAM, "not-an-nv12-input"));
+        let format = word!(bufferFormat);
+        if !matches!(format, NV12 | IYUV) || word!(bufferUsage) != 0 {
+            return Err(broken(UNSUPPORTED_PARAM, "not-a-420-input"));
         }
         let (width, height) = (word!(width), word!(height));
         covers(session.config()?, width, height)?;
@@ -95,7 +103,7 @@ encoder_call! {
             return Err(broken(RESOURCE_REGISTER_FAILED, "registered-twice"));
         }
         let handle = session.new_handle();
-        session.inputs.insert(handle, Input { place, width, height, mapped: None });
+        session.inputs.insert(handle, Input { place, format, width, height, mapped: None });
         params.put_pointer(at!(NV_ENC_REGISTER_RESOURCE, registeredResource), handle);
         Ok(())
     }
@@ -133,8 +141,9 @@ encoder_call! {
             return Err(broken(MAP_FAILED, "mapped-twice"));
         }
         input.mapped = Some(handle);
+        let format = input.format;
         params.put_pointer(at!(NV_ENC_MAP_INPUT_RESOURCE, mappedResource), handle);
-        params.put_word(at!(NV_ENC_MAP_INPUT_RESOURCE, mappedBufferFmt), NV12);
+        params.put_word(at!(NV_ENC_MAP_INPUT_RESOURCE, mappedBufferFmt), format);
         Ok(())
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! Pictures are written as I_PCM macroblocks, and as skipped ones where nothing changed, behind the
 //! parameter sets that the given configuration asks for. It never compresses, controls no rate,
-//! never delays a picture, and takes NV12 only. Its settings are listed in `sim_ledger::setting`.
+//! never delays a picture, and takes NV12 and I420 only. Its settings are listed in `sim_ledger::setting`.
 
 #[macro_use]
 mod caller;

@@ -1,11 +1,43 @@
 //! One picture in host memory: NV12, padded to whole macroblocks by repeating its edge.
 
 use crate::cuda::{Cuda, Place};
+use crate::input::{Input, NV12};
+use crate::status::{GENERIC, Refusal, broken};
 
 const MACROBLOCK: usize = 16;
 
 /// Bytes of an I_PCM macroblock: 16x16 luma, then 8x8 of each chroma.
 pub(crate) const PCM_BYTES: usize = 384;
+
+/// Where a picture lies on the device.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Source {
+    /// Y, and from this row on Cb and Cr in turn.
+    Nv12 { place: Place, chroma_row: usize },
+    /// Y, and elsewhere Cb, and Cr from this row on.
+    Planes { luma: Place, chroma: Place, cr_row: usize },
+}
+
+/// The vendor's header wants a pitch that is a multiple of 4. What turns planes into NV12 is a kernel of the driver's that
+/// reads more than that at once: with rows that do not begin at a multiple of 16 it was seen to end in
+/// CUDA_ERROR_MISALIGNED_ADDRESS (drivers 595 and 610).
+const KERNEL_READS: usize = 16;
+
+impl Source {
+    pub(crate) fn of(input: &Input) -> Result<Source, Refusal> {
+        let (place, height) = (input.place, input.height as usize);
+        match place {
+            Place::Pitched { address, pitch } if input.format != NV12 => {
+                let chroma = Place::Pitched { address: address + pitch * height, pitch: pitch / 2 };
+                match pitch / 2 % KERNEL_READS {
+                    0 => Ok(Source::Planes { luma: place, chroma, cr_row: height / 2 }),
+                    _ => Err(broken(GENERIC, "rows-of-a-plane-not-aligned")),
+                }
+            }
+            _ => Ok(Source::Nv12 { place, chroma_row: height }),
+        }
+    }
+}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Picture {
@@ -36,14 +68,36 @@ impl Picture {
         self.coded_width / MACROBLOCK
     }
 
-    /// Fetches the picture; its chroma rows begin at row `chroma_row` of the source.
-    pub(crate) fn fetch(&mut self, cuda: &Cuda, from: Place, chroma_row: usize) -> bool {
+    /// Fetches the picture.
+    pub(crate) fn fetch(&mut self, cuda: &Cuda, from: Source) -> bool {
         let (width, height, pitch) = (self.width, self.height, self.coded_width);
-        let fetched = cuda.fetch(from, 0, (width, height), &mut self.luma, pitch)
-            && cuda.fetch(from, chroma_row, (width, height / 2), &mut self.chroma, pitch);
+        let fetched = match from {
+            Source::Nv12 { place, chroma_row } => {
+                cuda.fetch(place, 0, (width, height), &mut self.luma, pitch)
+                    && cuda.fetch(place, chroma_row, (width, height / 2), &mut self.chroma, pitch)
+            }
+            Source::Planes { luma, chroma, cr_row } => {
+                cuda.fetch(luma, 0, (width, height), &mut self.luma, pitch)
+                    && self.fetch_chroma(cuda, chroma, 0, 0)
+                    && self.fetch_chroma(cuda, chroma, cr_row, 1)
+            }
+        };
         if fetched {
             pad(&mut self.luma, pitch, width, height, 1);
             pad(&mut self.chroma, pitch, width, height / 2, 2);
+        }
+        fetched
+    }
+
+    /// Fetches the plane of Cb (`part` 0) or Cr (1) that begins at row `first` of the source.
+    fn fetch_chroma(&mut self, cuda: &Cuda, from: Place, first: usize, part: usize) -> bool {
+        let (width, rows) = (self.width / 2, self.height / 2);
+        let mut plane = vec![0; width * rows];
+        let fetched = cuda.fetch(from, first, (width, rows), &mut plane, width);
+        for (row, samples) in self.chroma.chunks_exact_mut(self.coded_width).zip(plane.chunks_exact(width)) {
+            for (pair, sample) in row.chunks_exact_mut(2).zip(samples) {
+                pair[part] = *sample;
+            }
         }
         fetched
     }

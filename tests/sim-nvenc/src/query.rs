@@ -3,7 +3,7 @@
 
 use crate::caller::{Fields, List, Out, Struct};
 use crate::capability;
-use crate::input::NV12;
+use crate::input::{IYUV, NV12};
 use crate::preset;
 use crate::session::{Session, session};
 use crate::status::{Answer, INVALID_PARAM, UNSUPPORTED_PARAM, broken};
@@ -11,7 +11,7 @@ use nvidia_video_codec_sdk::sys::nvEncodeAPI as sdk;
 use sdk::{GUID, NV_ENC_CAPS_PARAM, NV_ENC_CONFIG, NV_ENC_PRESET_CONFIG};
 use sim_ledger::setting;
 
-const FORMATS: [u32; 1] = [NV12];
+const FORMATS: [u32; 2] = [NV12, IYUV];
 const PROFILES: [GUID; 6] = [
     sdk::NV_ENC_CODEC_PROFILE_AUTOSELECT_GUID,
     sdk::NV_ENC_H264_PROFILE_BASELINE_GUID,

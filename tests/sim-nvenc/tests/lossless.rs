@@ -7,6 +7,7 @@ mod rig;
 mod sim;
 
 use nvidia_video_codec_sdk::sys::nvEncodeAPI::{NV_ENC_CONFIG, NV_ENC_INITIALIZE_PARAMS};
+use rig::host::{Host, planes};
 use rig::live::{Live, picture};
 use rig::nvenc::Settings;
 use rig::process::scenes;
@@ -129,6 +130,32 @@ fn an_odd_pitch_changes_nothing() {
 fn a_cuda_array_is_as_good_an_input() {
     scenes!(six_pictures);
     assert_lossless("66x130", "array", &[("SCENE_ARRAY", "1")]);
+}
+
+/// Three pictures from host memory, with rows as far apart as the parent says.
+fn from_the_host() {
+    let size = size_from_environment();
+    let pitch = std::env::var("SCENE_PITCH").expect("the parent").parse().expect("a number");
+    let host = Host::start(size, pitch);
+    let pictures: Vec<_> = (0..3).map(|number| picture(size, number)).collect();
+    let mut stream = Vec::new();
+    for nv12 in &pictures {
+        host.upload(&planes(size, nv12));
+        stream.extend(host.encode(0).expect("a picture").0);
+    }
+    host.end();
+    let path = process::scene_folder().join("stream.h264");
+    fs::write(&path, &stream).expect("a file");
+    assert!(decode(&path) == pictures.concat(), "{size:?}, {pitch}: samples differ");
+}
+
+#[test]
+fn planes_from_host_memory_come_back_unchanged_without_gl() {
+    scenes!(from_the_host);
+    for (size, pitch) in [("64x64", "64"), ("66x130", "512"), ("322x182", "352"), ("1280x720", "1280")] {
+        let settings = [("SCENE_SIZE", size), ("SCENE_PITCH", pitch)];
+        process::run("from_the_host", &format!("host-{size}"), &settings).assert_passed().report.assert_clean();
+    }
 }
 
 #[test]

@@ -6,8 +6,9 @@ mod rig;
 mod sim;
 
 use nvidia_video_codec_sdk::sys::nvEncodeAPI as sdk;
+use rig::host::Host;
 use rig::live::{Live, picture};
-use rig::nvenc::{Encoder, Settings, create_instance};
+use rig::nvenc::{Encoder, IYUV, Settings, create_instance};
 use rig::process::scenes;
 use rig::{cuda, process};
 use sdk::{NV_ENC_CONFIG, NV_ENC_INITIALIZE_PARAMS, NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS, NV_ENC_PIC_PARAMS};
@@ -148,6 +149,12 @@ fn registering() {
         assert_eq!(cuda::cuArrayDestroy(array), 0);
     }
     assert_eq!(encoder.register(memory, 2, SIZE, 64).0, 23, "memory is no array");
+    assert_eq!(encoder.register_as(IYUV, memory, 2, SIZE, 64).0, 12, "planes in an array");
+    assert_eq!(encoder.register_as(IYUV, memory, 1, SIZE, 66).0, 8, "pitch not a multiple of 4");
+    assert_eq!(encoder.register_as(IYUV, memory, 1, SIZE, 68).0, 23, "beyond the allocation");
+    assert_eq!(encoder.register_as(0x1000, memory, 1, SIZE, 64).0, 12, "4:4:4");
+    let (status, registered) = encoder.register_as(IYUV, memory, 1, SIZE, 64);
+    assert_eq!((status, encoder.unregister(registered)), (0, 0));
     assert_eq!(cuda::cuMemFree_v2(memory), 0);
     live.end();
 }
@@ -203,6 +210,34 @@ fn encoding() {
 fn a_picture_needs_its_input_mapped_and_its_output_fetched() {
     scenes!(encoding);
     process::run("encoding", "encoding", &[]).assert_passed();
+}
+
+fn planes() {
+    for pitch in [64, 96, 128] {
+        let host = Host::start(SIZE, pitch);
+        host.upload(&vec![16; (SIZE.0 * SIZE.1 * 3 / 2) as usize]);
+        let (_, mapped) = host.encoder.map(host.registered);
+        let as_nv12 = Encoder::picture(SIZE, mapped, host.buffer, 0);
+        assert_eq!(host.encoder.encode(&as_nv12), 8, "not what was registered");
+        assert_eq!(host.encoder.unmap(mapped), 0);
+        assert_eq!(host.encode(0).expect("a picture").1, 3);
+        host.end();
+    }
+    for pitch in [68, 80] {
+        let host = Host::start(SIZE, pitch);
+        assert_eq!(host.encode(0).err(), Some(20), "rows of Cb and Cr {} bytes apart", pitch / 2);
+        host.end();
+    }
+}
+
+#[test]
+fn planes_are_taken_for_planes_alone_and_in_rows_that_the_driver_can_read() {
+    scenes!(planes);
+    let ended = process::run("planes", "planes", &[]);
+    let report = &ended.assert_passed().report;
+    assert_eq!(report.count("violation.NvEncEncodePicture.buffer-format"), 3);
+    assert_eq!(report.count("violation.NvEncEncodePicture.rows-of-a-plane-not-aligned"), 2);
+    assert!(report.all("live.").is_empty() && report.all("leak.").is_empty());
 }
 
 fn types_given() {

@@ -92,6 +92,7 @@ calls! {
     cuMemAllocPitch_v2(address: &mut usize, pitch: &mut usize, width: usize, height: usize, element: u32);
     cuMemFree_v2(address: usize);
     cuMemcpy2D_v2(copy: &Copy2d);
+    cuMemcpyHtoD_v2(to: usize, from: usize, bytes: usize);
     cuMemcpy2DAsync_v2(copy: &Copy2d, stream: usize);
     cuArray3DCreate_v2(array: &mut usize, descriptor: &ArrayDescriptor);
     cuArray3DGetDescriptor_v2(descriptor: &mut ArrayDescriptor, array: usize);

@@ -100,18 +100,8 @@ impl Live {
 
     /// Encodes what was copied; the status of the call that failed, if one did.
     pub fn encode(&self, flags: u32) -> Result<(Vec<u8>, u32), u32> {
-        let ok = |status: u32| if status == 0 { Ok(()) } else { Err(status) };
-        let (status, mapped) = self.encoder.map(self.registered);
-        ok(status)?;
-        let coded = ok(self.encoder.encode(&Encoder::picture(self.size, mapped, self.buffer, flags)));
-        let fetched = coded.and_then(|()| {
-            let (status, stream, kind) = self.encoder.lock(self.buffer);
-            ok(status)?;
-            ok(self.encoder.unlock(self.buffer))?;
-            Ok((stream, kind))
-        });
-        ok(self.encoder.unmap(mapped))?;
-        fetched
+        let picture = |mapped| Encoder::picture(self.size, mapped, self.buffer, flags);
+        self.encoder.encode_from(self.registered, self.buffer, picture)
     }
 
     /// One picture the whole way.

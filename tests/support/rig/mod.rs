@@ -7,6 +7,7 @@
 
 pub mod cuda;
 pub mod egl;
+pub mod host;
 pub mod live;
 pub mod nvenc;
 pub mod process;

@@ -109,6 +109,8 @@ macro_rules! call {
 }
 
 pub const H264: GUID = NV_ENC_CODEC_H264_GUID;
+pub const NV12: u32 = 1;
+pub const IYUV: u32 = 0x100;
 
 impl Encoder {
     /// The function list with no session behind it.
@@ -199,13 +201,17 @@ impl Encoder {
     }
 
     pub fn register(&self, resource: usize, kind: u32, size: (u32, u32), pitch: u32) -> (u32, usize) {
+        self.register_as(NV12, resource, kind, size, pitch)
+    }
+
+    pub fn register_as(&self, format: u32, resource: usize, kind: u32, size: (u32, u32), pitch: u32) -> (u32, usize) {
         let mut params = Params::<NV_ENC_REGISTER_RESOURCE>::new(NV_ENC_REGISTER_RESOURCE_VER);
         params
             .put(offset_of!(NV_ENC_REGISTER_RESOURCE, resourceType), kind)
             .put(offset_of!(NV_ENC_REGISTER_RESOURCE, width), size.0)
             .put(offset_of!(NV_ENC_REGISTER_RESOURCE, height), size.1)
             .put(offset_of!(NV_ENC_REGISTER_RESOURCE, pitch), pitch)
-            .put(offset_of!(NV_ENC_REGISTER_RESOURCE, bufferFormat), 1)
+            .put(offset_of!(NV_ENC_REGISTER_RESOURCE, bufferFormat), format)
             .put_pointer(offset_of!(NV_ENC_REGISTER_RESOURCE, resourceToRegister), resource);
         let status = call!(self, nvEncRegisterResource(params.address() => usize));
         (status, params.pointer(offset_of!(NV_ENC_REGISTER_RESOURCE, registeredResource)))
@@ -232,7 +238,7 @@ impl Encoder {
             .put(offset_of!(NV_ENC_PIC_PARAMS, inputWidth), size.0)
             .put(offset_of!(NV_ENC_PIC_PARAMS, inputHeight), size.1)
             .put(offset_of!(NV_ENC_PIC_PARAMS, encodePicFlags), flags)
-            .put(offset_of!(NV_ENC_PIC_PARAMS, bufferFmt), 1)
+            .put(offset_of!(NV_ENC_PIC_PARAMS, bufferFmt), NV12)
             .put(offset_of!(NV_ENC_PIC_PARAMS, pictureStruct), 1)
             .put_pointer(offset_of!(NV_ENC_PIC_PARAMS, inputBuffer), mapped)
             .put_pointer(offset_of!(NV_ENC_PIC_PARAMS, outputBitstream), buffer);
@@ -241,6 +247,27 @@ impl Encoder {
 
     pub fn encode(&self, picture: &Params<NV_ENC_PIC_PARAMS>) -> u32 {
         call!(self, nvEncEncodePicture(picture.address() => usize))
+    }
+
+    /// Maps an input, encodes `picture` from it, and fetches what came of it: the bytes of the access unit and the picture
+    /// type, or the status of the call that failed.
+    pub fn encode_from(
+        &self,
+        registered: usize,
+        buffer: usize,
+        picture: impl FnOnce(usize) -> Params<NV_ENC_PIC_PARAMS>,
+    ) -> Result<(Vec<u8>, u32), u32> {
+        let ok = |status: u32| if status == 0 { Ok(()) } else { Err(status) };
+        let (status, mapped) = self.map(registered);
+        ok(status)?;
+        let fetched = ok(self.encode(&picture(mapped))).and_then(|()| {
+            let (status, stream, kind) = self.lock(buffer);
+            ok(status)?;
+            ok(self.unlock(buffer))?;
+            Ok((stream, kind))
+        });
+        ok(self.unmap(mapped))?;
+        fetched
     }
 
     /// The status, the bytes of the access unit, and the picture type.

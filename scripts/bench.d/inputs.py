@@ -1,0 +1,295 @@
+"""Frames of another program, through a FIFO: speed, delay, and what standing still costs, against ffmpeg's."""
+
+import contextlib
+import os
+import re
+import resource
+import subprocess
+import tempfile
+import threading
+import time
+from statistics import median
+
+import lines
+import process
+from report import say, table
+
+SIZES = [(1280, 720), (1920, 1080)]
+# Any NAL unit, with its first two bytes.
+NAL = re.compile(rb"\x00\x00\x01(.)(.)", re.DOTALL)
+PIPE_BYTES = 1 << 20
+F_SETPIPE_SZ = 1031
+
+
+def ours(program, path, size, *more):
+    """mb-encode, reading frames from a FIFO."""
+    del size
+    command = [program, "--stdout", "--log-level", "error", "--encoder", "openh264", "--input", path]
+    command += ["--bitrate", str(lines.BITRATE), "--gop", str(lines.FRAME_RATE), *more]
+    return lines.Line("mb-encode", command)
+
+
+def ffmpeg(path, encoder, *more):
+    """ffmpeg, doing the same."""
+    command = ["ffmpeg", "-nostdin", "-v", "error", "-f", "yuv4mpegpipe", "-i", path, "-c:v", encoder]
+    if encoder == "libx264":
+        command += ["-preset", "superfast", "-tune", "zerolatency"]
+    command += ["-b:v", str(lines.BITRATE), "-g", str(lines.FRAME_RATE), *more, "-f", "h264", "-"]
+    return lines.Line(f"ffmpeg, {encoder}", command)
+
+
+def encoders():
+    """ffmpeg's that are compared with. Its libopenh264 is not in every build."""
+    listed = subprocess.run(["ffmpeg", "-hide_banner", "-encoders"], capture_output=True, text=True, check=True).stdout
+    return ["libx264"] + (["libopenh264"] if "libopenh264" in listed else [])
+
+
+class Producer:
+    """Writes the frames of a Y4M file into a FIFO, on a thread."""
+
+    def __init__(self, raw, path, rate=None, hold=False):
+        self.raw, self.path, self.rate, self.hold = raw, path, rate, hold
+        self.written = []  # when the last byte of each frame was
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        with open(self.raw, "rb") as raw, contextlib.suppress(BrokenPipeError):
+            header = raw.readline()
+            width, height = (int(re.search(rb" %b(\d+)" % side, header)[1]) for side in (b"W", b"H"))
+            frames = iter(lambda: raw.read(6 + width * height * 3 // 2), b"")
+            fifo = os.open(self.path, os.O_WRONLY)
+            try:
+                with contextlib.suppress(OSError):
+                    import fcntl
+
+                    fcntl.fcntl(fifo, F_SETPIPE_SZ, PIPE_BYTES)
+                write_all(fifo, header)
+                due = time.monotonic()
+                for frame in frames:
+                    if self.rate:
+                        due += 1 / self.rate
+                        time.sleep(max(0, due - time.monotonic()))
+                    write_all(fifo, frame)
+                    self.written.append(time.monotonic())
+                    if self.hold:
+                        break
+                # A reader that is still busy is not to find the end of the input.
+                self.over.wait()
+            finally:
+                os.close(fifo)
+
+
+def write_all(fd, data):
+    data = memoryview(data)
+    while data:
+        data = data[os.write(fd, data):]
+
+
+@contextlib.contextmanager
+def produced(raw, folder, **how):
+    """A FIFO that frames come from."""
+    path = os.path.join(folder, "frames.y4m")
+    os.mkfifo(path, 0o600)
+    producer = Producer(raw, path, **how)
+    try:
+        yield path, producer
+    finally:
+        producer.over.set()
+        with contextlib.suppress(OSError):
+            # One that nobody has read from waits in its open.
+            os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+        producer.thread.join()
+        os.unlink(path)
+
+
+def draw(options, size, folder):
+    """A Y4M file of the test card, the same for all."""
+    raw = os.path.join(folder, f"card-{size[1]}.y4m")
+    dump = [options.dump, f"{size[0]}x{size[1]}", str(options.pictures), str(lines.BITRATE), raw, os.devnull]
+    subprocess.run(dump, check=True)
+    return raw
+
+
+def compare(options, verdicts):
+    """All of it, at each size."""
+    with tempfile.TemporaryDirectory(prefix="mb-encode-bench-") as folder:
+        for size in SIZES:
+            say(f"Frames from a FIFO, {size[0]}x{size[1]}: {options.rounds} rounds")
+            raw = draw(options, size, folder)
+            speed(options, size, raw, folder, verdicts)
+            delay(options, size, raw, folder, verdicts)
+            reading(options, size, raw, folder, verdicts)
+            if size == SIZES[0]:
+                standing(options, raw, folder, verdicts)
+            os.remove(raw)
+
+
+def ratio(mine, theirs):
+    return median(a / b for a, b in zip(mine, theirs))
+
+
+def speed(options, size, raw, folder, verdicts):
+    """As fast as it goes, on the same frames."""
+    count = str(options.pictures)
+
+    def run(make):
+        with produced(raw, folder) as (path, _):
+            return process.run(make(path).command)
+
+    makers = [lambda path: ours(options.program, path, size, "--no-pace", "--frames", count)]
+    makers += [lambda path, name=name: ffmpeg(path, name, "-frames:v", count) for name in encoders()]
+    runs = process.in_turn(options.rounds, [lambda make=make: run(make) for make in makers])
+    names = [make("").name for make in makers]
+    for name, of in zip(names, runs):
+        if of[0].pictures != options.pictures:
+            raise process.Failed(f"{name} wrote {of[0].pictures} pictures instead of {count}")
+
+    def row(name, of, form, judge):
+        cells = [form.format(median(map(of, found))) for found in runs]
+        ratios = [judge(ratio(list(map(of, runs[0])), list(map(of, other)))) for other in runs[1:]]
+        return [name, *cells, *ratios]
+
+    table(
+        [f"frames from a FIFO, {size[0]}x{size[1]}", *names, *(f"to {name}" for name in names[1:])],
+        [
+            row("pictures/s", lambda run: options.pictures / run.seconds, "{:.0f}",
+                lambda value: verdicts.at_least(value, 1.0)),
+            row("CPU s", lambda run: run.cpu, "{:.2f}", lambda value: verdicts.at_most(value, 1.0)),
+            row("peak memory MiB", lambda run: run.peak, "{:.1f}", "{:.2f}".format),
+        ],
+    )
+    if size == SIZES[0]:
+        peak = median(run.peak for run in runs[0])
+        table(["memory of a stream", ""], [["peak, MiB, 1280x720", verdicts.at_most(peak, 40, "{:.1f}")]])
+
+
+def delay(options, size, raw, folder, verdicts):
+    """From a frame's last byte in to its last byte out, at 30 a second."""
+    count = min(options.pictures, 30 * (3 if options.quick else 10))
+
+    def measure(line):
+        with produced(raw, folder, rate=30) as (path, producer), tempfile.TemporaryFile() as log:
+            child = process.start(line(path).command, log)
+            arrivals, stream = [], bytearray()
+            while chunk := os.read(child.stdout.fileno(), 1 << 20):
+                stream += chunk
+                arrivals.append((len(stream), time.monotonic()))
+                if len(producer.written) >= count and producer.written[count - 1] + 1 < time.monotonic():
+                    break
+            child.terminate()
+            child.stdout.close()
+            child.wait()
+            # A picture is that of the last frame that was whole by then: at this rate all are done before the next one.
+            pairs = [(max((at for at in producer.written if at <= left), default=None), left)
+                     for left in out(bytes(stream), arrivals)]
+            # The first second is the start's.
+            times = [left - at for at, left in pairs if at and producer.written[30] < at <= producer.written[count - 1]]
+            if len(times) < count - 40:
+                raise process.Failed(f"{line('').name} wrote {len(times)} pictures of {count}")
+            return median(times)
+
+    line_of = [lambda path: ours(options.program, path, size, "--fps", "60")]
+    line_of += [lambda path, name=name: ffmpeg(path, name, "-flush_packets", "1") for name in encoders()]
+    rounds = max(1, options.rounds // 2)
+    found = process.in_turn(rounds, [lambda line=line: measure(line) for line in line_of])
+    names = [line("").name for line in line_of]
+    table(
+        [f"delay at 30 frames/s, {size[0]}x{size[1]}, ms", *names, *(f"to {name}" for name in names[1:])],
+        [["last byte in to last byte out, median", *(f"{median(times) * 1e3:.2f}" for times in found),
+          *(verdicts.at_most(ratio(found[0], other), 0.5) for other in found[1:])]],
+    )
+
+
+def out(stream, arrivals):
+    """When the last byte of each access unit had been read."""
+    ends, is_open = [], False
+    for unit in NAL.finditer(stream):
+        kind, first = unit[1][0] & 31, unit[2][0]
+        begins = kind not in (1, 5) or first >= 0x80
+        if is_open and begins:
+            ends.append(unit.start() - 1)
+            is_open = False
+        is_open |= kind in (1, 5)
+    if is_open:
+        ends.append(len(stream) - 1)
+    times, part = [], 0
+    for end in ends:
+        # A start code of four bytes has a zero that is not the picture's.
+        while part + 1 < len(arrivals) and arrivals[part][0] < end:
+            part += 1
+        times.append(arrivals[part][1])
+    return times
+
+
+def reading(options, size, raw, folder, verdicts):
+    """CPU time of the thread that reads, against a bare loop over the same bytes, at 60 a second."""
+    count = options.pictures
+
+    def bare():
+        with produced(raw, folder, rate=60) as (path, _):
+            fifo = os.open(path, os.O_RDONLY)
+            buffer = memoryview(bytearray(size[0] * size[1] * 3 // 2 + 6))
+            left = count * len(buffer)
+            began = resource.getrusage(resource.RUSAGE_THREAD)
+            while left > 0:
+                read = os.readv(fifo, [buffer])
+                if not read:
+                    raise process.Failed("the frames ended too soon")
+                left -= read
+            ended = resource.getrusage(resource.RUSAGE_THREAD)
+            os.close(fifo)
+        return (ended.ru_utime + ended.ru_stime - began.ru_utime - began.ru_stime) / count
+
+    def input_thread():
+        with produced(raw, folder, rate=60) as (path, producer), tempfile.TemporaryFile() as log:
+            child = process.start(ours(options.program, path, size, "--fps", "120").command, log)
+            while len(producer.written) < count:
+                if not os.read(child.stdout.fileno(), 1 << 20):
+                    raise process.Failed("mb-encode ended before the frames did")
+            nanos = [
+                int(process.read(f"/proc/{child.pid}/task/{task}/schedstat").split()[0])
+                for task in process.listed(f"/proc/{child.pid}/task")
+                if process.read(f"/proc/{child.pid}/task/{task}/comm").strip() == "input"
+            ]
+            child.terminate()
+            child.stdout.close()
+            child.wait()
+            return nanos[0] / 1e9 / count
+
+    mine, plain = process.in_turn(options.rounds, [input_thread, bare])
+    table(
+        [f"reading, {size[0]}x{size[1]}, CPU µs a frame", ""],
+        [
+            ["mb-encode's input thread", f"{median(mine) * 1e6:.0f}"],
+            ["a bare loop of reads", f"{median(plain) * 1e6:.0f}"],
+            ["ratio", verdicts.at_most(ratio(mine, plain), 1.3)],
+        ],
+    )
+
+
+def standing(options, raw, folder, verdicts):
+    """A picture that stands still, at 60 a second."""
+    seconds = options.idle_seconds
+    with produced(raw, folder, hold=True) as (path, _), tempfile.TemporaryFile() as log:
+        child = process.start(ours(options.program, path, SIZES[0], "--fps", "60").command, log)
+        drain = threading.Thread(target=lambda: [None for _ in iter(lambda: os.read(child.stdout.fileno(), 1 << 20), b"")])
+        drain.start()
+        time.sleep(2)
+        before = on_cpu(child.pid)
+        time.sleep(seconds)
+        used = (on_cpu(child.pid) - before) / seconds
+        child.terminate()
+        drain.join()
+        child.stdout.close()
+        child.wait()
+    table(["a picture that stands still, 1280x720 at 60 frames/s", ""],
+          [["CPU of the stream's process, % of a core", verdicts.at_most(used * 100, 1.0)]])
+
+
+def on_cpu(pid):
+    """Seconds that all threads of a process have run for."""
+    tasks = process.listed(f"/proc/{pid}/task")
+    stats = [process.read(f"/proc/{pid}/task/{task}/schedstat").split() for task in tasks]
+    return sum(int(stat[0]) for stat in stats if stat) / 1e9

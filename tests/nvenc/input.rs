@@ -1,0 +1,158 @@
+//! The program on the way of pictures that other programs make: no EGL, no GL, NVENC alone, and what it does when it is
+//! lost.
+
+use crate::annex_b::pictures;
+use crate::fifo::Viewer;
+use crate::host::planes;
+use crate::losses::{WAITS, attempts, idrs};
+use crate::run::{Ended, Run, at_once, decoded, size};
+use crate::support::process::Process;
+use crate::support::sim;
+use mb_encode::settings::Size;
+use std::io::Write as _;
+use std::process::Stdio;
+
+/// YUV4MPEG2 of so many pictures.
+fn y4m(size: Size, count: u32) -> Vec<u8> {
+    let mut file = format!("YUV4MPEG2 W{} H{} F25:1 Ip A1:1 C420jpeg\n", size.width(), size.height()).into_bytes();
+    for number in 0..count {
+        file.extend_from_slice(b"FRAME\n");
+        file.extend(planes(size, number));
+    }
+    file
+}
+
+/// A run on a machine with the drivers and without GL, which shows so many pictures of a file at once.
+fn run(size: Size, count: u32, options: &[&str]) -> Run {
+    let mut run = Run::with_drivers(&sim::drivers_without_gl(), &["--stdout", "--no-pace", "--gop", "3600"]);
+    let file = run.folder.path().join("pictures.y4m");
+    std::fs::write(&file, y4m(size, count)).expect("room for pictures");
+    run.command.args(options).arg("--input").arg(file);
+    run
+}
+
+/// Checks that the stream holds all of the file's pictures, each once and sample for sample, with IDR pictures at `at`.
+fn assert_shown(ended: &Ended, size: Size, count: u32, at: &[usize], what: &str) {
+    ended.assert_well();
+    let shown = decoded(&ended.stream, size);
+    assert_eq!(shown.len() as u32, count, "{what}: {}", ended.stderr);
+    for (number, picture) in shown.iter().enumerate() {
+        assert!(picture.bytes == planes(size, number as u32), "{what}: picture {number} is another one");
+    }
+    assert_eq!(idrs(&ended.stream), at, "{what}: IDR pictures");
+}
+
+#[test]
+fn a_file_is_shown_sample_for_sample_without_gl() {
+    let sizes = [(64, 64), (66, 130), (640, 362), (1278, 718)];
+    at_once(&sizes, |&(width, height)| {
+        let size = size(width, height);
+        for encoder in ["nvenc", "auto"] {
+            let ended = run(size, 4, &["--encoder", encoder]).finish();
+            assert_shown(&ended, size, 4, &[0], encoder);
+            assert_eq!(ended.report.count("pictures"), 4, "{size}: by NVENC");
+            assert_eq!(ended.report.count("call.cuGLGetDevices_v2"), 0, "{size}");
+        }
+    });
+}
+
+#[test]
+fn device_counts_as_cuda_does() {
+    let variables = [("MB_SIM_DEVICES", "3"), ("CUDA_VISIBLE_DEVICES", "2,0")];
+    for (device, name) in [("0", "Simulated GPU 2"), ("1", "Simulated GPU 0")] {
+        let ended = run(size(64, 64), 2, &["--device", device, "--log-level", "debug"]).env(&variables).finish();
+        assert_shown(&ended, size(64, 64), 2, &[0], device);
+        assert!(ended.stderr.contains(name), "{name}: {}", ended.stderr);
+    }
+    for encoder in ["nvenc", "auto"] {
+        let ended = run(size(64, 64), 2, &["--device", "2", "--encoder", encoder]).env(&variables).finish();
+        ended.report.assert_clean();
+        let why = "there is no GPU 2: CUDA shows 2 [no-such-gpu]";
+        assert!(ended.stderr.contains(why), "{encoder}: {}", ended.stderr);
+        // OpenH264 needs no GPU for pictures that are there already.
+        let shown = if encoder == "auto" { (0, 2) } else { (1, 0) };
+        assert_eq!((ended.code, pictures(&ended.stream)), shown, "{encoder}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn one_loss_costs_an_idr_and_no_picture_wherever_it_is_seen() {
+    // Rows of the first size adjoin on the GPU, those of the second do not.
+    let (packed, padded) = (size(320, 180), size(322, 180));
+    let orders = [
+        (packed, "encode:5@4", "NvEncEncodePicture failed with NV_ENC_ERR_DEVICE_NOT_EXIST (5)"),
+        (packed, "lock:20@4", "NvEncLockBitstream failed with NV_ENC_ERR_GENERIC (20)"),
+        (packed, "map:16@4", "NvEncMapInputResource failed with NV_ENC_ERR_MAP_FAILED (16)"),
+        (packed, "unlock:5@4", "NvEncUnlockBitstream failed with NV_ENC_ERR_DEVICE_NOT_EXIST (5)"),
+        (packed, "unmap:20@4", "NvEncUnmapInputResource failed with NV_ENC_ERR_GENERIC (20)"),
+        (packed, "cuda:cuMemcpyHtoD_v2:719@4", "cuMemcpyHtoD failed with CUDA_ERROR_LAUNCH_FAILED (719)"),
+        (packed, "cuda:cuMemcpyHtoD_v2:721@4", "cuMemcpyHtoD failed with CUDA status 721"),
+        // A picture is two of ours and three of the simulated encoder's.
+        (padded, "cuda:cuMemcpy2D_v2:700@20", "cuMemcpy2D failed with CUDA_ERROR_ILLEGAL_ADDRESS (700)"),
+        (padded, "cuda:cuMemcpy2D_v2:4@21", "CUDA_ERROR_DEINITIALIZED (4)"),
+    ];
+    for (size, order, seen) in orders {
+        at_once(&["nvenc", "auto"], |encoder| {
+            let what = format!("{order}, {encoder}");
+            let ended = run(size, 9, &["--encoder", encoder]).env(&[("MB_SIM_FAULT", order)]).finish();
+            assert_shown(&ended, size, 9, &[0, 4], &what);
+            assert_eq!(attempts(&ended), WAITS[..1], "{what}");
+            assert!(ended.stderr.contains(seen), "{what}: {}", ended.stderr);
+            assert_eq!(ended.report.count("peak.sessions"), 1, "{what}: the old session is gone before the new one");
+        });
+    }
+}
+
+#[test]
+fn one_loss_too_many_ends_nvenc_and_makes_auto_go_on_with_openh264() {
+    let fault = [("MB_SIM_FAULT", "encode:5@3x4")];
+    let ended = run(size(320, 180), 30, &[]).env(&fault).finish();
+    assert_eq!((ended.code, attempts(&ended)), (1, WAITS.to_vec()), "{}", ended.stderr);
+    ended.report.assert_clean();
+    assert!(ended.stderr.contains("NVENC failed and did not come back in 3 attempts"), "{}", ended.stderr);
+    assert_eq!(pictures(&ended.stream), 12, "{}", ended.stderr);
+
+    let ended = run(size(320, 180), 30, &["--encoder", "auto"]).env(&fault).finish();
+    ended.assert_well();
+    assert!(ended.stderr.contains("falling back to OpenH264"), "{}", ended.stderr);
+    assert_eq!((pictures(&ended.stream), idrs(&ended.stream)), (30, vec![0, 3, 6, 9, 12]), "{}", ended.stderr);
+}
+
+#[test]
+fn a_picture_that_stands_still_is_there_again_after_a_loss() {
+    assert_stands(&[], &y4m(size(64, 64), 1), planes(size(64, 64), 0)[0]);
+}
+
+#[test]
+fn one_that_is_converted_stands_still_after_a_loss_as_well() {
+    // Grey: 16 + 219 * 128 / 255.
+    assert_stands(&["--input-format", "rgb24", "--width", "64", "--height", "64"], &vec![128; 64 * 64 * 3], 126);
+}
+
+/// Hands one picture over and no other one, has the encoder be lost with it, and looks whether it stays; its first sample
+/// is to be `luma`.
+fn assert_stands(options: &[&str], bytes: &[u8], luma: u8) {
+    // The drivers see the picture, the picture as it stands, and so on.
+    at_once(&["encode:5@0", "encode:5@1", "encode:5@2"], |order| {
+        let mut run = Run::with_drivers(&sim::drivers_without_gl(), &["--stdout", "--input", "-"]);
+        run.command.args(options).stdin(Stdio::piped());
+        let mut run = run.env(&[("MB_SIM_FAULT", order)]);
+        let mut process = Process::start(&mut run.command);
+        let mut producer = process.stdin();
+        producer.write_all(bytes).expect("it reads");
+        let mut viewer = Viewer::new(process.stdout());
+        let mut stream = viewer.units(8);
+        drop(producer);
+        stream.extend(viewer.rest());
+        let ended = process.wait();
+        assert_eq!(ended.code(), 0, "{order}: {}", ended.stderr);
+        assert!(ended.stderr.contains("starting over in 100 ms"), "{order}: {}", ended.stderr);
+        run.report().assert_clean();
+        let shown = decoded(&stream, size(64, 64));
+        assert!(shown.len() >= 8, "{order}: {}", shown.len());
+        for (number, picture) in shown.iter().enumerate() {
+            assert!(picture.bytes == shown[0].bytes, "{order}: picture {number} is another one");
+        }
+        assert_eq!(shown[0].bytes[0], luma, "{order}");
+    });
+}
