@@ -1,13 +1,13 @@
 """Frames for mb-encode from any loop in Python, rendered only while somebody watches. Needs Linux and Python 3.10.
 
-    with Frames("temp/frames/a.y4m", 640, 480, 30) as out:
+    with Frames("temp/frames/omega-0.y4m", 640, 480, 30) as out:
         while True:
             env.step(action)
-            if out.wanted():
-                out.write(env.render())
+            if out.wanted():                # a microsecond, and False while nobody watches
+                out.write(env.render())     # never waits
 
-`mb-encode --input temp/frames/a.y4m` makes that FIFO and reads it while it has a viewer. What goes through is YUV4MPEG2
-with a tag that only mb-encode reads, `XPIXFMT=rgb24`: frames stay RGB, and cost this program no conversion.
+`mb-encode --input temp/frames/omega-0.y4m` makes that FIFO and reads it while it has a viewer. What goes through is
+YUV4MPEG2 with a tag that only mb-encode reads, `XPIXFMT=rgb24`: frames stay RGB, and cost this program no conversion.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ fn fifo() -> (TempDir, PathBuf) {
 }
 
 /// Starts `loop.py`, for at most this many seconds.
-fn start_loop(fifo: &Path, (width, height): (u32, u32), fps: u32, pixels: &str, seconds: &str) -> Process {
+pub fn start_loop(fifo: &Path, (width, height): (u32, u32), fps: u32, pixels: &str, seconds: &str) -> Process {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/producers/loop.py");
     let mut command = python();
     command.arg(script).arg(fifo).args([width, height, fps].map(|number| number.to_string())).args([pixels, seconds]);
@@ -26,12 +26,12 @@ fn start_loop(fifo: &Path, (width, height): (u32, u32), fps: u32, pixels: &str, 
 }
 
 /// When each frame was begun, in seconds of the monotonic clock.
-fn rendered(lines: &[String]) -> Vec<f64> {
+pub fn rendered(lines: &[String]) -> Vec<f64> {
     let moments = lines.iter().filter(|line| line.starts_with("rendered "));
     moments.map(|line| line.rsplit(' ').next().and_then(|at| at.parse().ok()).expect("a time")).collect()
 }
 
-fn now() -> f64 {
+pub fn now() -> f64 {
     let now = clock_gettime(ClockId::Monotonic);
     now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
 }
@@ -231,10 +231,13 @@ read = os.open(sys.argv[1], os.O_RDONLY | os.O_NONBLOCK)
 out = Frames(sys.argv[1], 2, 2)
 assert out.wanted() and out.write(bytes(12))
 stay, leave = os.pipe()
+told, tell = os.pipe()
 if os.fork() == 0:
     os.close(leave)
+    os.write(tell, b'!')
     os.read(stay, 1)
     os._exit(0)
+assert os.read(told, 1) == b'!'
 out.close()
 while os.read(read, 1000):
     pass

@@ -5,6 +5,12 @@ use rustix::fs::{Mode, OFlags};
 use std::fs::File;
 use std::path::Path;
 
+/// Opens a FIFO for reading, and does not wait for who writes.
+pub fn open_fifo(fifo: &Path) -> Reader<File> {
+    let opened = rustix::fs::open(fifo, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty());
+    Reader::new(File::from(opened.expect("the FIFO can be read from")))
+}
+
 pub struct FrameReader {
     bytes: Reader<File>,
 }
@@ -12,8 +18,7 @@ pub struct FrameReader {
 impl FrameReader {
     /// Opens the FIFO, from which moment on a producer finds somebody there.
     pub fn open(fifo: &Path) -> Self {
-        let opened = rustix::fs::open(fifo, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty());
-        Self { bytes: Reader::new(File::from(opened.expect("the FIFO can be read from"))) }
+        Self { bytes: open_fifo(fifo) }
     }
 
     /// The next line, without its break.

@@ -4,11 +4,8 @@ use crate::how::{How, commands};
 use crate::place::Place;
 use crate::python::{environment, need_packages};
 use crate::rig::until;
-use crate::seen::{assert_moves, assert_right, count, size};
-use crate::support::decode::{Decoder, Form, Source};
+use crate::seen::{Viewer, assert_moves, assert_right, count, size};
 use crate::support::process::{DEADLINE, Process};
-use mb_encode::settings::Size;
-use std::path::Path;
 use std::process::Command;
 
 /// The line of the pages that has all of these words.
@@ -33,10 +30,6 @@ fn rendered(worker: &Process, nth: usize) -> u32 {
     words.iter().position(|word| *word == "frames").and_then(|at| words[at - 1].parse().ok()).expect("a number")
 }
 
-fn watch(fifo: &Path, size: Size) -> Decoder {
-    Decoder::start(Source::File(fifo), size, Form::Rgb24, None)
-}
-
 #[test]
 fn a_mujoco_scene_is_rendered_while_it_is_watched() {
     need_packages();
@@ -49,9 +42,9 @@ fn a_mujoco_scene_is_rendered_while_it_is_watched() {
     assert_eq!(rendered(&worker, 2), 0, "nobody watches");
     let mut so_far = 0;
     for _ in 0..2 {
-        let mut viewer = watch(&fifo, size(640, 480));
+        let mut viewer = Viewer::open(&fifo);
         let background = [51, 102, 204];
-        let pictures = viewer.take_pictures(40);
+        let pictures = viewer.frames(40, size(640, 480));
         assert_right(&pictures, &[((5, 5), background), ((634, 5), background), ((5, 474), background)], "MuJoCo");
         drop(viewer);
         let after = rendered(&worker, 2);
@@ -86,8 +79,8 @@ fn four_gymnasium_environments_are_four_streams() {
     ];
     let mut so_far = 0;
     for (fifo, (name, size, part)) in fifos.iter().zip(shown) {
-        let mut viewer = watch(fifo, size);
-        let pictures = viewer.take_pictures(30);
+        let mut viewer = Viewer::open(fifo);
+        let pictures = viewer.frames(30, size);
         drop(viewer);
         assert_moves(&pictures, name);
         for picture in &pictures {

@@ -64,7 +64,8 @@ pub fn how(command: &str) -> Option<How> {
         ["apt", "install", package] if package.ends_with(".deb") => Some(How::Docker),
         ["apt", "install", ..] | ["systemctl", "start", ..] => Some(How::Remedy),
         [
-            "nvidia-smi" | "modprobe" | "chmod" | "df" | "dmesg" | "free" | "ls" | "pgrep" | "ss" | "ulimit" | "unset",
+            "nvidia-smi" | "modprobe" | "chmod" | "df" | "dmesg" | "free" | "ls" | "pgrep" | "ss" | "ulimit" | "umask"
+            | "unset",
             ..,
         ] => Some(How::Remedy),
         ["ffmpeg", "-version"] => Some(How::Program),

@@ -170,14 +170,20 @@ fn the_shown_source_is_the_examples() {
     for part in parts() {
         let (file, shown) = match part {
             Part::Rust(shown) => ("examples/own_renderer.rs", shown),
-            Part::Python(shown) => ("examples/python/mb_frames.py", shown),
+            Part::Python(shown) => {
+                // There it stands in a text, set in by four blanks.
+                let lines: Vec<_> = shown.lines().map(|line| format!("    {line}")).collect();
+                ("examples/python/mb_frames.py", lines.join("\n"))
+            }
             _ => continue,
         };
         let example = std::fs::read_to_string(Path::new(REPOSITORY).join(file)).expect("it is there");
         assert!(example.contains(&shown), "{file} has other words for:\n{shown}");
         seen.push(file);
     }
-    assert_eq!(seen, ["examples/own_renderer.rs", "examples/python/mb_frames.py"], "what the pages show of sources");
+    for file in ["examples/own_renderer.rs", "examples/python/mb_frames.py"] {
+        assert!(seen.contains(&file), "the pages show nothing of {file} any more");
+    }
 }
 
 #[test]
