@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Programs of a pinned version, kept between runs. Needs say.sh.
+# Programs of a pinned version, or folders of them, kept between runs. Needs say.sh.
 
 PROJECT_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/mb-encode
 
@@ -12,7 +12,8 @@ make_cached() {
     made=$(mktemp -d "$PROJECT_CACHE/making.XXXXXX")
     if ("$@" "$made"); then
         chmod 0755 "$made/program"
-        mv -f "$made/program" "$file" || code=1
+        # A folder that another one has made in the meantime is as good.
+        mv -fT "$made/program" "$file" || [[ -d $file ]] || code=1
     else
         code=1
     fi

@@ -26,6 +26,10 @@ present() {
             ;;
         gst-gl) any_file '/usr/lib/*/gstreamer-1.0/libgstopengl.so' ;;
         gst-openh264) any_file '/usr/lib/*/gstreamer-1.0/libgstopenh264.so' ;;
+        gst-y4menc) any_file '/usr/lib/*/gstreamer-1.0/libgsty4menc.so' ;;
+        imagemagick) any_file '/usr/bin/convert*' '/usr/bin/magick*' '/usr/local/bin/magick' ;;
+        opengl) any_file '/usr/lib/*/libOpenGL.so.0' '/usr/lib*/libOpenGL.so.0' ;;
+        python3-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
         gst-videoconvert)
             # Its name has got longer over time.
             any_file '/usr/lib/*/gstreamer-1.0/libgstvideoconvert*.so'
@@ -55,6 +59,9 @@ package_of() {
         gst-gl) echo gstreamer1.0-gl ;;
         gst-openh264) echo gstreamer1.0-plugins-bad ;;
         gst-videoconvert) echo gstreamer1.0-plugins-base ;;
+        gst-y4menc) echo gstreamer1.0-plugins-good ;;
+        node) echo nodejs ;;
+        opengl) echo libopengl0 ;;
         *) echo "$1" ;;
     esac
 }
@@ -138,6 +145,10 @@ need_to_play() {
 }
 need_to_test() {
     need shellcheck chromium chromedriver systemd-analyze
+}
+# Programs that make frames.
+need_to_produce() {
+    need ffmpeg gst-launch-1.0 gst-videoconvert gst-y4menc imagemagick node opengl
 }
 need_to_compare() {
     need python3 gst-launch-1.0 gst-gl gst-openh264 gst-videoconvert

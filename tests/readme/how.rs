@@ -11,6 +11,10 @@ pub enum How {
     Piped,
     /// `scripts/start` with a go2rtc of this machine.
     Start,
+    /// By `tests/producers`, in front of the program: it writes frames to standard output.
+    Produce,
+    /// By `tests/producers`: it shows frames that another program makes, or is one that makes them.
+    Feed,
     /// While `scripts/start` runs.
     BesideStart,
     /// With a release build.
@@ -35,6 +39,10 @@ pub fn how(command: &str) -> Option<How> {
     let words: Vec<_> = without_variables(command).split_whitespace().collect();
     let has = |word| words.contains(&word);
     match words[..] {
+        ["mb-encode" | "scripts/start", ..] if has("--input") => Some(How::Feed),
+        ["python3", file, ..] if file.starts_with("examples/") => Some(How::Feed),
+        ["gst-launch-1.0" | "node" | "python3" | "sh", ..] => Some(How::Produce),
+        ["ffmpeg", ..] if has("yuv4mpegpipe") => Some(How::Produce),
         ["mb-encode", "status", ..] => Some(How::BesideStart),
         // Beside a container, for which the folder is.
         ["install", "-d", ..] | ["mb-encode", "gate", "--socket", ..] => Some(How::Docker),
@@ -56,7 +64,8 @@ pub fn how(command: &str) -> Option<How> {
         ["apt", "install", package] if package.ends_with(".deb") => Some(How::Docker),
         ["apt", "install", ..] | ["systemctl", "start", ..] => Some(How::Remedy),
         [
-            "nvidia-smi" | "modprobe" | "chmod" | "df" | "dmesg" | "free" | "ls" | "pgrep" | "ss" | "ulimit" | "unset",
+            "nvidia-smi" | "modprobe" | "chmod" | "df" | "dmesg" | "free" | "ls" | "pgrep" | "ss" | "ulimit" | "umask"
+            | "unset",
             ..,
         ] => Some(How::Remedy),
         ["ffmpeg", "-version"] => Some(How::Program),

@@ -166,12 +166,23 @@ fn a_crate_of_ones_own_takes_the_library_in() {
 
 #[test]
 fn the_shown_source_is_the_examples() {
-    let example = std::fs::read_to_string(Path::new(REPOSITORY).join("examples/own_renderer.rs")).expect("it is there");
-    let shown = parts().into_iter().filter_map(|part| if let Part::Rust(shown) = part { Some(shown) } else { None });
-    let shown: Vec<_> = shown.collect();
-    assert!(!shown.is_empty(), "the pages show no source any more");
-    for shown in shown {
-        assert!(example.contains(&shown), "examples/own_renderer.rs has other words for:\n{shown}");
+    let mut seen = Vec::new();
+    for part in parts() {
+        let (file, shown) = match part {
+            Part::Rust(shown) => ("examples/own_renderer.rs", shown),
+            Part::Python(shown) => {
+                // There it stands in a text, set in by four blanks.
+                let lines: Vec<_> = shown.lines().map(|line| format!("    {line}")).collect();
+                ("examples/python/mb_frames.py", lines.join("\n"))
+            }
+            _ => continue,
+        };
+        let example = std::fs::read_to_string(Path::new(REPOSITORY).join(file)).expect("it is there");
+        assert!(example.contains(&shown), "{file} has other words for:\n{shown}");
+        seen.push(file);
+    }
+    for file in ["examples/own_renderer.rs", "examples/python/mb_frames.py"] {
+        assert!(seen.contains(&file), "the pages show nothing of {file} any more");
     }
 }
 

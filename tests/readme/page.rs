@@ -8,7 +8,8 @@ pub const PAGES: [&str; 6] =
 
 /// The first words of a command. Within a sentence such a word alone is a name.
 const PROGRAMS: &str = "apt apt-get bash cargo chmod curl df dmesg docker docker-compose ffmpeg ffplay ffprobe free git \
-                        go2rtc kill ls mb-encode modprobe nvidia-smi pgrep rustup ss sudo systemctl ulimit unset install";
+                        go2rtc gst-launch-1.0 install kill ls mb-encode modprobe node nvidia-smi pgrep python3 rustup sh \
+                        ss sudo systemctl ulimit umask unset";
 
 /// Something to run or to look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub enum Part {
     Config(String),
     /// A piece of `examples/own_renderer.rs`.
     Rust(String),
+    /// A piece of `examples/python/mb_frames.py`.
+    Python(String),
     Address(String),
     /// Options of one of the programs.
     Options(String),
@@ -45,9 +48,10 @@ fn parts_of(page: &str, text: &str) -> Vec<Part> {
             let fenced: Vec<_> = lines.by_ref().take_while(|line| *line != "```").collect();
             match language {
                 "rust" => parts.push(Part::Rust(fenced.join("\n"))),
+                "python" => parts.push(Part::Python(fenced.join("\n"))),
                 // Nothing that somebody would type hides in a drawing.
                 "text" => assert!(!fenced.iter().any(|line| is_command(line.trim())), "{page}: {fenced:?}"),
-                _ => panic!("{page}: only drawings and Rust are fenced: commands are set in by four blanks"),
+                _ => panic!("{page}: only drawings, Rust and Python are fenced: commands are set in by four blanks"),
             }
         } else if let Some(line) = line.strip_prefix("    ") {
             block.push(line);

@@ -1,0 +1,37 @@
+//! Programs that make frames, with the program that shows them: Python's `Frames`, Gymnasium, MuJoCo, and every line of
+//! `examples/README.md`. All of them are real.
+//!
+//! Needs ffmpeg, GStreamer, Node, ImageMagick and the Python packages of `requirements.txt`.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+#[allow(dead_code, reason = "the tests of the whole system use more of it")]
+#[path = "../distribution/rig.rs"]
+mod rig;
+
+#[allow(dead_code, reason = "the tests of the pages use more of them")]
+#[path = "../readme/how.rs"]
+mod how;
+#[allow(dead_code, reason = "the tests of the pages use more of them")]
+#[path = "../readme/page.rs"]
+mod page;
+#[allow(dead_code, reason = "the tests of the pages use more of them")]
+#[path = "../readme/place.rs"]
+mod place;
+
+mod frames;
+mod lines;
+mod paging;
+mod python;
+mod reader;
+mod seen;
+mod workers;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Tests that show frames in real time take turns, so that a small machine shows them smoothly.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
