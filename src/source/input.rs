@@ -64,7 +64,7 @@ impl Input {
     /// # Errors
     /// No thread or descriptor is left.
     pub fn start(mut producer: Box<dyn Producer>, keep: Keep, wanted: Wanted) -> Result<Self, Error> {
-        let intake = Arc::new(Intake::new(keep)?);
+        let intake = Arc::new(Intake::new(keep)?.for_stream(wanted));
         let name = producer.name();
         let thread = {
             let intake = intake.clone();

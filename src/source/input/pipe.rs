@@ -94,6 +94,7 @@ impl<'a> Pipe<'a> {
             Form::Y4m(settings) => {
                 let line = self.line(y4m::SIGNATURE, y4m::LONGEST_HEADER, y4m::not_y4m)?;
                 let header = y4m::parse(&line, settings).map_err(Stop::Bad)?;
+                self.intake.check(&header.shape).map_err(Stop::Bad)?;
                 (header.shape, header.frame_rate)
             }
         };
