@@ -30,7 +30,7 @@ pub struct InputArgs {
     #[arg(value_parser = named::<Matrix>())]
     input_matrix: Option<Matrix>,
 
-    /// Range of luma and chroma in the frames, where they do not tell [default: limited]
+    /// Range of luma and chroma in the frames, where they do not tell [default: limited, of gray8 full]
     #[arg(long, env = "MB_ENCODE_INPUT_RANGE", hide_env_values = true, value_name = "RANGE")]
     #[arg(value_parser = named::<ColorRange>())]
     input_range: Option<ColorRange>,
@@ -79,10 +79,13 @@ impl InputArgs {
             ));
         }
         let matrix = self.input_matrix.unwrap_or_default();
-        let range = self.input_range.unwrap_or_default();
+        let range = self.input_range;
         let form = match (self.input_format, size) {
             (None, _) => Form::Y4m(InputSettings { matrix, range }),
-            (Some(format), (Some(width), Some(height))) => Form::Raw(Shape { width, height, format, matrix, range }),
+            (Some(format), (Some(width), Some(height))) => {
+                let range = range.unwrap_or(format.usual_range());
+                Form::Raw(Shape { width, height, format, matrix, range })
+            }
             (Some(format), _) => {
                 return Err(Error::input(
                     "input-size",

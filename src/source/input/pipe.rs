@@ -221,10 +221,7 @@ mod tests {
     use rustix::pipe::{PipeFlags, pipe_with};
     use std::io::Write as _;
 
-    const Y4M: Form = Form::Y4m(InputSettings {
-        matrix: crate::settings::Matrix::Bt709,
-        range: crate::settings::ColorRange::Limited,
-    });
+    const Y4M: Form = Form::Y4m(InputSettings { matrix: crate::settings::Matrix::Bt709, range: None });
 
     /// Writes pieces by themselves, and returns the first samples of what arrives, and how it ended.
     fn through(form: &Form, pieces: &[&[u8]]) -> (Vec<u8>, End) {
