@@ -83,7 +83,7 @@ fn four_gymnasium_environments_are_four_streams() {
         let pictures = viewer.frames(30, size);
         drop(viewer);
         assert_moves(&pictures, name);
-        for picture in &pictures {
+        for picture in pictures.iter().step_by(10) {
             assert!(count(picture, part) > 50, "{name}: hardly anything is {part:?}");
             assert!(count(picture, [255; 3]) > size.pixels() / 3, "{name}: the background is not white");
         }
