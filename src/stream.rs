@@ -90,7 +90,8 @@ pub fn run_frames(
     control: &Control,
     stats_every: Option<Duration>,
 ) -> Result<Totals, Error> {
-    let source = Source::Fed(&mut Pulled::new(&mut frames));
+    let mut pulled = Pulled::new(&mut frames);
+    let source = Source::Fed(&mut pulled);
     run_source(settings, output, source, control, stats_every, &Vitals::default())
 }
 

@@ -57,6 +57,13 @@ impl InputArgs {
         if again && place == Place::Stdin {
             return Err(Error::input("input-once", "standard input can be read only once, and --fifo serves many", ""));
         }
+        if let (Place::UnixFd(_), Some(format)) = (&place, self.input_format) {
+            return Err(Error::input(
+                "input-tells",
+                format!("--input-format {} is not for unix:, whose frames say what they are", format.name()),
+                "",
+            ));
+        }
         let matrix = self.input_matrix.unwrap_or_default();
         let range = self.input_range.unwrap_or_default();
         let form = match (self.input_format, size) {

@@ -73,7 +73,7 @@ pub struct StreamOptions {
     #[arg(help_heading = "Picture")]
     pub label: String,
 
-    /// Draw on this GPU, counted as CUDA counts them [default: the first, else in software]
+    /// Draw and encode on this GPU, counted as CUDA counts them [default: the first, else in software]
     #[arg(long, env = "MB_ENCODE_DEVICE", hide_env_values = true, value_name = "N", value_parser = parse_device)]
     #[arg(help_heading = "Picture")]
     device: Option<u32>,

@@ -64,7 +64,8 @@ fn nothing_is_rendered_while_nobody_watches() {
 #[test]
 fn each_reader_gets_a_header_and_whole_frames() {
     // The first fits into a pipe, of the second a thread writes the most.
-    for ((width, height), pixels, depth) in [((64, 48), "rgb24", 3), ((1920, 1080), "rgba", 4), ((333, 77), "gray8", 1)] {
+    for ((width, height), pixels, depth) in [((64, 48), "rgb24", 3), ((1920, 1080), "rgba", 4), ((333, 77), "gray8", 1)]
+    {
         let (_folder, fifo) = fifo();
         let producer = start_loop(&fifo, (width, height), 100, pixels, "60");
         let size = (width * height * depth) as usize;
@@ -215,7 +216,8 @@ fn what_is_no_fifo_is_left_as_it_is() {
     let folder = tempfile::tempdir().expect("a folder");
     let clip = folder.path().join("clip.y4m");
     std::fs::write(&clip, "a clip").expect("room");
-    let said = run("with Frames(sys.argv[1], 2, 2) as out: assert not out.wanted() and not out.write(bytes(12))", &clip);
+    let said =
+        run("with Frames(sys.argv[1], 2, 2) as out: assert not out.wanted() and not out.write(bytes(12))", &clip);
     assert!(said.contains("mb-encode gets no frames: [Errno 17] not a FIFO") && said.contains("clip.y4m"), "{said}");
     assert_eq!(std::fs::read(&clip).expect("it is there"), b"a clip");
 }

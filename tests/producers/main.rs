@@ -22,6 +22,7 @@ mod place;
 
 mod frames;
 mod lines;
+mod pages;
 mod paging;
 mod python;
 mod reader;

@@ -6,8 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-const HOW_TO_GET_THEM: &str =
-    "scripts/test installs them; or name a folder that has them in $PYTHON_PACKAGES: \
+const HOW_TO_GET_THEM: &str = "scripts/test installs them; or name a folder that has them in $PYTHON_PACKAGES: \
      pip install --no-deps --target FOLDER --requirement tests/producers/requirements.txt";
 
 /// `python3` that finds `mb_frames` and the packages, and leaves no compiled files behind.

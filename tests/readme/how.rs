@@ -39,7 +39,7 @@ pub fn how(command: &str) -> Option<How> {
     let words: Vec<_> = without_variables(command).split_whitespace().collect();
     let has = |word| words.contains(&word);
     match words[..] {
-        ["mb-encode" | "scripts/start", ..] if has("--input") => Some(How::Feed),
+        ["mb-encode" | "scripts/start", ..] if has("--input") || has("--input-command") => Some(How::Feed),
         ["python3", file, ..] if file.starts_with("examples/") => Some(How::Feed),
         ["gst-launch-1.0" | "node" | "python3" | "sh", ..] => Some(How::Produce),
         ["ffmpeg", ..] if has("yuv4mpegpipe") => Some(How::Produce),

@@ -78,8 +78,8 @@ impl Fit {
         };
         let (inner_width, inner_height) = (inner_width as usize, inner_height as usize);
         Self {
-            left: (full_width as usize - inner_width) / 2 & !1,
-            top: (full_height as usize - inner_height) / 2 & !1,
+            left: (full_width as usize - inner_width) / 4 * 2,
+            top: (full_height as usize - inner_height) / 4 * 2,
             width: inner_width,
             height: inner_height,
         }

@@ -238,8 +238,9 @@ mod tests {
                     std::thread::yield_now();
                 }
             });
-            let reading = scope.spawn(|| {
-                let end = Pipe::new(&read, &intake).read(form, &|| true);
+            let intake = &intake;
+            let reading = scope.spawn(move || {
+                let end = Pipe::new(&read, intake).read(form, &|| true);
                 intake.end(Ok(()));
                 end
             });
@@ -301,7 +302,7 @@ mod tests {
 
     #[test]
     fn what_is_no_y4m_is_refused_at_its_first_bytes() {
-        let junk: Vec<u8> = (0..200_000u32).map(|at| (at * 2_654_435_761 >> 24) as u8).collect();
+        let junk: Vec<u8> = (0..200_000u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         let endless = [b"YUV4MPEG2 ".to_vec(), vec![b'X'; 1 << 20]].concat();
         for (bytes, code) in [
             (junk.as_slice(), "input-not-y4m"),

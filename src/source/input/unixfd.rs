@@ -39,6 +39,9 @@ const GOOD: Duration = Duration::from_secs(2);
 /// A producer that stops amid a message for so long is taken for dead.
 const STALLED: Duration = Duration::from_secs(2);
 
+/// A producer that is there and shows nothing is told of after so long.
+const SILENT: Duration = Duration::from_secs(2);
+
 /// Messages that are read before a picture is shown, where they come faster than they are read.
 const AT_ONCE: usize = 64;
 
@@ -157,11 +160,20 @@ struct Session<'a> {
     intake: &'a Intake,
     caps: Option<Caps>,
     memories: Memories,
+    /// Since when nothing has come, until that is told or something comes.
+    silent_since: Option<Instant>,
 }
 
 impl<'a> Session<'a> {
     fn new(address: &'a Address, connection: Connection, intake: &'a Intake) -> Self {
-        Self { address, connection, intake, caps: None, memories: Memories::default() }
+        Self {
+            address,
+            connection,
+            intake,
+            caps: None,
+            memories: Memories::default(),
+            silent_since: Some(Instant::now()),
+        }
     }
 
     /// Hands pictures over until something ends it.
@@ -177,12 +189,18 @@ impl<'a> Session<'a> {
     }
 
     /// Waits for more.
-    fn wait(&self) -> Result<(), End> {
-        let left = self.connection.amid_message_since().map(|since| STALLED.saturating_sub(since.elapsed()));
-        if left == Some(Duration::ZERO) {
+    fn wait(&mut self) -> Result<(), End> {
+        let left = |since: Option<Instant>, limit: Duration| since.map(|since| limit.saturating_sub(since.elapsed()));
+        let until_stalled = left(self.connection.amid_message_since(), STALLED);
+        if until_stalled == Some(Duration::ZERO) {
             return Err(Broken::from("stopped amid a message").into());
         }
-        self.intake.wait(Some((self.connection.as_fd(), PollFlags::IN)), left)?;
+        if left(self.silent_since, SILENT) == Some(Duration::ZERO) {
+            tracing::info!("connected to {}, which has sent no frame yet", self.address);
+            self.silent_since = None;
+        }
+        let timeout = [until_stalled, left(self.silent_since, SILENT)].into_iter().flatten().min();
+        self.intake.wait(Some((self.connection.as_fd(), PollFlags::IN)), timeout)?;
         Ok(())
     }
 
@@ -239,6 +257,7 @@ impl<'a> Session<'a> {
         if buffer.kind == MemoryKind::DmaBuf {
             return Err(End::Hopeless(refused::dma_buf(self.address)));
         }
+        self.silent_since = None;
         let Caps { shape, frame_rate } = caps.ok_or_else(|| Broken::from("sent a frame before its caps"))?;
         let planes = match &buffer.planes {
             Some(planes) => layout::told(&shape, planes),

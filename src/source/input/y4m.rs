@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn what_a_header_does_not_tell_is_as_was_said() {
-        let settings = InputSettings { range: ColorRange::Full, matrix: Matrix::Bt601, ..InputSettings::default() };
+        let settings = InputSettings { range: ColorRange::Full, matrix: Matrix::Bt601 };
         let shape = parse(b"YUV4MPEG2 W64 H64", &settings).unwrap().shape;
         assert_eq!((shape.range, shape.matrix), (ColorRange::Full, Matrix::Bt601));
         let shape = parse(b"YUV4MPEG2 W64 H64 XCOLORRANGE=LIMITED", &settings).unwrap().shape;

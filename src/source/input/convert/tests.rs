@@ -258,14 +258,15 @@ fn scaling_takes_every_pixel_into_account_and_keeps_the_mean() {
         for (x, y) in (0..200).flat_map(|y| (0..300).map(move |x| (x, y))) {
             sums.iter_mut().zip(source.exact(x, y)).for_each(|(sum, it)| *sum += it);
         }
-        for (width, height) in [(96, 64), (384, 256)] {
+        // A third of the size, and somewhat more.
+        for (width, height) in [(96, 64), (336, 224)] {
             let size = Size::new(width, height).unwrap();
             let planes = between_bars(&source.convert(size), Fit::new(300, 200, size));
             for (plane, sum) in planes.iter().zip(sums) {
                 let (mean, exact) = (mean(plane), sum / 60_000.0);
                 assert!((mean - exact).abs() < 1.0, "{variant:?} as {size}: {mean:.2}, not {exact:.2}");
             }
-            // A third of the size: of squares of two pixels nothing is left to see, which nearest pixels would show.
+            // Of squares of two pixels nothing is left to see in a third; the nearest pixels would show them.
             if width == 96 {
                 let steps = planes[0].windows(2).map(|two| two[0].abs_diff(two[1]));
                 let rough = steps.filter(|&step| step > 12).count();
@@ -279,8 +280,7 @@ fn scaling_takes_every_pixel_into_account_and_keeps_the_mean() {
 #[test]
 fn the_longest_sides_are_scaled() {
     let variant = (PixelFormat::Nv12, ColorRange::Limited, Matrix::Bt709);
-    for (from, to) in
-        [((16384, 1), (64, 4096)), ((1, 16384), (4096, 64)), ((16384, 3), (4096, 64)), ((2, 2), (4096, 4096))]
+    for (from, to) in [((16384, 1), (64, 512)), ((1, 16384), (512, 64)), ((16384, 3), (4096, 64)), ((2, 2), (64, 4096))]
     {
         Source::new(shape(from.0, from.1, variant), 1).convert(Size::new(to.0, to.1).unwrap());
     }
@@ -310,8 +310,8 @@ proptest! {
 
     #[test]
     fn any_size_is_scaled_to_any_other(
-        from in (1..300u32, 1..300u32),
-        to in (32..150u32, 32..150u32),
+        from in (1..200u32, 1..200u32),
+        to in (32..80u32, 32..80u32),
         align in 1..40usize,
         variant in 0..variants().count(),
     ) {

@@ -1,6 +1,6 @@
 //! Producers that lie, flood, stall, or never listen.
 
-use super::super::super::intake::{Keep, Next};
+use super::super::super::intake::Keep;
 use super::super::wire::tests::{buffer, caps, message, payload, video_meta};
 use super::super::*;
 use super::peer::{GREY, GREY_BYTES, Peer, accept, broken, left, memfd, memory, session, shown, with_client};
@@ -73,32 +73,31 @@ fn memory_that_is_cut_and_written_to_while_it_is_read_does_no_harm() {
     let text = format!("video/x-raw, format=(string)RGBA, width=(int){SIDE}, height=(int){SIDE}");
     let len = SIDE * SIDE * 4;
     let memory = memfd("cut", &vec![1; len as usize]);
-    let done = std::sync::atomic::AtomicBool::new(false);
-    with_client(|listener, intake| {
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                while !done.load(std::sync::atomic::Ordering::Relaxed) {
-                    ftruncate(&memory, len / 2).unwrap();
-                    ftruncate(&memory, len).unwrap();
-                    pwrite(&memory, &[2; 4096], 0).unwrap();
-                }
-            });
-            let mut peer = accept(listener);
-            let mut seen = 0;
-            let deadline = Instant::now() + Duration::from_secs(1);
-            while Instant::now() < deadline {
-                peer.send(&caps(&text), &[]);
-                peer.send(&buffer(1, 0, &[(0, len)], &[]), &[&memory]);
-                if poll::readable_until(&intake.arrivals(), Instant::now() + Duration::from_millis(20)) {
-                    seen += usize::from(matches!(intake.take().unwrap(), Next::Picture(_)));
-                } else if peer.is_left() {
-                    peer = accept(listener);
-                }
-            }
-            done.store(true, std::sync::atomic::Ordering::Relaxed);
-            assert!(seen > 0, "some come through");
+    let show = || {
+        let (end, shown, _) = session(|peer| {
+            peer.send(&caps(&text), &[]);
+            peer.send(&buffer(1, 0, &[(0, len)], &[]), &[&memory]);
         });
+        match &end {
+            End::Lost(Lost::Left) => assert!(shown.is_some()),
+            End::Lost(Lost::Broken(Broken(what))) => assert!(what.contains("memory") && shown.is_none(), "{what}"),
+            end => panic!("{end:?}"),
+        }
+        shown.is_some()
+    };
+    let until = Instant::now() + Duration::from_secs(1);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while Instant::now() < until {
+                ftruncate(&memory, len / 2).unwrap();
+                ftruncate(&memory, len).unwrap();
+                pwrite(&memory, &[2; 4096], 0).unwrap();
+            }
+        });
+        let shown: Vec<_> = std::iter::from_fn(|| (Instant::now() < until).then(show)).collect();
+        assert!(shown.contains(&false), "it is cut at all");
     });
+    assert!(show(), "whole again");
 }
 
 /// Descriptors of this process that are open on a file of this name in memory.
