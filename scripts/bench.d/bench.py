@@ -18,6 +18,7 @@ import lines
 import machine
 import mpegts
 import process
+import producers
 from report import Verdicts, say, table
 
 SIZES = [(1280, 720), (1920, 1080)]
@@ -304,6 +305,7 @@ PARTS = {
     "fifo": waiting_worker,
     "pacing": pacing,
     "inputs": inputs.compare,
+    "producers": producers.compare,
     "mpegts": lambda options, _: mpegts.compare(options),
 }
 

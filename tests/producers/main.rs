@@ -2,6 +2,7 @@
 //! `examples/README.md`. All of them are real.
 //!
 //! Needs ffmpeg, GStreamer, Node, ImageMagick and the Python packages of `requirements.txt`.
+#![allow(clippy::print_stderr, reason = "delays are reported, not asserted")]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -3,9 +3,12 @@
 use crate::how::{How, commands};
 use crate::place::Place;
 use crate::python::{environment, need_packages};
-use crate::rig::until;
+use crate::rig::{Rig, until};
 use crate::seen::{Viewer, assert_moves, assert_right, count, size};
+use crate::support::browser::Browser;
+use crate::support::decode::{Decoder, Form, Source};
 use crate::support::process::{DEADLINE, Process};
+use serde_json::json;
 use std::process::Command;
 
 /// The line of the pages that has all of these words.
@@ -55,35 +58,33 @@ fn a_mujoco_scene_is_rendered_while_it_is_watched() {
     assert!(encode.is_running());
 }
 
+/// Name, size, and a part that moves, in its colour. All of them are on white.
+const ENVIRONMENTS: [(&str, (u32, u32), [u8; 3]); 4] = [
+    ("CartPole", (600, 400), [202, 152, 101]),
+    ("MountainCar", (600, 400), [128, 128, 128]),
+    ("Acrobot", (500, 500), [0, 204, 204]),
+    ("Pendulum", (500, 500), [204, 77, 77]),
+];
+
 #[test]
 fn four_gymnasium_environments_are_four_streams() {
     need_packages();
     let _alone = crate::alone();
     let place = Place::new();
-    let line = line_with(&["mb-encode", "--fifo", "omega-0.y4m"]);
-    let fifos: Vec<_> = (0..4).map(|number| place.path(&format!("temp/streams/omega-{number}.h264"))).collect();
-    let _encoders: Vec<_> =
-        (0..4).map(|number| start(&place, &line.replace("omega-0", &format!("omega-{number}")))).collect();
-    for fifo in &fifos {
-        until(DEADLINE, "the FIFO is there", || fifo.exists().then_some(()));
-    }
+    let rig = place.start(&line_with(&["scripts/start", "{id}.y4m"]));
+    let inputs = (0..4).map(|number| place.path(&format!("temp/frames/omega-{number}.y4m")));
+    inputs.for_each(|fifo| until(DEADLINE, "the producer's FIFO is there", || fifo.exists().then_some(())));
     let worker = start(&place, &line_with(&["gymnasium_worker.py"]));
     assert_eq!(rendered(&worker, 2), 0, "nobody watches");
 
-    // A part that moves, in its colour.
-    let shown = [
-        ("CartPole", size(600, 400), [202, 152, 101]),
-        ("MountainCar", size(600, 400), [128, 128, 128]),
-        ("Acrobot", size(500, 500), [0, 204, 204]),
-        ("Pendulum", size(500, 500), [204, 77, 77]),
-    ];
     let mut so_far = 0;
-    for (fifo, (name, size, part)) in fifos.iter().zip(shown) {
-        let mut viewer = Viewer::open(fifo);
-        let pictures = viewer.frames(30, size);
+    for (number, (name, (width, height), part)) in ENVIRONMENTS.into_iter().enumerate() {
+        let (address, size) = (rig.rtsp(&format!("omega-{number}")), size(width, height));
+        let mut viewer = Decoder::start(Source::Rtsp(&address), size, Form::Rgb24, None);
+        let pictures = viewer.take_pictures(30);
         drop(viewer);
         assert_moves(&pictures, name);
-        for picture in &pictures {
+        for picture in pictures.iter().step_by(10) {
             assert!(count(picture, part) > 50, "{name}: hardly anything is {part:?}");
             assert!(count(picture, [255; 3]) > size.pixels() / 3, "{name}: the background is not white");
         }
@@ -92,4 +93,61 @@ fn four_gymnasium_environments_are_four_streams() {
         assert_eq!(rendered(&worker, 2), after, "nobody watches any more");
         so_far = after;
     }
+    on_one_page(&rig);
+    // The browser takes its time to close the page.
+    until(DEADLINE, "nothing is rendered any more", || (rendered(&worker, 1) == rendered(&worker, 1)).then_some(()));
 }
+
+/// All four in a browser, over WebRTC.
+fn on_one_page(rig: &Rig) {
+    let browser = Browser::start(1300, 1000);
+    let sources: Vec<_> = (0..4).map(|number| format!("src=omega-{number}")).collect();
+    browser.open(&rig.http(&format!("stream.html?{}&mode=webrtc", sources.join("&"))));
+    let parts: Vec<_> = ENVIRONMENTS.iter().map(|(_, _, part)| part).collect();
+    let seen = browser.run(LOOK, json!([parts]));
+    let context = || format!("{seen}\n{}\n{}", rig.log(), browser.log());
+    for (number, (name, (width, height), _)) in ENVIRONMENTS.into_iter().enumerate() {
+        let (video, pixels) = (&seen[number], f64::from(width * height));
+        assert_eq!(video["size"], json!([width, height]), "{name}: {}", context());
+        assert!(video["part"].as_f64() > Some(30.0), "{name}: {}", context());
+        assert!(video["white"].as_f64() > Some(pixels / 3.0), "{name}: {}", context());
+        assert!(video["moved"].as_f64() > Some(30.0), "{name}: {}", context());
+        eprintln!("{name}: first frame {} ms after the page was asked for", video["first"]);
+    }
+}
+
+/// Looks at the first and the twentieth frame of each video: how many pixels of the last have the colour of its part, or
+/// are white, and how many are not what they were in the first.
+const LOOK: &str = "
+const [parts, done] = arguments;
+const isNear = (data, at, colour) => colour.every((value, channel) => Math.abs(data[at + channel] - value) < 24);
+const watch = (video, part) => new Promise(resolve => {
+    let frames = 0, first, before;
+    const pixels = () => {
+        const canvas = document.createElement('canvas');
+        [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
+        const context = canvas.getContext('2d', {willReadFrequently: true});
+        context.drawImage(video, 0, 0);
+        return context.getImageData(0, 0, canvas.width, canvas.height).data;
+    };
+    const look = () => {
+        if (++frames === 1) {
+            [first, before] = [Math.round(performance.now()), pixels()];
+        }
+        if (frames < 20) {
+            return video.requestVideoFrameCallback(look);
+        }
+        const data = pixels(), found = {part: 0, white: 0, moved: 0};
+        for (let at = 0; at < data.length; at += 4) {
+            found.part += isNear(data, at, part);
+            found.white += isNear(data, at, [255, 255, 255]);
+            found.moved += !isNear(data, at, before.slice(at, at + 3));
+        }
+        resolve({...found, first, size: [video.videoWidth, video.videoHeight]});
+    };
+    video.requestVideoFrameCallback(look);
+});
+const videos = [...document.querySelectorAll('video')];
+setTimeout(() => done({tookTooLong: videos.map(video => [video.videoWidth, video.readyState, video.currentTime])}), 50000);
+Promise.all(videos.map((video, at) => watch(video, parts[at]))).then(done);
+";

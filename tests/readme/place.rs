@@ -1,5 +1,6 @@
 //! A folder that looks to a command like the repository's, with everything that it starts and makes in it.
 
+use crate::rig::Rig;
 use crate::support::go2rtc;
 use crate::support::process::{DEADLINE, Process, Reader, clean};
 use mb_encode::settings::Size;
@@ -51,6 +52,21 @@ impl Place {
     /// Runs `line` to its end, which must be a good one, and gives what it wrote on standard output and error.
     pub fn run(&self, line: &str, limit: Duration) -> (Vec<u8>, String) {
         run(line, self.shell(line), limit)
+    }
+
+    /// Starts what `line` says, which is a supervisor in the end, on ports of this test's own.
+    pub fn start(&self, line: &str) -> Rig {
+        for _ in 0..5 {
+            let ports = go2rtc::free_ports();
+            let mut command = self.shell(&format!("exec {line}"));
+            for (name, port) in ["API", "RTSP", "WEBRTC"].iter().zip(ports) {
+                command.env(format!("MB_ENCODE_{name}_PORT"), port.to_string());
+            }
+            if let Some(rig) = Rig::launch(command, &self.path("temp"), ports) {
+                return rig;
+            }
+        }
+        panic!("every port was taken, five times in a row");
     }
 }
 

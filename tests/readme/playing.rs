@@ -11,21 +11,6 @@ use crate::{alone, assert_shown};
 use rustix::process::Signal;
 use std::path::Path;
 
-/// Starts what `line` says, which is a supervisor in the end, on ports of this test's own.
-fn start(place: &Place, line: &str) -> Rig {
-    for _ in 0..5 {
-        let ports = free_ports();
-        let mut command = place.shell(&format!("exec {line}"));
-        for (name, port) in ["API", "RTSP", "WEBRTC"].iter().zip(ports) {
-            command.env(format!("MB_ENCODE_{name}_PORT"), port.to_string());
-        }
-        if let Some(rig) = Rig::launch(command, &place.path("temp"), ports) {
-            return rig;
-        }
-    }
-    panic!("every port was taken, five times in a row");
-}
-
 /// With the ports of `ports` instead of the well-known.
 fn moved(text: &str, ports: [u16; 3]) -> String {
     let known = ["1984", "8554", "8555"];
@@ -51,7 +36,7 @@ fn what_scripts_start_starts_can_be_watched() {
     for (at, line) in commands(How::Start).iter().enumerate() {
         eprintln!("{line}");
         let place = Place::new();
-        let rig = start(&place, line);
+        let rig = place.start(line);
         let words: Vec<_> = line.split_whitespace().collect();
         let workers = words.iter().position(|word| *word == "--workers").map(|at| words[at + 1]);
         let workers: usize = workers.expect("each names their number").parse().expect("a number");
