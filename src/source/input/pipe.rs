@@ -214,6 +214,7 @@ fn out_of_step(found: &[u8]) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Wanted;
     use super::super::intake::{Keep, Next};
     use super::*;
     use crate::settings::PixelFormat;
@@ -228,7 +229,9 @@ mod tests {
     /// Writes pieces by themselves, and returns the first samples of what arrives, and how it ended.
     fn through(form: &Form, pieces: &[&[u8]]) -> (Vec<u8>, End) {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC).unwrap();
-        let intake = Intake::new(Keep::Every).unwrap();
+        // Pictures of a few bytes are scaled to one that a stream can have.
+        let wanted = Wanted { width: Some(64), height: Some(64), frame_rate: None };
+        let intake = Intake::new(Keep::Every).unwrap().for_stream(wanted);
         let mut seen = Vec::new();
         let end = std::thread::scope(|scope| {
             scope.spawn(|| {
