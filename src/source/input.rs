@@ -5,6 +5,8 @@ mod chroma;
 mod convert;
 mod correction;
 mod fit;
+#[cfg(all(fuzzing, feature = "cli"))]
+pub mod fuzz;
 mod intake;
 mod pipe;
 mod producers;
