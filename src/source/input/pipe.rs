@@ -226,8 +226,8 @@ mod tests {
     /// Writes pieces by themselves, and returns the first samples of what arrives, and how it ended.
     fn through(form: &Form, pieces: &[&[u8]]) -> (Vec<u8>, End) {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC).unwrap();
-        // A stream is larger than these pictures are.
-        let wanted = Wanted { width: Some(64), ..Wanted::default() };
+        // Pictures of a few bytes are scaled to one that a stream can have.
+        let wanted = Wanted { width: Some(64), height: Some(64), frame_rate: None };
         let intake = Intake::new(Keep::Every).unwrap().for_stream(wanted);
         let mut seen = Vec::new();
         let end = std::thread::scope(|scope| {
