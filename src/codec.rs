@@ -14,6 +14,7 @@ mod h264;
 mod made;
 #[cfg(feature = "cli")]
 mod order;
+mod repeat;
 #[cfg(feature = "cli")]
 mod sets;
 #[cfg(feature = "cli")]
@@ -25,6 +26,7 @@ mod stray;
 
 pub use access_unit::{AccessUnit, room_for};
 pub use h264::{ACCESS_UNIT_DELIMITER, NalUnit, NalUnitType, START_CODE_LONG, START_CODE_SHORT, nal_units};
+pub use repeat::repeat_idr;
 #[cfg(feature = "cli")]
 pub use {
     foreign::{Cure, Foreign, HEAD, recognise},

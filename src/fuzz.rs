@@ -9,6 +9,7 @@ use crate::settings::Size;
 use crate::source::strip::{BLOCKS, Strip};
 use std::time::Duration;
 
+pub use crate::source::input::fuzz::{frames, messages as unixfd};
 pub use crate::source::try_shader as shader;
 
 pub use crate::service::go2rtc::gate::fuzz::{head, message, player, sdp};

@@ -10,8 +10,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
 import time
+
+# What renders would take SIGTERM for itself, and nobody could end this program by it.
+os.environ.setdefault("SDL_NO_SIGNAL_HANDLERS", "1")
 
 import gymnasium
 from mb_frames import Frames

@@ -11,12 +11,13 @@ use std::ffi::OsString;
 #[command(next_help_heading = "Input")]
 pub struct InputArgs {
     /// Show the frames that come from here instead: a FIFO (made if missing), a file, - or unix:SOCKET
-    #[arg(long, env = "MB_ENCODE_INPUT", hide_env_values = true, value_name = "PATH", conflicts_with = "shader")]
+    #[arg(long, env = "MB_ENCODE_INPUT", hide_env_values = true, value_name = "PATH")]
+    #[arg(conflicts_with_all = ["shader", "scene"])]
     input: Option<OsString>,
 
     /// Show the frames that this command writes to its standard output; it runs only while somebody watches
     #[arg(long, env = "MB_ENCODE_INPUT_COMMAND", hide_env_values = true, value_name = "COMMAND")]
-    #[arg(conflicts_with_all = ["shader", "input"])]
+    #[arg(conflicts_with_all = ["shader", "scene", "input"])]
     input_command: Option<String>,
 
     /// The frames have no header and are of this format, and --width times --height [default: YUV4MPEG2]
@@ -29,7 +30,7 @@ pub struct InputArgs {
     #[arg(value_parser = named::<Matrix>())]
     input_matrix: Option<Matrix>,
 
-    /// Range of luma and chroma in the frames, where they do not tell [default: limited]
+    /// Range of luma and chroma in the frames, where they do not tell [default: limited, of gray8 full]
     #[arg(long, env = "MB_ENCODE_INPUT_RANGE", hide_env_values = true, value_name = "RANGE")]
     #[arg(value_parser = named::<ColorRange>())]
     input_range: Option<ColorRange>,
@@ -40,6 +41,22 @@ pub struct InputArgs {
 pub struct Input {
     pub place: Place,
     pub form: Form,
+}
+
+impl Input {
+    /// Checks that more than one process can read it.
+    ///
+    /// # Errors
+    /// What one has read of it is gone for all.
+    pub fn check_again(&self) -> Result<(), Error> {
+        match self.place.is_read_once() {
+            true => {
+                let what = format!("{} can be read only once, and --fifo serves many", self.place);
+                Err(Error::input("input-once", what, ""))
+            }
+            false => Ok(()),
+        }
+    }
 }
 
 impl InputArgs {
@@ -54,9 +71,6 @@ impl InputArgs {
             (None, Some(command)) => Place::Command(command.clone()),
             (None, None) => return self.none(),
         };
-        if again && place == Place::Stdin {
-            return Err(Error::input("input-once", "standard input can be read only once, and --fifo serves many", ""));
-        }
         if let (Place::UnixFd(_), Some(format)) = (&place, self.input_format) {
             return Err(Error::input(
                 "input-tells",
@@ -65,10 +79,13 @@ impl InputArgs {
             ));
         }
         let matrix = self.input_matrix.unwrap_or_default();
-        let range = self.input_range.unwrap_or_default();
+        let range = self.input_range;
         let form = match (self.input_format, size) {
             (None, _) => Form::Y4m(InputSettings { matrix, range }),
-            (Some(format), (Some(width), Some(height))) => Form::Raw(Shape { width, height, format, matrix, range }),
+            (Some(format), (Some(width), Some(height))) => {
+                let range = range.unwrap_or(format.usual_range());
+                Form::Raw(Shape { width, height, format, matrix, range })
+            }
             (Some(format), _) => {
                 return Err(Error::input(
                     "input-size",
@@ -77,7 +94,11 @@ impl InputArgs {
                 ));
             }
         };
-        Ok(Some(Input { place, form }))
+        let input = Input { place, form };
+        if again {
+            input.check_again()?;
+        }
+        Ok(Some(input))
     }
 
     fn none(&self) -> Result<Option<Input>, Error> {

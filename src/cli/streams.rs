@@ -3,6 +3,7 @@
 use super::addresses::AddressArgs;
 use super::commands::stream::suspect;
 use super::environment::parse_switch;
+use super::input::Input;
 use super::named::{self, named};
 use super::options::StreamOptions;
 use crate::error::Error;
@@ -68,7 +69,9 @@ impl StreamsArgs {
         let options = StreamOptions::of(words)?;
         options.output.destination()?;
         suspect(&options);
-        if let (Some(input), true) = (options.input()?, streams.workers > 1) {
+        let input = options.input()?;
+        input.as_ref().map_or(Ok(()), Input::check_again)?;
+        if let (Some(input), true) = (input, streams.workers > 1) {
             let other = std::iter::once("--stdout".to_owned()).chain(streams.worker_options("omega-1"));
             let is_same = StreamOptions::of(other)?.input()?.is_some_and(|other| other.place == input.place);
             if is_same && input.place.is_for_one() {

@@ -33,9 +33,11 @@ pub enum Orphaned {
     Asked,
     /// It is killed: for whatever may hang.
     Killed,
+    /// Nothing: it learns of it, from a pipe that ends, and has something to do before it ends by itself.
+    Left,
 }
 
-/// A process that does not outlive this one. Dropping it kills it.
+/// A process that does not outlive this one, or not for long. Dropping it kills it.
 #[derive(Debug)]
 pub struct Child {
     process: std::process::Child,
@@ -55,12 +57,13 @@ impl Child {
     pub fn start(mut command: Command, orphaned: Orphaned, inherited: &[BorrowedFd<'_>]) -> io::Result<Self> {
         let parent = getpid();
         let signal = match orphaned {
-            Orphaned::Asked => Signal::TERM,
-            Orphaned::Killed => Signal::KILL,
+            Orphaned::Asked => Some(Signal::TERM),
+            Orphaned::Killed => Some(Signal::KILL),
+            Orphaned::Left => None,
         };
         let inherited: Vec<_> = inherited.iter().map(|fd| fd.as_raw_fd()).collect();
         let before_exec = move || {
-            set_parent_process_death_signal(Some(signal))?;
+            set_parent_process_death_signal(signal)?;
             // It may have ended before there was anybody to tell.
             if getppid() != Some(parent) {
                 return Err(Errno::CHILD.into());

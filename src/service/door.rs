@@ -10,7 +10,8 @@ mod place;
 mod producers;
 
 pub use fifo::{Company, Fifo, Reader};
-pub use producers::InputFifo;
+pub use path::FifoPath;
+pub use producers::{InputFifo, unusable_as_input};
 
 use crate::settings::{FifoMode, PipeSize};
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! Where pictures come from that other programs make, and what is at that place.
 
-use super::door::{Fifo as OutputFifo, InputFifo};
+use super::door::{Fifo as OutputFifo, FifoPath, InputFifo, unusable_as_input};
 use crate::error::Error;
 use crate::settings::FifoMode;
 use crate::source::input::{Command, Fifo, Form, Keep, Once, Producer, UnixFd};
@@ -51,6 +51,15 @@ impl Place {
         }
     }
 
+    /// Whether it can be read only once, by one process: what that has read is gone for good.
+    pub fn is_read_once(&self) -> bool {
+        match self {
+            Self::Stdin => true,
+            Self::Path(path) => Self::is_handed_over(path),
+            Self::UnixFd(_) | Self::Command(_) => false,
+        }
+    }
+
     /// Whether only one stream can read from it: pictures that one has read are gone.
     pub fn is_for_one(&self) -> bool {
         match self {
@@ -65,6 +74,16 @@ impl Place {
         match self {
             Self::Path(path) if path.is_file() => Some(path),
             _ => None,
+        }
+    }
+
+    /// Whether it is the FIFO at a path, by whatever name.
+    pub fn is_fifo_at(&self, fifo: &Path) -> bool {
+        match self {
+            Self::Path(path) => {
+                matches!((FifoPath::resolve(path), FifoPath::resolve(fifo)), (Ok(ours), Ok(other)) if ours == other)
+            }
+            Self::Stdin | Self::UnixFd(_) | Self::Command(_) => false,
         }
     }
 
@@ -88,7 +107,8 @@ impl Place {
                     "name a file or a FIFO: --input temp/frames/a.y4m",
                 )),
                 Ok(_) => Ok(()),
-                Err(_) => OutputFifo::make(path, MODE.parse::<FifoMode>().unwrap_or_default()),
+                Err(_) => OutputFifo::make(path, MODE.parse::<FifoMode>().unwrap_or_default())
+                    .map_err(|error| unusable_as_input(path, error)),
             },
             Self::Stdin | Self::UnixFd(_) | Self::Command(_) => Ok(()),
         }

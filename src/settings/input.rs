@@ -78,6 +78,15 @@ impl PixelFormat {
         Some(planes)
     }
 
+    /// The range of samples in this format, where nothing tells: a grey picture is one of a camera or an array, which use
+    /// all values; luma with chroma is video's.
+    pub fn usual_range(self) -> ColorRange {
+        match self {
+            Self::Gray8 => ColorRange::Full,
+            _ => ColorRange::Limited,
+        }
+    }
+
     /// Whether its samples are luma and chroma already, so that a matrix and a range belong to them.
     pub fn is_ycbcr(self) -> bool {
         !matches!(self, Self::Rgb24 | Self::Bgr24 | Self::Rgba | Self::Bgra)
@@ -149,8 +158,8 @@ impl Shape {
 pub struct InputSettings {
     /// The matrix of luma and chroma.
     pub matrix: Matrix,
-    /// Their range, where the pictures do not tell.
-    pub range: ColorRange,
+    /// Their range, where the pictures do not tell. `None` is that of the format.
+    pub range: Option<ColorRange>,
 }
 
 #[cfg(test)]

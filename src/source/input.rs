@@ -5,6 +5,8 @@ mod chroma;
 mod convert;
 mod correction;
 mod fit;
+#[cfg(all(fuzzing, feature = "cli"))]
+pub mod fuzz;
 mod intake;
 mod pipe;
 mod producers;
@@ -62,7 +64,7 @@ impl Input {
     /// # Errors
     /// No thread or descriptor is left.
     pub fn start(mut producer: Box<dyn Producer>, keep: Keep, wanted: Wanted) -> Result<Self, Error> {
-        let intake = Arc::new(Intake::new(keep)?);
+        let intake = Arc::new(Intake::new(keep)?.for_stream(wanted));
         let name = producer.name();
         let thread = {
             let intake = intake.clone();

@@ -20,8 +20,10 @@ impl<'a> Planes<'a> {
         let mut planes = [(&[][..], PlaneLayout::default()); 3];
         for (plane, layout) in planes.iter_mut().zip(layouts) {
             let PlaneLayout { offset, pitch, row_bytes, rows } = layout;
-            let before_last = pitch.checked_mul(rows.saturating_sub(1))?;
-            let end = offset.checked_add(before_last)?.checked_add(if rows > 0 { row_bytes } else { 0 })?;
+            if rows == 0 {
+                continue;
+            }
+            let end = offset.checked_add(pitch.checked_mul(rows - 1)?)?.checked_add(row_bytes)?;
             if pitch < row_bytes {
                 return None;
             }

@@ -1,11 +1,15 @@
 //! A picture that stands still costs next to nothing, and whoever joins sees it soon.
 //!
-//! It is encoded twice: as an IDR picture, and as one in which every macroblock is skipped. From then on copies of the two
-//! are sent by turns, and the encoder rests. A decoder that has seen the second is where the encoder is, so the stream can
-//! go on behind it with any picture, and behind a copy of the first with an IDR picture. Two IDR pictures never follow each
-//! other, which would need different numbers (`idr_pic_id`, H.264 section 7.4.3).
+//! It is encoded once more, as an IDR picture. From then on the encoder rests: copies of the IDR picture are sent, and by
+//! turns with them pictures that repeat it in a few bytes, so that what is seen stays as it is. The stream can go on behind
+//! each of them, for no picture refers to a repetition.
+//!
+//! Where a repetition cannot be made by hand (see `codec/repeat.rs`), the encoder makes one that it does refer to. A decoder
+//! that has seen it is where the encoder is; behind a copy of the IDR picture the stream then goes on with an IDR picture.
+//!
+//! Two IDR pictures never follow each other, which would need different numbers (`idr_pic_id`, H.264 section 7.4.3).
 
-use crate::codec::AccessUnit;
+use crate::codec::{AccessUnit, repeat_idr};
 use crate::settings::Bitrate;
 use std::time::Duration;
 
@@ -23,9 +27,10 @@ enum State {
     Moving,
     /// The IDR picture was encoded and sent.
     Begun,
-    /// Both are encoded, and the one sent last is the skipped one.
+    /// There are both, and the one sent last is the skipped one.
     Level,
-    /// Both are encoded, and the one sent last is the IDR picture: the encoder is ahead of the decoder.
+    /// There are both, and the one sent last is the IDR picture. Where the skipped one is referred to, the encoder is ahead of
+    /// the decoder.
     Behind,
 }
 
@@ -36,6 +41,8 @@ pub struct Standing {
     state: State,
     intra: AccessUnit,
     skipped: AccessUnit,
+    /// The encoder has made `skipped`, and refers to it.
+    is_referred_to: bool,
     due: Duration,
 }
 
@@ -47,6 +54,7 @@ impl Standing {
             state: State::Moving,
             intra: AccessUnit::default(),
             skipped: AccessUnit::default(),
+            is_referred_to: false,
             due: Duration::MAX,
         }
     }
@@ -59,7 +67,7 @@ impl Standing {
 
     /// Whether the next new picture has to be an IDR picture.
     pub fn needs_idr(&self) -> bool {
-        self.state == State::Behind
+        self.state == State::Behind && self.is_referred_to
     }
 
     /// When the picture is sent again unless there is a new one, as time since the start of the stream.
@@ -67,8 +75,8 @@ impl Standing {
         self.due
     }
 
-    /// The access unit to send at `pts`, which `encode` makes the first two times, as an IDR picture or not, from the
-    /// picture that it had last.
+    /// The access unit to send at `pts`, which `encode` makes the first time, as an IDR picture, and perhaps the
+    /// second time, not as one, from the picture that it had last.
     ///
     /// # Errors
     /// What `encode` fails with.
@@ -79,7 +87,12 @@ impl Standing {
     ) -> Result<&AccessUnit, E> {
         match self.state {
             State::Moving => encode(true, &mut self.intra)?,
-            State::Begun => encode(false, &mut self.skipped)?,
+            State::Begun => {
+                self.is_referred_to = !repeat_idr(&self.intra, &mut self.skipped);
+                if self.is_referred_to {
+                    encode(false, &mut self.skipped)?;
+                }
+            }
             State::Level | State::Behind => {}
         }
         self.state = match self.state {

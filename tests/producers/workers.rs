@@ -8,6 +8,7 @@ use crate::seen::{Viewer, assert_moves, assert_right, count, size};
 use crate::support::browser::Browser;
 use crate::support::decode::{Decoder, Form, Source};
 use crate::support::process::{DEADLINE, Process};
+use rustix::process::Signal;
 use serde_json::json;
 use std::process::Command;
 
@@ -96,6 +97,8 @@ fn four_gymnasium_environments_are_four_streams() {
     on_one_page(&rig);
     // The browser takes its time to close the page.
     until(DEADLINE, "nothing is rendered any more", || (rendered(&worker, 1) == rendered(&worker, 1)).then_some(()));
+    worker.signal(Signal::TERM);
+    worker.wait();
 }
 
 /// All four in a browser, over WebRTC.

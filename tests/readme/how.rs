@@ -41,7 +41,7 @@ pub fn how(command: &str) -> Option<How> {
     match words[..] {
         ["mb-encode" | "scripts/start", ..] if has("--input") || has("--input-command") => Some(How::Feed),
         ["python3", file, ..] if file.starts_with("examples/") => Some(How::Feed),
-        // An option to add to a pipeline.
+        // Looks at a pipeline of the reader's own.
         ["gst-launch-1.0", "-v"] => Some(How::Remedy),
         ["gst-launch-1.0" | "node" | "python3" | "sh", ..] => Some(How::Produce),
         ["ffmpeg", ..] if has("yuv4mpegpipe") => Some(How::Produce),

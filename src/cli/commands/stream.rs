@@ -71,7 +71,13 @@ fn program(options: &StreamOptions, link: Option<Arc<Link>>) -> anyhow::Result<(
         Destination::Fifo(fifo) => {
             // Known here and now, and not with the first reader.
             options.shader()?;
-            options.input()?.map_or(Ok(()), |input| input.place.make())?;
+            if let Some(Input { place, .. }) = options.input()? {
+                if place.is_fifo_at(&fifo.path) {
+                    let what = format!("--fifo {} is where --input reads", fifo.path.display());
+                    return Err(Error::input("input-is-output", what, "").into());
+                }
+                place.make()?;
+            }
             let control = Arc::new(Control::new()?);
             signals::start(&control, GRACE_OF_PARENT, overdue)?;
             if let Some(link) = &link {

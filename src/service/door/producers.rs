@@ -33,24 +33,33 @@ impl InputFifo {
     /// # Errors
     /// Another process reads from it, or something else than a FIFO is there.
     pub fn at(path: &Path) -> Result<Self, Error> {
-        let at = FifoPath::resolve(path)?;
+        let at = FifoPath::resolve(path).map_err(|error| unusable_as_input(path, error))?;
         let until = Instant::now() + HANDOVER;
         let ground = loop {
             match Ground::take(at.clone()) {
                 Err(error) if error.code() == "fifo-taken" && Instant::now() < until => {
                     std::thread::sleep(Duration::from_millis(20));
                 }
-                taken => break taken?,
+                taken => break taken.map_err(|error| unusable_as_input(path, error))?,
             }
         };
         Ok(Self { ground, open: None, openings: None })
     }
 }
 
+/// What is wrong with a FIFO, said of one that producers write into.
+pub fn unusable_as_input(path: &Path, error: Error) -> Error {
+    // What the machine is short of is the same for both.
+    if error.is_shortage() || error.code() == "fifo-taken" {
+        return error;
+    }
+    Error::input("input-unusable", format!("cannot use --input {}: {}", path.display(), error.cause()), "")
+}
+
 impl Comers for InputFifo {
     fn open(&mut self) -> Result<OwnedFd, Error> {
-        self.ground.keep()?;
-        let inode = self.ground.inode(MODE)?;
+        let kept = self.ground.keep().and_then(|()| self.ground.inode(MODE));
+        let inode = kept.map_err(|error| unusable_as_input(&self.ground.path, error))?;
         let pipe = format!("/proc/self/fd/{}", inode.as_raw_fd());
         self.openings = Openings::of(&pipe)
             .inspect_err(|error| tracing::debug!("producers that come at once cannot be told apart here: {error}"))

@@ -13,7 +13,7 @@ pub struct Prefix(String);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SafePath(String);
 
-/// A word of a command line, of letters, digits and `. _ - + / , = :`.
+/// A word of a command line, of letters, digits and `. _ - + / , =`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word(String);
 
@@ -110,11 +110,11 @@ impl FromStr for Word {
         let legal = !text.is_empty()
             && text.len() <= 256
             && !text.contains("..")
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-+/,=:".contains(&b));
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-+/,=".contains(&b));
         if legal {
             Ok(Self(text.to_owned()))
         } else {
-            Err("go2rtc splits this command line: only letters, digits and . _ - + / , = : can be passed on, without .."
+            Err("go2rtc splits this command line: only letters, digits and . _ - + / , = can be passed on, without .."
                 .to_owned())
         }
     }

@@ -3,6 +3,8 @@
 //! A live producer is never waited for and never made to wait: of what it hands over before the stream is ready for
 //! another picture, the latest is kept. Where every picture is wanted, from a file say, one is kept and the producer waits.
 
+use super::Wanted;
+use super::size_for;
 use crate::error::Error;
 use crate::os::poll;
 use crate::settings::{FrameRate, Shape};
@@ -43,6 +45,7 @@ const SPARE: usize = 3;
 #[derive(Debug)]
 pub struct Intake {
     keep: Keep,
+    wanted: Wanted,
     slot: Mutex<Slot>,
     /// Readable while a picture waits, and from the end of the input on.
     arrivals: OwnedFd,
@@ -72,7 +75,7 @@ pub enum Next {
 }
 
 impl Intake {
-    /// An empty one.
+    /// An empty one, for a stream whose size is its pictures'.
     ///
     /// # Errors
     /// No file descriptor is left.
@@ -87,7 +90,19 @@ impl Intake {
                 .caused_by(errno)
             })
         };
-        Ok(Self { keep, slot: Mutex::default(), arrivals: event(0)?, room: event(1)?, over: event(0)? })
+        Ok(Self {
+            keep,
+            wanted: Wanted::default(),
+            slot: Mutex::default(),
+            arrivals: event(0)?,
+            room: event(1)?,
+            over: event(0)?,
+        })
+    }
+
+    /// The same for another stream.
+    pub fn for_stream(self, wanted: Wanted) -> Self {
+        Self { wanted, ..self }
     }
 
     fn slot(&self) -> MutexGuard<'_, Slot> {
@@ -113,6 +128,14 @@ impl Intake {
             return Ok(PollFlags::empty());
         }
         if fds[0].revents().is_empty() { Ok(fds[1].revents()) } else { Err(Over) }
+    }
+
+    /// Looks whether pictures of this shape can be shown, before any is read: who makes others is turned away.
+    ///
+    /// # Errors
+    /// They cannot be.
+    pub fn check(&self, shape: &Shape) -> Result<(), Error> {
+        size_for(shape.width, shape.height, self.wanted.width, self.wanted.height).map(drop)
     }
 
     /// A buffer of so many bytes, which hold anything.

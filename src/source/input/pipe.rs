@@ -94,6 +94,7 @@ impl<'a> Pipe<'a> {
             Form::Y4m(settings) => {
                 let line = self.line(y4m::SIGNATURE, y4m::LONGEST_HEADER, y4m::not_y4m)?;
                 let header = y4m::parse(&line, settings).map_err(Stop::Bad)?;
+                self.intake.check(&header.shape).map_err(Stop::Bad)?;
                 (header.shape, header.frame_rate)
             }
         };
@@ -213,21 +214,21 @@ fn out_of_step(found: &[u8]) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Wanted;
     use super::super::intake::{Keep, Next};
     use super::*;
     use crate::settings::PixelFormat;
     use rustix::pipe::{PipeFlags, pipe_with};
     use std::io::Write as _;
 
-    const Y4M: Form = Form::Y4m(InputSettings {
-        matrix: crate::settings::Matrix::Bt709,
-        range: crate::settings::ColorRange::Limited,
-    });
+    const Y4M: Form = Form::Y4m(InputSettings { matrix: crate::settings::Matrix::Bt709, range: None });
 
     /// Writes pieces by themselves, and returns the first samples of what arrives, and how it ended.
     fn through(form: &Form, pieces: &[&[u8]]) -> (Vec<u8>, End) {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC).unwrap();
-        let intake = Intake::new(Keep::Every).unwrap();
+        // A stream is larger than these pictures are.
+        let wanted = Wanted { width: Some(64), ..Wanted::default() };
+        let intake = Intake::new(Keep::Every).unwrap().for_stream(wanted);
         let mut seen = Vec::new();
         let end = std::thread::scope(|scope| {
             scope.spawn(|| {

@@ -58,23 +58,24 @@ fn note_cut(name: &str, pictures: u64, cut: bool) {
 
 /// How long to wait before trying again: longer each time, until something works.
 #[derive(Debug)]
-struct Patience(Duration);
+struct Patience {
+    first: Duration,
+    longest: Duration,
+    next: Duration,
+}
 
 impl Patience {
-    const FIRST: Duration = Duration::from_millis(250);
-    const LONGEST: Duration = Duration::from_secs(8);
-
-    fn new() -> Self {
-        Self(Self::FIRST)
+    fn new(first: Duration, longest: Duration) -> Self {
+        Self { first, longest, next: first }
     }
 
     fn reset(&mut self) {
-        self.0 = Self::FIRST;
+        self.next = self.first;
     }
 
     /// The wait that is due now.
     fn next(&mut self) -> Duration {
-        let next = (self.0 * 2).min(Self::LONGEST);
-        std::mem::replace(&mut self.0, next)
+        let longer = (self.next * 2).min(self.longest);
+        std::mem::replace(&mut self.next, longer)
     }
 }

@@ -7,6 +7,8 @@
 
 mod caps;
 mod connection;
+#[cfg(all(fuzzing, feature = "cli"))]
+pub mod fuzz;
 mod layout;
 mod memories;
 mod refused;

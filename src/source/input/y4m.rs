@@ -36,7 +36,7 @@ pub fn parse(line: &[u8], settings: &InputSettings) -> Result<Header, Error> {
     }
     let (mut width, mut height, mut frame_rate) = (None, None, None);
     let (mut format, mut pixels) = (PixelFormat::Yuv420p, None);
-    let mut range = settings.range;
+    let mut range = None;
     for tag in tags.filter(|tag| !tag.is_empty()) {
         let mut letters = tag.chars();
         let (tag_is, value) = (letters.next().unwrap_or(' '), letters.as_str());
@@ -47,8 +47,8 @@ pub fn parse(line: &[u8], settings: &InputSettings) -> Result<Header, Error> {
             'I' => progressive(value)?,
             'C' => format = format_of(value)?,
             'X' => match value.split_once('=') {
-                Some(("COLORRANGE", "FULL")) => range = ColorRange::Full,
-                Some(("COLORRANGE", "LIMITED")) => range = ColorRange::Limited,
+                Some(("COLORRANGE", "FULL")) => range = Some(ColorRange::Full),
+                Some(("COLORRANGE", "LIMITED")) => range = Some(ColorRange::Limited),
                 Some(("PIXFMT", name)) => pixels = Some(pixel_format(name)?),
                 _ => {}
             },
@@ -59,6 +59,9 @@ pub fn parse(line: &[u8], settings: &InputSettings) -> Result<Header, Error> {
     let (Some(width), Some(height)) = (width, height) else {
         return Err(Error::input("y4m-header", format!("the Y4M header has no width and height: {text:?}"), ""));
     };
+    // `Cmono` is the luma of a video, unlike a grey picture that `XPIXFMT` names.
+    let usual = pixels.map_or(ColorRange::Limited, PixelFormat::usual_range);
+    let range = range.or(settings.range).unwrap_or(usual);
     let (format, matrix) = (pixels.unwrap_or(format), settings.matrix);
     Ok(Header { shape: Shape { width, height, format, matrix, range }, frame_rate })
 }
@@ -164,6 +167,7 @@ mod tests {
             ("YUV4MPEG2 H240 W320 Cmono", header(320, 240, Gray8, Limited, "")),
             ("YUV4MPEG2 W64 H64 F0:0 C420paldv", header(64, 64, Yuv420p, Limited, "")),
             ("YUV4MPEG2 W64 H64 F90000:1", header(64, 64, Yuv420p, Limited, "")),
+            ("YUV4MPEG2 W64 H64 F30:1 XPIXFMT=gray8", header(64, 64, Gray8, Full, "30")),
             ("YUV4MPEG2 W64 H64 F30:1 C444 XPIXFMT=rgb24", header(64, 64, Rgb24, Limited, "30")),
         ] {
             assert_eq!(of(line).unwrap(), expected, "{line}");
@@ -196,7 +200,7 @@ mod tests {
 
     #[test]
     fn what_a_header_does_not_tell_is_as_was_said() {
-        let settings = InputSettings { range: ColorRange::Full, matrix: Matrix::Bt601 };
+        let settings = InputSettings { range: Some(ColorRange::Full), matrix: Matrix::Bt601 };
         let shape = parse(b"YUV4MPEG2 W64 H64", &settings).unwrap().shape;
         assert_eq!((shape.range, shape.matrix), (ColorRange::Full, Matrix::Bt601));
         let shape = parse(b"YUV4MPEG2 W64 H64 XCOLORRANGE=LIMITED", &settings).unwrap().shape;

@@ -5,13 +5,18 @@ use super::super::pipe::{End, Form, Pipe};
 use super::{Patience, Producer};
 use crate::error::Error;
 use crate::os::process::{Child, Orphaned};
-use rustix::process::{Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// What it has from the request to end until it is killed. It is less than what this process has itself.
 const GRACE: Duration = Duration::from_millis(700);
+
+/// Before it is started again the first time, and at most.
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+const LONGEST_WAIT: Duration = Duration::from_secs(8);
 
 /// Run by a shell.
 pub struct Command {
@@ -21,7 +26,7 @@ pub struct Command {
 
 impl Producer for Command {
     fn run(&mut self, intake: &Intake) -> Result<(), Error> {
-        let mut patience = Patience::new();
+        let mut patience = Patience::new(FIRST_WAIT, LONGEST_WAIT);
         let mut has_shown = false;
         loop {
             let mut running = Running::start(&self.command)?;
@@ -66,6 +71,8 @@ impl Command {
 struct Running {
     child: Child,
     pipe: Option<std::process::ChildStdout>,
+    /// Ends the group where this process could not. Dropping it ends it alone.
+    _guard: Option<Child>,
 }
 
 impl Running {
@@ -75,7 +82,10 @@ impl Running {
         let mut child = Child::start(shell, Orphaned::Killed, &[])
             .map_err(|error| Error::machine("input-command", "cannot start the input command", "").caused_by(error))?;
         let (_, pipe, _) = child.take_pipes();
-        Ok(Self { child, pipe })
+        let _guard = guard(child.pid())
+            .inspect_err(|error| tracing::warn!("what the input command starts may outlive this process: {error}"))
+            .ok();
+        Ok(Self { child, pipe, _guard })
     }
 
     fn read(&self, intake: &Intake, form: &Form) -> End {
@@ -97,4 +107,16 @@ impl Running {
         let _ = kill_process_group(self.child.pid(), Signal::KILL);
         status
     }
+}
+
+/// Starts a process that kills a process group once this process has ended, however it did: the kernel would kill the
+/// shell alone, and what that has started may write nothing, or not mind that nobody reads it.
+fn guard(group: Pid) -> io::Result<Child> {
+    let mut shell = std::process::Command::new("/bin/sh");
+    // Nothing is ever written to it, so it reads up to the end of this process.
+    shell.args(["-c", "read nothing; kill -s KILL -- \"-$1\"", "sh"]).arg(group.to_string());
+    shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    // A terminal's Ctrl-C is for others.
+    shell.process_group(0);
+    Child::start(shell, Orphaned::Left, &[])
 }

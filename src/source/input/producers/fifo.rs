@@ -11,6 +11,11 @@ use std::time::Duration;
 /// How often it is looked whether the FIFO is still at its path, while nobody has come.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// How long nobody is let in after one who wrote nothing that can be shown: at first, and at most. Longer, and a good
+/// producer would wait for the sake of a bad one; none, and the bad one would fill the log.
+const FIRST_WAIT: Duration = Duration::from_millis(20);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
 /// Where producers come from.
 pub trait Comers: Send {
     /// Opens the FIFO for reading, and does not wait. From then on a producer can open it.
@@ -65,7 +70,7 @@ impl From<Over> for Stop {
 
 impl Fifo {
     fn serve(&mut self, intake: &Intake) -> Result<std::convert::Infallible, Stop> {
-        let (mut patience, mut told) = (Patience::new(), false);
+        let (mut patience, mut told) = (Patience::new(FIRST_WAIT, LONGEST_WAIT), false);
         loop {
             let pipe = self.comers.open().map_err(Stop::Failed)?;
             widen(&pipe);
@@ -84,6 +89,11 @@ impl Fifo {
                     note_cut(&self.comers.name(), pictures, cut);
                     if pictures > 0 {
                         patience.reset();
+                        continue;
+                    }
+                    // Who only asks whether anybody watches opens it and closes it again.
+                    if !cut {
+                        intake.wait(None, Some(FIRST_WAIT))?;
                         continue;
                     }
                 }
