@@ -18,9 +18,9 @@ import os
 import select
 import stat
 import threading
-import time
 import warnings
 from fractions import Fraction
+from time import monotonic
 from typing import Any
 
 BYTES_A_PIXEL = {"rgb24": 3, "bgr24": 3, "rgba": 4, "bgra": 4, "gray8": 1}
@@ -52,7 +52,7 @@ class Frames(contextlib.AbstractContextManager["Frames"]):
 
         While nobody watches this reads the clock, and every 20 ms tries to open the FIFO.
         """
-        if time.monotonic() < self._next or (self._fifo < 0 and not self._open()):
+        if monotonic() < self._next or (self._fifo < 0 and not self._open()):
             return False
         return not self._rest and self._room.poll(0) == [(self._fifo, select.POLLOUT)]
 
@@ -74,7 +74,7 @@ class Frames(contextlib.AbstractContextManager["Frames"]):
                 if self._rest:
                     os.eventfd_write(self._wake, 1)
                 # On a grid, and up to half an interval early: a loop of this very rate loses none.
-                self._next = max(self._next + self._interval, time.monotonic() + self._interval / 2)
+                self._next = max(self._next + self._interval, monotonic() + self._interval / 2)
                 return True
         return False
 
@@ -95,7 +95,7 @@ class Frames(contextlib.AbstractContextManager["Frames"]):
                 raise FileExistsError(errno.EEXIST, "not a FIFO", self._path)
         except OSError as error:
             self._drop()
-            self._next = time.monotonic() + 0.02
+            self._next = monotonic() + 0.02
             if error.errno not in (errno.ENXIO, errno.ENOENT):
                 warnings.warn(f"mb-encode gets no frames: {error}", stacklevel=3)
             return False
