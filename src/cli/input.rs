@@ -50,10 +50,11 @@ impl Input {
     /// What one has read of it is gone for all.
     pub fn check_again(&self) -> Result<(), Error> {
         match self.place.is_read_once() {
-            true => {
-                let what = format!("{} can be read only once, and --fifo serves many", self.place);
-                Err(Error::input("input-once", what, ""))
-            }
+            true => Err(Error::input(
+                "input-once",
+                format!("{} can be read only once, and --fifo serves many", self.place),
+                "",
+            )),
             false => Ok(()),
         }
     }

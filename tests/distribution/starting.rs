@@ -45,6 +45,32 @@ fn a_signal_ends_all_of_it_in_two_seconds() {
     }
 }
 
+/// Somebody else may take the port that was chosen for go2rtc and the gate to meet at.
+#[test]
+fn a_go2rtc_that_cannot_listen_gets_another_port_to_meet_the_gate_at() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (temp, said) = (folder.path().join("temp"), folder.path().join("said"));
+    // The first one listens nowhere; all say what they were told last.
+    let wrapper = folder.path().join("go2rtc");
+    let script = format!(
+        "#!/bin/bash\nprintf '%s\\n' \"${{!#}}\" >>'{0}'\n(($(wc -l <'{0}') > 1)) || exec sleep 60\nexec '{1}' \"$@\"\n",
+        said.display(),
+        go2rtc::find().display()
+    );
+    std::fs::write(&wrapper, script).expect("a folder to write to");
+    std::fs::set_permissions(&wrapper, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
+    let ports = free_ports();
+    let mut command = mb_encode();
+    command.arg("supervise").arg("--temp").arg(&temp).arg("--go2rtc").arg(&wrapper).args(["--workers", "1"]);
+    command.args(port_options(ports)).arg("--").args(SMALL.split_whitespace());
+    let rig = Rig::launch(command, &temp, ports).expect("the ports were free");
+    assert_in_order(&rig.watch("omega-0").take_marks(5));
+    let told = std::fs::read_to_string(&said).expect("it was started");
+    let told: Vec<_> = told.lines().collect();
+    assert!(told.len() == 2 && told[0] != told[1], "{told:?}");
+}
+
 #[test]
 fn a_killed_supervisor_leaves_nothing_behind() {
     let _alone = alone();

@@ -73,8 +73,12 @@ fn program(options: &StreamOptions, link: Option<Arc<Link>>) -> anyhow::Result<(
             options.shader()?;
             if let Some(Input { place, .. }) = options.input()? {
                 if place.is_fifo_at(&fifo.path) {
-                    let what = format!("--fifo {} is where --input reads", fifo.path.display());
-                    return Err(Error::input("input-is-output", what, "").into());
+                    return Err(Error::input(
+                        "input-is-output",
+                        format!("--fifo {} is where --input reads", fifo.path.display()),
+                        "",
+                    )
+                    .into());
                 }
                 place.make()?;
             }

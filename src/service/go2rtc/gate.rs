@@ -35,7 +35,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -56,6 +56,7 @@ pub struct Public {
 /// An open gate. Dropping it closes it; viewers who are through stay until go2rtc ends.
 pub struct Gate {
     over: Arc<Control>,
+    rtsp: Arc<Mutex<SocketAddr>>,
     doors: Vec<JoinHandle<()>>,
 }
 
@@ -67,12 +68,18 @@ impl Gate {
     pub fn open(public: &Public, api: PathBuf, rtsp: SocketAddr) -> Result<Self, Error> {
         let web = listen(public.web, "api")?;
         let players = listen(public.rtsp, "rtsp")?;
-        let known = Arc::new(Known::of(Inner { api, rtsp }, public.hosts.clone()));
+        let rtsp = Arc::new(Mutex::new(rtsp));
+        let known = Arc::new(Known::of(Inner { api, rtsp: Arc::clone(&rtsp) }, public.hosts.clone()));
         let places = Arc::new(Places::default());
-        let mut gate = Self { over: Arc::new(Control::new()?), doors: Vec::new() };
+        let mut gate = Self { over: Arc::new(Control::new()?), rtsp, doors: Vec::new() };
         gate.doors.push(gate.door("gate-web", web, (&known, &places), web::serve)?);
         gate.doors.push(gate.door("gate-rtsp", players, (&known, &places), rtsp::serve)?);
         Ok(gate)
+    }
+
+    /// go2rtc's RTSP is there from now on.
+    pub fn move_rtsp(&self, rtsp: SocketAddr) {
+        *self.rtsp.lock().unwrap_or_else(PoisonError::into_inner) = rtsp;
     }
 
     fn door(

@@ -30,9 +30,16 @@ impl Inside {
             return Err(io::Error::other("it belongs to somebody else"));
         }
         rustix::fs::fchmod(&folder, Mode::RWXU)?;
-        // Whoever takes it before go2rtc does keeps that from listening, which is noticed.
-        let rtsp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-        Ok(Self { folder, rtsp })
+        Ok(Self { folder, rtsp: free_port()? })
+    }
+
+    /// Chooses another port. Whoever takes one before go2rtc does keeps that from listening.
+    ///
+    /// # Errors
+    /// No port on loopback is free.
+    pub fn move_rtsp(&mut self) -> io::Result<()> {
+        self.rtsp = free_port()?;
+        Ok(())
     }
 
     /// The socket's path, in this process and in one that inherits [`Inside::folder`]. A socket's path holds 107 bytes;
@@ -50,6 +57,10 @@ impl Inside {
     pub fn answers(&self) -> bool {
         UnixStream::connect(self.socket()).is_ok()
     }
+}
+
+fn free_port() -> io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
 impl Drop for Inside {

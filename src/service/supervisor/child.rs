@@ -89,6 +89,12 @@ impl Kept {
         })
     }
 
+    /// Has the next process be told this as the last of its arguments, instead of what was.
+    pub fn tell_last(&mut self, argument: OsString) {
+        self.recipe.args.pop();
+        self.recipe.args.push(argument);
+    }
+
     pub fn start_at(&mut self, due: Instant) {
         self.due = Some(due);
     }

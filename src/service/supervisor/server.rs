@@ -46,7 +46,7 @@ pub struct Server {
     pub api: SocketAddr,
     /// Where it listens for the gate, if that is here.
     inside: Option<Inside>,
-    _gate: Option<Gate>,
+    gate: Option<Gate>,
     ports: Vec<u16>,
     /// What a container reads.
     file: Option<ConfigFile>,
@@ -89,8 +89,7 @@ impl Server {
         let (recipe, compose, file) = match which {
             Which::Program(program) => {
                 let inside = inside.as_ref().expect("there is a gate");
-                let told =
-                    config.to_json().into_iter().chain([lock::inside(&inside.socket().to_string_lossy(), inside.rtsp)]);
+                let told = config.to_json().into_iter().chain([told_last(inside)]);
                 let args = told.flat_map(|json| ["-config".into(), json.into()]).collect();
                 let descriptor = Some(Arc::clone(inside.folder()));
                 (Recipe { program: program.into(), args, envs: Vec::new(), descriptor }, None, None)
@@ -121,7 +120,7 @@ impl Server {
             compose,
             api: SocketAddr::new(streams.reached_at(), streams.api_port),
             inside,
-            _gate: gate,
+            gate,
             ports,
             file,
         })
@@ -176,10 +175,30 @@ impl Server {
             tracing::error!(
                 "go2rtc does not listen on all of its ports ({ports}); something else may have one [port-taken]"
             );
+            self.move_rtsp();
             self.kept.signal(rustix::process::Signal::TERM);
         }
         listens
     }
+
+    /// Has the next go2rtc take another port for the gate: that one is nobody's business, and may be taken for good.
+    fn move_rtsp(&mut self) {
+        if let (None, Some(inside), Some(gate)) = (&self.compose, &mut self.inside, &self.gate) {
+            if let Err(error) = inside.move_rtsp() {
+                tracing::warn!("no other port is free for go2rtc: {error}");
+                return;
+            }
+            self.kept.tell_last(told_last(inside).into());
+            gate.move_rtsp(inside.rtsp);
+            self.ports.pop();
+            self.ports.push(inside.rtsp.port());
+        }
+    }
+}
+
+/// The part of go2rtc's config that says where it meets the gate. It stands last.
+fn told_last(inside: &Inside) -> String {
+    lock::inside(&inside.socket().to_string_lossy(), inside.rtsp)
 }
 
 impl ConfigFile {

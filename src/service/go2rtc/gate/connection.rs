@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::os::threads;
@@ -19,7 +20,8 @@ const CHUNK: usize = 64 * 1024;
 pub struct Inner {
     /// The path of a Unix socket.
     pub api: PathBuf,
-    pub rtsp: SocketAddr,
+    /// It may move when go2rtc is started again.
+    pub rtsp: Arc<Mutex<SocketAddr>>,
 }
 
 impl Inner {
@@ -30,7 +32,8 @@ impl Inner {
     }
 
     pub fn connect_rtsp(&self) -> io::Result<TcpStream> {
-        let stream = TcpStream::connect_timeout(&self.rtsp, CONNECTS_WITHIN)?;
+        let rtsp = *self.rtsp.lock().unwrap_or_else(PoisonError::into_inner);
+        let stream = TcpStream::connect_timeout(&rtsp, CONNECTS_WITHIN)?;
         set_up(&stream)?;
         Ok(stream)
     }
