@@ -6,12 +6,12 @@ readonly UNIXFD_PACKAGES=(gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer
 readonly UNIXFD_FRAMES=30
 # Rows that are padded, and halves that are rounded.
 readonly UNIXFD_CAPS=(
-    format=I420,width=640,height=360
-    format=I420,width=322,height=242,colorimetry=bt601
-    format=NV12,width=642,height=362
-    format=RGBA,width=640,height=360
-    format=BGRA,width=322,height=242
-    format=RGB,width=322,height=242
+    "format=I420,width=640,height=360"
+    "format=I420,width=322,height=242,colorimetry=bt601"
+    "format=NV12,width=642,height=362"
+    "format=RGBA,width=640,height=360"
+    "format=BGRA,width=322,height=242"
+    "format=RGB,width=322,height=242"
 )
 
 test_unixfd() {
