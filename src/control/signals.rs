@@ -7,7 +7,6 @@
 use super::Control;
 use crate::error::Error;
 use crate::os::threads;
-use rustix::process::getppid;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use std::sync::Arc;
@@ -16,7 +15,8 @@ use std::time::{Duration, Instant};
 /// The signals that mean something here.
 const SIGNALS: [i32; 4] = [SIGINT, SIGTERM, SIGUSR1, SIGXFSZ];
 
-/// A parent that ends may be announced once for each of its threads, all within this: that is one request.
+/// A parent that ends may be announced once for each of its threads, all within this: that is one request. While it has
+/// threads left it still is the parent, so nothing but the time tells these signals from a second request.
 const OF_ONE_END: Duration = Duration::from_millis(200);
 
 /// Starts to listen, on a thread that sleeps until a signal comes. Call it first of all, on the only thread there is.
@@ -32,7 +32,6 @@ pub fn start(control: &Arc<Control>, grace: Duration, overdue: fn()) -> Result<(
     let mut signals = Signals::new(SIGNALS).map_err(failed)?;
     let control = Arc::clone(control);
     let inherited = Blocked { before: blocked.before };
-    let parent = getppid();
     let listen = move || {
         // A thread to take them, whatever a driver does to the others.
         drop(inherited);
@@ -42,7 +41,7 @@ pub fn start(control: &Arc<Control>, grace: Duration, overdue: fn()) -> Result<(
                 // Caught, so that the write fails and says what it failed at.
                 SIGXFSZ => {}
                 SIGUSR1 => control.request_idr(),
-                SIGTERM if getppid() != parent && asked.is_some_and(|at: Instant| at.elapsed() < OF_ONE_END) => {}
+                SIGTERM if asked.is_some_and(|at: Instant| at.elapsed() < OF_ONE_END) => {}
                 signal if control.stop_requested() => end(signal),
                 signal => {
                     control.request_stop();
