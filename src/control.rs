@@ -9,9 +9,10 @@ pub(crate) mod requests;
 pub(crate) mod signals;
 
 use crate::error::Error;
+use crate::os::event::Event;
 use crate::os::poll;
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::event::{PollFd, PollFlags};
+use rustix::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -20,8 +21,8 @@ use std::time::Duration;
 pub struct Control {
     stop: AtomicBool,
     idr: AtomicBool,
-    wake: OwnedFd,
-    idr_wake: OwnedFd,
+    wake: Event,
+    idr_wake: Event,
 }
 
 impl Control {
@@ -30,25 +31,19 @@ impl Control {
     /// # Errors
     /// No file descriptor is left.
     pub fn new() -> Result<Self, Error> {
-        let event = || {
-            eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|errno| {
-                Error::machine(
-                    "too-many-files",
-                    "cannot make an event descriptor",
-                    "raise the limit of open files: ulimit -n 1024",
-                )
-                .caused_by(errno)
-            })
-        };
-        Ok(Self { stop: AtomicBool::new(false), idr: AtomicBool::new(false), wake: event()?, idr_wake: event()? })
+        Ok(Self {
+            stop: AtomicBool::new(false),
+            idr: AtomicBool::new(false),
+            wake: Event::new(false)?,
+            idr_wake: Event::new(false)?,
+        })
     }
 
     /// Asks the stream to end after the access unit at hand.
     pub fn request_stop(&self) {
         self.stop.store(true, Ordering::Release);
-        // Never read, so it stays readable for every later poll. It can only fail when the counter is full, and
-        // then it is readable too.
-        let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+        // Never lowered, so it stays readable for every later poll.
+        self.wake.raise();
     }
 
     /// Whether a stop was asked for.
@@ -59,15 +54,14 @@ impl Control {
     /// Asks that the next picture be an IDR.
     pub fn request_idr(&self) {
         self.idr.store(true, Ordering::Release);
-        // Where the counter is full it is readable already.
-        let _ = rustix::io::write(&self.idr_wake, &1u64.to_ne_bytes());
+        self.idr_wake.raise();
     }
 
     /// Whether an IDR was asked for since the last call.
     pub fn take_idr_request(&self) -> bool {
         let taken = self.idr.swap(false, Ordering::AcqRel);
         if taken {
-            let _ = rustix::io::read(&self.idr_wake, &mut [0u8; 8]);
+            self.idr_wake.lower();
         }
         taken
     }

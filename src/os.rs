@@ -6,6 +6,7 @@ pub mod atomic_file;
 pub mod claim;
 pub mod dl;
 pub mod environment;
+pub mod event;
 #[cfg(feature = "cli")]
 pub mod holders;
 #[cfg(feature = "cli")]

@@ -54,8 +54,18 @@ impl Pacer {
     fn take(&mut self, point: u64) -> Tick {
         let (pts, skipped) = (self.frame_rate.time_of(point), point - self.next);
         self.next = point + 1;
+        Tick { skipped, ..self.off_grid(pts) }
+    }
+
+    /// A picture that is due at no point of the grid, but at `pts`.
+    pub fn off_grid(&self, pts: Duration) -> Tick {
         let delta = self.last_pts.map_or_else(|| self.frame_rate.interval(), |last| pts.saturating_sub(last));
-        Tick { index: self.drawn, pts, delta, skipped }
+        Tick { index: self.drawn, pts, delta, skipped: 0 }
+    }
+
+    /// When the last picture that was drawn was due.
+    pub fn last_pts(&self) -> Option<Duration> {
+        self.last_pts
     }
 
     /// The picture of this tick was drawn.

@@ -58,6 +58,7 @@ use recovery::{Recovery, Restart};
 use report::Report;
 use schedule::Schedule;
 use std::borrow::Cow;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 use threads::Ended;
@@ -128,12 +129,13 @@ pub(crate) fn run_source(
         Output::Stdout | Output::Pipe { .. } => Some(Writer::open(output)?),
     };
     let settings = match settle(&mut source, settings, early.as_ref(), control)? {
-        Ok(settings) => &settings.into_owned(),
-        Err(end) => {
+        ControlFlow::Continue(settings) => settings,
+        ControlFlow::Break(end) => {
             tracing::debug!("stream ended ({end:?}) before its first frame");
             return Ok(Totals::default());
         }
     };
+    let settings = &*settings;
     let format = Format::open(settings, early.is_some() && source.is_on_grid())?;
     let opening = Opening::new(settings, early.is_some());
     let pipeline = Pipeline::open(settings, &mut source, Plan::at_the_start(settings.encoder), vitals)?;
@@ -190,26 +192,25 @@ pub(crate) fn run_source(
     Ok(totals)
 }
 
-/// Waits for what a stream's first picture makes of its settings; a picture that is drawn makes nothing of them.
+/// Waits for what a stream's first picture makes of its settings; a picture that is drawn makes nothing of them. Returns
+/// the end that comes before.
 fn settle<'s>(
     source: &mut Source<'_>,
     settings: &'s Settings,
     writer: Option<&Writer>,
     control: &Control,
-) -> Result<Result<Cow<'s, Settings>, End>, Error> {
-    let Source::Fed(feed) = source else { return Ok(Ok(Cow::Borrowed(settings))) };
+) -> Result<ControlFlow<End, Cow<'s, Settings>>, Error> {
+    let Source::Fed(feed) = source else { return Ok(ControlFlow::Continue(Cow::Borrowed(settings))) };
+    let gate: &dyn Gate = writer.map_or(&sink::Nobody, |writer| writer);
+    let clock = Clock::start(gate, control);
     loop {
         if let Some(settled) = feed.settle(settings)? {
-            return Ok(Ok(Cow::Owned(settled)));
+            return Ok(ControlFlow::Continue(Cow::Owned(settled)));
         }
-        let gate: &dyn Gate = writer.map_or(&sink::Nobody, |writer| writer);
-        let clock = Clock::start(gate, control);
-        let waited = match feed.arrivals() {
-            Some(arrivals) => clock.wait_for(arrivals, Duration::MAX),
-            None => Ok(true),
-        };
-        if let Err(end) = waited {
-            return Ok(Err(end));
+        if let Some(arrivals) = feed.arrivals() {
+            if let Err(end) = clock.wait_for(arrivals, Duration::MAX) {
+                return Ok(ControlFlow::Break(end));
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ mod producers;
 
 pub use fifo::{Company, Fifo, Reader};
 pub use path::FifoPath;
-pub use producers::{InputFifo, unusable_as_input};
+pub use producers::InputFifo;
 
 use crate::settings::{FifoMode, PipeSize};
 use std::path::PathBuf;

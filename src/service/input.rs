@@ -1,8 +1,7 @@
 //! Where pictures come from that other programs make, and what is at that place.
 
-use super::door::{Fifo as OutputFifo, FifoPath, InputFifo, unusable_as_input};
+use super::door::{FifoPath, InputFifo};
 use crate::error::Error;
-use crate::settings::FifoMode;
 use crate::source::input::{Command, Fifo, Form, Keep, Once, Producer, UnixFd};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
@@ -11,9 +10,6 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
-
-/// Who may write into a FIFO that is made for producers: this user alone.
-const MODE: &str = "600";
 
 /// Where pictures come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,8 +103,7 @@ impl Place {
                     "name a file or a FIFO: --input temp/frames/a.y4m",
                 )),
                 Ok(_) => Ok(()),
-                Err(_) => OutputFifo::make(path, MODE.parse::<FifoMode>().unwrap_or_default())
-                    .map_err(|error| unusable_as_input(path, error)),
+                Err(_) => InputFifo::make(path),
             },
             Self::Stdin | Self::UnixFd(_) | Self::Command(_) => Ok(()),
         }

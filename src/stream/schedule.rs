@@ -30,7 +30,6 @@ pub struct Schedule<'a> {
     interval: Duration,
     /// From when on a picture that comes as it likes is not too early for the rate.
     not_before: Duration,
-    last_pts: Option<Duration>,
 }
 
 /// What is to be done about pictures that come as they like.
@@ -55,20 +54,7 @@ impl<'a> Schedule<'a> {
     ) -> Self {
         let Settings { frame_rate, paced, pictures, .. } = *settings;
         let (pacer, interval, not_before) = (Pacer::new(frame_rate), frame_rate.interval(), Duration::ZERO);
-        Self {
-            paced,
-            pictures,
-            pacer,
-            time,
-            gate,
-            control,
-            stats,
-            report,
-            opening,
-            interval,
-            not_before,
-            last_pts: None,
-        }
+        Self { paced, pictures, pacer, time, gate, control, stats, report, opening, interval, not_before }
     }
 
     /// Whether pictures are held to real time.
@@ -144,14 +130,12 @@ impl<'a> Schedule<'a> {
                 }
                 Readiness::Ready => {}
             }
-            let index = self.pacer.drawn();
-            let delta = self.last_pts.map_or(self.interval, |last| now.saturating_sub(last));
-            let tick = Tick { index, pts: now, delta, skipped: 0 };
+            let tick = self.pacer.off_grid(now);
             if !has_arrived {
                 return Ok(Moment::Standstill(tick));
             }
             self.not_before = self.not_before.max(now) + self.interval;
-            if self.opening.is_due(index) {
+            if self.opening.is_due(tick.index) {
                 self.control.request_idr();
             }
             return Ok(Moment::Arrival(tick));
@@ -160,13 +144,12 @@ impl<'a> Schedule<'a> {
 
     /// Stamps a picture that was there `age` before its tick. Times only rise.
     pub fn stamp(&self, tick: &Tick, age: Duration) -> Tick {
-        let earliest = self.last_pts.map_or(Duration::ZERO, |last| last + LEAST_STEP);
+        let earliest = self.pacer.last_pts().map_or(Duration::ZERO, |last| last + LEAST_STEP);
         Tick { pts: tick.pts.saturating_sub(age).max(earliest), ..*tick }
     }
 
     /// The picture was drawn and is on its way.
     pub fn drew(&mut self, tick: &Tick) {
-        self.last_pts = Some(tick.pts);
         self.pacer.drew(tick);
     }
 

@@ -5,7 +5,7 @@
 //! the next one finds that, and learns the same, since there is room for one. Where two come in the same instant, both
 //! share a pipe, which the kernel tells by the number of openings.
 
-use super::ground::Ground;
+use super::ground::{self, Ground};
 use super::path::FifoPath;
 use crate::error::Error;
 use crate::os::openings::Openings;
@@ -15,7 +15,7 @@ use rustix::fs::{Mode, OFlags};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Permissions of the FIFO where it has to be made anew.
+/// Permissions of a FIFO that is made for producers: this user alone writes into it.
 const MODE: u32 = 0o600;
 /// The stream before may still be ending, in its own process.
 const HANDOVER: Duration = Duration::from_secs(1);
@@ -28,19 +28,27 @@ pub struct InputFifo {
 }
 
 impl InputFifo {
+    /// Makes the FIFO at a path if nothing is there, without taking charge of it.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn make(path: &Path) -> Result<(), Error> {
+        ground::make_missing(path, MODE).map_err(|error| unusable(path, error))
+    }
+
     /// Takes charge of the FIFO at a path.
     ///
     /// # Errors
     /// Another process reads from it, or something else than a FIFO is there.
     pub fn at(path: &Path) -> Result<Self, Error> {
-        let at = FifoPath::resolve(path).map_err(|error| unusable_as_input(path, error))?;
+        let at = FifoPath::resolve(path).map_err(|error| unusable(path, error))?;
         let until = Instant::now() + HANDOVER;
         let ground = loop {
             match Ground::take(at.clone()) {
                 Err(error) if error.code() == "fifo-taken" && Instant::now() < until => {
                     std::thread::sleep(Duration::from_millis(20));
                 }
-                taken => break taken.map_err(|error| unusable_as_input(path, error))?,
+                taken => break taken.map_err(|error| unusable(path, error))?,
             }
         };
         Ok(Self { ground, open: None, openings: None })
@@ -48,7 +56,7 @@ impl InputFifo {
 }
 
 /// What is wrong with a FIFO, said of one that producers write into.
-pub fn unusable_as_input(path: &Path, error: Error) -> Error {
+fn unusable(path: &Path, error: Error) -> Error {
     // What the machine is short of is the same for both.
     if error.is_shortage() || error.code() == "fifo-taken" {
         return error;
@@ -59,7 +67,7 @@ pub fn unusable_as_input(path: &Path, error: Error) -> Error {
 impl Comers for InputFifo {
     fn open(&mut self) -> Result<OwnedFd, Error> {
         let kept = self.ground.keep().and_then(|()| self.ground.inode(MODE));
-        let inode = kept.map_err(|error| unusable_as_input(&self.ground.path, error))?;
+        let inode = kept.map_err(|error| unusable(&self.ground.path, error))?;
         let pipe = format!("/proc/self/fd/{}", inode.as_raw_fd());
         self.openings = Openings::of(&pipe)
             .inspect_err(|error| tracing::debug!("producers that come at once cannot be told apart here: {error}"))

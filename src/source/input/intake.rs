@@ -6,10 +6,11 @@
 use super::Wanted;
 use super::size_for;
 use crate::error::Error;
+use crate::os::event::Event;
 use crate::os::poll;
 use crate::settings::{FrameRate, Shape};
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd};
-use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use rustix::event::{PollFd, PollFlags};
+use rustix::fd::{AsFd as _, BorrowedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -48,11 +49,11 @@ pub struct Intake {
     wanted: Wanted,
     slot: Mutex<Slot>,
     /// Readable while a picture waits, and from the end of the input on.
-    arrivals: OwnedFd,
+    arrivals: Event,
     /// Readable while none waits, where every one is kept.
-    room: OwnedFd,
+    room: Event,
     /// Readable from the end of the stream on.
-    over: OwnedFd,
+    over: Event,
 }
 
 #[derive(Debug, Default)]
@@ -80,23 +81,13 @@ impl Intake {
     /// # Errors
     /// No file descriptor is left.
     pub fn new(keep: Keep) -> Result<Self, Error> {
-        let event = |value| {
-            eventfd(value, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|errno| {
-                Error::machine(
-                    "too-many-files",
-                    "cannot make an event descriptor",
-                    "raise the limit of open files: ulimit -n 1024",
-                )
-                .caused_by(errno)
-            })
-        };
         Ok(Self {
             keep,
             wanted: Wanted::default(),
             slot: Mutex::default(),
-            arrivals: event(0)?,
-            room: event(1)?,
-            over: event(0)?,
+            arrivals: Event::new(false)?,
+            room: Event::new(true)?,
+            over: Event::new(false)?,
         })
     }
 
@@ -159,9 +150,9 @@ impl Intake {
         let mut slot = self.slot();
         let passed_over = slot.waiting.replace(picture);
         if self.keep == Keep::Every {
-            lower(&self.room);
+            self.room.lower();
         }
-        raise(&self.arrivals);
+        self.arrivals.raise();
         if let Some(Arrived { samples, .. }) = passed_over {
             slot.give_back(samples);
         }
@@ -173,7 +164,7 @@ impl Intake {
         let mut slot = self.slot();
         slot.has_ended = true;
         slot.ended = Some(how);
-        raise(&self.arrivals);
+        self.arrivals.raise();
     }
 
     // For the stream.
@@ -209,10 +200,10 @@ impl Intake {
         let mut slot = self.slot();
         if let Some(picture) = slot.waiting.take() {
             if !slot.has_ended {
-                lower(&self.arrivals);
+                self.arrivals.lower();
             }
             if self.keep == Keep::Every {
-                raise(&self.room);
+                self.room.raise();
             }
             return Ok(Next::Picture(picture));
         }
@@ -229,7 +220,7 @@ impl Intake {
 
     /// Has the other thread return.
     pub fn close(&self) {
-        raise(&self.over);
+        self.over.raise();
     }
 }
 
@@ -239,15 +230,6 @@ impl Slot {
             self.spare.push(samples);
         }
     }
-}
-
-fn raise(event: &OwnedFd) {
-    // Where the counter is full it is readable already.
-    let _ = rustix::io::write(event, &1u64.to_ne_bytes());
-}
-
-fn lower(event: &OwnedFd) {
-    let _ = rustix::io::read(event, &mut [0u8; 8]);
 }
 
 #[cfg(test)]

@@ -58,23 +58,23 @@ fn note_cut(name: &str, pictures: u64, cut: bool) {
 
 /// How long to wait before trying again: longer each time, until something works.
 #[derive(Debug)]
-struct Patience {
+pub struct Patience {
     first: Duration,
     longest: Duration,
     next: Duration,
 }
 
 impl Patience {
-    fn new(first: Duration, longest: Duration) -> Self {
+    pub fn new(first: Duration, longest: Duration) -> Self {
         Self { first, longest, next: first }
     }
 
-    fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.next = self.first;
     }
 
     /// The wait that is due now.
-    fn next(&mut self) -> Duration {
+    pub fn next(&mut self) -> Duration {
         let longer = (self.next * 2).min(self.longest);
         std::mem::replace(&mut self.next, longer)
     }

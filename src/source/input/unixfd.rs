@@ -17,7 +17,7 @@ mod tests;
 mod wire;
 
 use super::intake::{Arrived, Intake, Over};
-use super::producers::Producer;
+use super::producers::{Patience, Producer};
 use crate::error::Error;
 use crate::settings::PlaneLayout;
 use caps::Caps;
@@ -33,7 +33,8 @@ use wire::{Broken, Buffer, MemoryKind, Message};
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Before the first try after a producer that was there, and before all later ones at most.
-const RETRY: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(2)];
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// A connection that has lasted so long was a good one.
 const GOOD: Duration = Duration::from_secs(2);
@@ -109,7 +110,7 @@ impl UnixFd {
 impl Producer for UnixFd {
     /// Runs until the stream is over, whether a producer is there or not.
     fn run(&mut self, intake: &Intake) -> Result<(), Error> {
-        let mut retry = RETRY[0];
+        let mut patience = Patience::new(FIRST_WAIT, LONGEST_WAIT);
         loop {
             let Some(connection) = self.address.connect()? else {
                 self.say(format!("waiting for a producer at {}", self.address));
@@ -121,7 +122,7 @@ impl Producer for UnixFd {
             let began = Instant::now();
             let end = Session::new(&self.address, connection, intake).run();
             if began.elapsed() >= GOOD {
-                retry = RETRY[0];
+                patience.reset();
                 self.said.clear();
             }
             match end {
@@ -133,10 +134,9 @@ impl Producer for UnixFd {
                     self.warn(format!("the producer at {} {what}; connecting to it again", self.address));
                 }
             }
-            if intake.wait(None, Some(retry)).is_err() {
+            if intake.wait(None, Some(patience.next())).is_err() {
                 return Ok(());
             }
-            retry = (retry * 2).min(RETRY[1]);
         }
     }
 
