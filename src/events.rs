@@ -7,13 +7,16 @@ use crate::pulse::Stage;
 use crate::stats::{Chosen, Snapshot};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// What happens in a worker or in its stream, as it is told upwards.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    /// The FIFO is served, and nobody reads.
+    /// Readers are let in at this address.
+    Listening { address: SocketAddr },
+    /// Readers are let in, and nobody reads.
     Waiting,
     /// The FIFO was removed or replaced; the one that is at its path now is served.
     Reopened,
@@ -27,8 +30,13 @@ pub enum Event {
     Resumed { reader: u64 },
     /// The reader has left, or its stream has ended well.
     Disconnected { reader: u64, last: Option<Progress> },
-    /// A stream or a rehearsal failed.
-    Failed(Failure),
+    /// A stream or a rehearsal failed. Whose stream it was, where there was a reader.
+    Failed {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reader: Option<u64>,
+        #[serde(flatten)]
+        failure: Failure,
+    },
 }
 
 /// What is asked for downwards.
@@ -56,6 +64,9 @@ pub struct Progress {
     /// What its reader takes, where that can be told.
     #[serde(default)]
     pub intake: Option<Intake>,
+    /// Which reader it has; told by whoever counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reader: Option<u64>,
 }
 
 /// What a reader takes.
@@ -108,6 +119,13 @@ impl fmt::Display for Failure {
     }
 }
 
+impl Event {
+    /// A failure that is no reader's.
+    pub fn failed(failure: impl Into<Failure>) -> Self {
+        Self::Failed { reader: None, failure: failure.into() }
+    }
+}
+
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
         Self {
@@ -130,11 +148,16 @@ mod tests {
         assert_eq!(text(&Event::Waiting), r#"{"event":"waiting"}"#);
         assert_eq!(text(&Event::Connected { reader: 3 }), r#"{"event":"connected","reader":3}"#);
         let error = Error::input("no-such", "no such\nfile", "name another one");
-        let failed = Event::Failed(Failure::from(&error));
+        let failed = Event::failed(&error);
         let line =
             r#"{"event":"failed","code":"no-such","cause":"no such file","remedy":"name another one","input":true}"#;
         assert_eq!(text(&failed), line);
         assert_eq!(serde_json::from_str::<Event>(line).unwrap(), failed);
+        let failed = Event::Failed { reader: Some(2), failure: Failure::from(&error) };
+        assert!(text(&failed).starts_with(r#"{"event":"failed","reader":2,"code":"no-such""#));
+        assert_eq!(serde_json::from_str::<Event>(&text(&failed)).unwrap(), failed);
+        let listening = Event::Listening { address: ([127, 0, 0, 1], 9000).into() };
+        assert_eq!(text(&listening), r#"{"event":"listening","address":"127.0.0.1:9000"}"#);
         assert_eq!(serde_json::to_string(&Request::Idr).unwrap(), r#"{"request":"idr"}"#);
     }
 }

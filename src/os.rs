@@ -21,5 +21,7 @@ pub mod process;
 #[cfg(feature = "cli")]
 pub mod sealed;
 pub mod shared_memory;
+#[cfg(feature = "cli")]
+pub mod sockets;
 pub mod stdio;
 pub mod threads;

@@ -130,6 +130,14 @@ impl Snapshot {
         Self { totals, encode_times }
     }
 
+    /// Adds what another stream has counted.
+    #[cfg(feature = "cli")]
+    pub fn add(&mut self, other: &Self) {
+        self.totals.add(&other.totals);
+        self.encode_times.resize(self.encode_times.len().max(other.encode_times.len()), 0);
+        self.encode_times.iter_mut().zip(&other.encode_times).for_each(|(sum, more)| *sum += more);
+    }
+
     /// The time within which `share` of the pictures were encoded, to 5 %; zero without any.
     pub fn encode_time(&self, share: f64) -> Duration {
         let pictures: u64 = self.encode_times.iter().sum();
@@ -193,6 +201,9 @@ mod tests {
         }
         assert_eq!(between.encode_times().map(|(_, count)| count).sum::<u64>(), 100);
         assert_eq!(stats.totals(), Totals { pictures: 101, bytes: 1_250_000, late: 3, held_back: 1 });
+        let mut both = before.clone();
+        both.add(&between);
+        assert_eq!(both, stats.snapshot());
         let nothing = stats.snapshot().since(&stats.snapshot());
         assert_eq!((nothing.totals, nothing.encode_time(0.99)), (Totals::default(), Duration::ZERO));
     }

@@ -52,7 +52,7 @@ impl Input {
         match self.place.is_read_once() {
             true => Err(Error::input(
                 "input-once",
-                format!("{} can be read only once, and --fifo serves many", self.place),
+                format!("{} can be read only once, and --fifo and --listen serve many", self.place),
                 "",
             )),
             false => Ok(()),

@@ -5,6 +5,7 @@ use super::input::{Input, InputArgs};
 use super::logging::LoggingArgs;
 use super::named::{self, named};
 use super::output::OutputArgs;
+use crate::service::streams::Format;
 use crate::settings::{Bitrate, EncoderChoice, FrameRate, Gop, Limits, MpegTs, Named, Preset, Size, Tuning};
 use crate::source::input::Wanted;
 use crate::source::{CHANNELS, Shader};
@@ -205,7 +206,7 @@ impl StreamOptions {
     /// # Errors
     /// The options do not go together.
     pub fn input(&self) -> Result<Option<Input>, Error> {
-        let input = self.input.input((self.width, self.height), self.output.is_fifo())?;
+        let input = self.input.input((self.width, self.height), self.output.is_for_many())?;
         if input.is_some() && self.mpegts == Some(MpegTs::Ffmpeg) {
             return Err(Error::input(
                 "input-ffmpeg",
@@ -224,6 +225,15 @@ impl StreamOptions {
     /// How long the stream may take for a step until it counts as hung.
     pub fn limits(&self) -> Limits {
         Limits { opening: Duration::from_secs(self.start_timeout), picture: Duration::from_secs(self.hang_timeout) }
+    }
+
+    /// The same stream in a format that its reader has chosen.
+    pub fn in_format(&self, format: Format) -> Self {
+        let mpegts = match format {
+            Format::H264 => None,
+            Format::Mpegts => Some(self.mpegts.unwrap_or_default()),
+        };
+        Self { mpegts, ..self.clone() }
     }
 
     /// Shows the scene, whatever shader there was.

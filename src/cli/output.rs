@@ -1,8 +1,11 @@
-//! The options that say where the video goes: to exactly one of three places.
+//! The options that say where the video goes: to exactly one of four places.
 
+use crate::error::Error;
 use crate::service::door::FifoPlace;
+use crate::service::door::http::{HttpPlace, TokenFile};
 use crate::service::exit::Exit;
 use crate::settings::{FifoMode, PipeSize};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 #[derive(Clone, Debug, clap::Args)]
@@ -20,6 +23,23 @@ pub struct OutputArgs {
     #[arg(long, value_name = "PATH")]
     out: Option<PathBuf>,
 
+    /// Serve readers by HTTP here: /stream.ts and /stream.h264; encodes only while one is connected
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+
+    /// Readers by HTTP at once, each with an encoder of its own: 1 to 64
+    #[arg(long, env = "MB_ENCODE_MAX_READERS", hide_env_values = true, value_name = "N", default_value_t = 4)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=64))]
+    max_readers: u16,
+
+    /// Let in by HTTP only who shows the token in this file
+    #[arg(long, env = "MB_ENCODE_TOKEN_FILE", hide_env_values = true, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+
+    /// Let in by HTTP whoever reaches the address, although it is none of this machine alone
+    #[arg(long, conflicts_with = "token_file")]
+    insecure_no_token: bool,
+
     /// Permissions of a FIFO that is made, in octal
     #[arg(long, env = "MB_ENCODE_FIFO_MODE", hide_env_values = true, value_name = "MODE", default_value_t)]
     pub fifo_mode: FifoMode,
@@ -35,39 +55,59 @@ pub enum Destination {
     Stdout,
     File(PathBuf),
     Fifo(FifoPlace),
+    Http(HttpPlace),
 }
 
 impl OutputArgs {
     /// The one output that was asked for.
     ///
     /// # Errors
-    /// There is none, or more than one.
-    pub fn destination(&self) -> Result<Destination, Exit> {
-        match (self.stdout, &self.fifo, &self.out) {
-            (true, None, None) => Ok(Destination::Stdout),
-            (false, Some(path), None) => {
+    /// There is none, or more than one, or it cannot be used.
+    pub fn destination(&self) -> anyhow::Result<Destination> {
+        match (self.stdout, &self.fifo, &self.out, self.listen) {
+            (true, None, None, None) => Ok(Destination::Stdout),
+            (false, Some(path), None, None) => {
                 Ok(Destination::Fifo(FifoPlace { path: path.clone(), mode: self.fifo_mode, pipe_size: self.pipe_size }))
             }
-            (false, None, Some(path)) => Ok(Destination::File(path.clone())),
-            (stdout, fifo, out) => {
-                let given: Vec<_> = [(stdout, "--stdout"), (fifo.is_some(), "--fifo"), (out.is_some(), "--out")]
-                    .into_iter()
-                    .filter_map(|(given, name)| given.then_some(name))
-                    .collect();
+            (false, None, Some(path), None) => Ok(Destination::File(path.clone())),
+            (false, None, None, Some(address)) => Ok(Destination::Http(self.http(address)?)),
+            (stdout, fifo, out, listen) => {
+                let given: Vec<_> = [
+                    (stdout, "--stdout"),
+                    (fifo.is_some(), "--fifo"),
+                    (out.is_some(), "--out"),
+                    (listen.is_some(), "--listen"),
+                ]
+                .into_iter()
+                .filter_map(|(given, name)| given.then_some(name))
+                .collect();
                 let seen = match given.len() {
-                    0 => "none of --stdout, --fifo and --out was given".to_owned(),
+                    0 => "none of --stdout, --fifo, --out and --listen was given".to_owned(),
                     _ => format!("{} were given", given.join(" and ")),
                 };
                 Err(Exit::Usage(format!(
                     "{seen}; give exactly one, for example: mb-encode --out clip.h264 --frames 240"
-                )))
+                ))
+                .into())
             }
         }
     }
 
-    /// Whether the video goes to a FIFO.
-    pub fn is_fifo(&self) -> bool {
-        self.fifo.is_some()
+    fn http(&self, address: SocketAddr) -> Result<HttpPlace, Error> {
+        let token = self.token_file.clone().map(TokenFile::at).transpose()?;
+        if token.is_none() && !address.ip().to_canonical().is_loopback() && !self.insecure_no_token {
+            return Err(Error::input(
+                "listen-open",
+                format!("--listen {address} is for everybody who reaches this machine, and nothing asks who they are"),
+                "",
+            ));
+        }
+        Ok(HttpPlace { address, most_readers: self.max_readers.into(), for_one: None, token })
+    }
+
+    /// Whether one worker serves many readers.
+    pub fn is_for_many(&self) -> bool {
+        self.fifo.is_some() || self.listen.is_some()
     }
 
     /// Whether the video goes to standard output.

@@ -3,6 +3,7 @@
 mod fifo;
 mod fresh;
 mod ground;
+pub mod http;
 mod leftovers;
 mod lock;
 mod path;

@@ -1,7 +1,9 @@
 //! What this process is to a worker or a supervisor: they tell their children in the environment.
 
+use super::streams::Format;
 use crate::error::Error;
 use crate::os::environment::variable;
+use crate::settings::Named as _;
 use rustix::process::{Pid, getppid};
 
 /// The part that a process was started for.
@@ -11,8 +13,8 @@ pub enum Role {
     Program,
     /// Draws and encodes one picture, to see that it works.
     Rehearsal,
-    /// Streams to the reader with this number, whose pipe is standard output.
-    Reader(u64),
+    /// Streams to the reader with this number, whose pipe is standard output. In this format, where the reader chooses.
+    Reader(u64, Option<Format>),
 }
 
 impl Role {
@@ -33,8 +35,12 @@ impl Role {
         let mut words = value.split(' ');
         let starter = words.next().and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
         let reader = words.next().map(str::parse).transpose();
-        match (starter, reader) {
-            (Some(starter), Ok(reader)) if Some(starter) == parent => Ok(reader.map_or(Self::Rehearsal, Self::Reader)),
+        let format = words.next().map(|name| Format::ALL.iter().find(|(_, known, _)| *known == name).ok_or(()));
+        match (starter, reader, format.transpose()) {
+            (Some(starter), Ok(reader), Ok(format)) if Some(starter) == parent => {
+                let format = format.map(|&(format, ..)| format);
+                Ok(reader.map_or(Self::Rehearsal, |reader| Self::Reader(reader, format)))
+            }
             _ => Err(Error::input(
                 "child-variable",
                 format!("{}={value} is for the children of another process", Self::VARIABLE),
@@ -47,7 +53,8 @@ impl Role {
     pub fn value(self) -> String {
         let parent = std::process::id();
         match self {
-            Self::Reader(reader) => format!("{parent} {reader}"),
+            Self::Reader(reader, None) => format!("{parent} {reader}"),
+            Self::Reader(reader, Some(format)) => format!("{parent} {reader} {}", format.name()),
             Self::Program | Self::Rehearsal => parent.to_string(),
         }
     }
@@ -61,8 +68,9 @@ mod tests {
     fn who_was_started_as_a_part_never_takes_the_part_of_the_whole() {
         let parent = Pid::from_raw(7);
         assert_eq!(Role::from_value("7", parent).unwrap(), Role::Rehearsal);
-        assert_eq!(Role::from_value("7 12", parent).unwrap(), Role::Reader(12));
-        for value in ["8", "8 12", "7 x", "7 ", "x", " "] {
+        assert_eq!(Role::from_value("7 12", parent).unwrap(), Role::Reader(12, None));
+        assert_eq!(Role::from_value("7 12 mpegts", parent).unwrap(), Role::Reader(12, Some(Format::Mpegts)));
+        for value in ["8", "8 12", "7 x", "7 ", "x", " ", "7 12 x", "8 12 h264"] {
             assert!(Role::from_value(value, parent).is_err(), "{value:?}");
         }
         assert!(Role::from_value("7", None).is_err(), "its parent has ended");

@@ -12,6 +12,7 @@ mod stale_readers;
 pub mod status;
 mod worker;
 
+use super::account::State;
 use super::exit::{Exit, WRONG_USE};
 use super::streams::{Mode, Streams};
 use super::watched::{Ended, Watcher};
@@ -33,7 +34,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use worker::{State, Worker};
+use worker::Worker;
 
 /// How often something is looked at that no event tells of, while there is such a thing.
 const LOOK: Duration = Duration::from_millis(250);
@@ -355,7 +356,7 @@ fn rehearse(args: &Supervise, control: &Control) -> anyhow::Result<()> {
         command.arg("--stdout").args(args.streams.worker_options("omega-0")).stdout(Stdio::null());
         command
     };
-    let watcher = Watcher { control, limits: args.streams.limits, uplink: None };
+    let watcher = Watcher { control, limits: args.streams.limits, tell: &|_| {} };
     let ended = super::worker::rehearse(&watcher, command, &|| {})?;
     let wrong_use = matches!(&ended, Ended::Failed(status, _) if status.code() == Some(WRONG_USE.into()));
     if args.streams.mode == Mode::Exec || wrong_use {

@@ -9,6 +9,7 @@ use super::stall::Stall;
 use crate::control::Control;
 use crate::error::Error;
 use crate::events::{Event, Failure, Progress, Request};
+use crate::os::holders::FileId;
 use crate::os::link::{Link, Received};
 use crate::os::poll;
 use crate::os::process::{Child, GRACE, Orphaned};
@@ -22,6 +23,8 @@ use std::time::{Duration, Instant};
 /// For so long another reader of the same pipe may turn up: one that had found the old FIFO before the exchange, and
 /// was kept from running.
 const COMPANY: Duration = Duration::from_secs(2);
+/// How long a process goes on whose reader has left.
+const FAREWELL: Duration = Duration::from_millis(150);
 /// How long a process may say nothing beyond the limit of a picture. It tells how it is several times within that.
 const SILENCE: Duration = Duration::from_secs(5);
 
@@ -38,6 +41,8 @@ pub enum Ended {
     Killed(i32),
     /// Somebody else read its pipe as well.
     InCompany,
+    /// Nothing came of it in time, and it was ended.
+    Late,
     /// A stop was requested.
     Stopped,
 }
@@ -46,17 +51,75 @@ pub enum Ended {
 pub struct Watcher<'a> {
     pub control: &'a Control,
     pub limits: Limits,
-    /// To the process that watches this one.
-    pub uplink: Option<&'a Link>,
+    /// Who hears what it tells.
+    pub tell: &'a dyn Fn(&Event),
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Wake {
+/// Those whom a process works for, looked after while it runs.
+pub trait Audience {
+    /// Their pipe, where the system can say who has it open.
+    fn pipe(&self) -> Option<FileId> {
+        None
+    }
+
+    /// Adds what is waited for on their account, `age` after the start.
+    fn watch<'fd>(&'fd self, age: Duration, fds: &mut poll::Set<'fd, Wake>);
+
+    /// When they are to be looked after whatever happens.
+    fn due(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Looks after them: after each wait, told whether it was for them. Returns why it is over, once it is.
+    fn tend(&mut self, woken: bool, now: Instant) -> Option<Parted>;
+}
+
+/// Why a process works for nobody any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parted {
+    /// Others have come, too.
+    InCompany,
+    /// They have left.
+    Left,
+    /// They were promised something by now.
+    Late,
+}
+
+/// Nobody, as in a rehearsal.
+pub struct Nobody;
+
+impl Audience for Nobody {
+    fn watch<'fd>(&'fd self, _: Duration, _: &mut poll::Set<'fd, Wake>) {}
+
+    fn tend(&mut self, _: bool, _: Instant) -> Option<Parted> {
+        None
+    }
+}
+
+impl Audience for Company {
+    fn pipe(&self) -> Option<FileId> {
+        Self::pipe(self)
+    }
+
+    fn watch<'fd>(&'fd self, age: Duration, fds: &mut poll::Set<'fd, Wake>) {
+        if let Some(openings) = self.openings().filter(|_| age <= COMPANY) {
+            fds.add(Wake::Audience, openings);
+        }
+    }
+
+    fn tend(&mut self, woken: bool, _: Instant) -> Option<Parted> {
+        (woken && self.has_come()).then_some(Parted::InCompany)
+    }
+}
+
+/// What a watcher wakes for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
     Stop,
     Idr,
     Child,
     Ended,
-    Company,
+    Audience,
 }
 
 impl Watcher<'_> {
@@ -69,7 +132,7 @@ impl Watcher<'_> {
         &self,
         mut command: Command,
         role: Role,
-        mut company: Company,
+        audience: &mut dyn Audience,
         while_waiting: &dyn Fn(),
     ) -> anyhow::Result<Ended> {
         let (link, theirs) = Link::pair().map_err(cannot_start)?;
@@ -79,23 +142,21 @@ impl Watcher<'_> {
         let child = Child::start(command, Orphaned::Killed, &[theirs.as_fd()]).map_err(cannot_start)?;
         drop(theirs);
         let stall = match role {
-            Role::Reader(reader) => Some(Stall::new(reader, company.pipe())),
+            Role::Reader(reader, _) => Some(Stall::new(reader, audience.pipe())),
             Role::Program | Role::Rehearsal => None,
         };
         let health = Health::new(self.limits, Instant::now());
-        let mut run = Run { watcher: self, child, link, health, stall, failure: None };
+        let mut run = Run { watcher: self, child, link, health, role, stall, failure: None };
         loop {
             let now = Instant::now();
             if self.control.stop_requested() {
                 return run.stop();
             }
-            if now > run.health.started + COMPANY {
-                company = Company::none();
-            }
             if run.health.is_slow(now) {
                 while_waiting();
             }
-            let wakes = run.wait(&company, run.health.next_look(now).saturating_duration_since(now));
+            let look = audience.due().into_iter().fold(run.health.next_look(now), Instant::min);
+            let wakes = run.wait(audience, now, look.saturating_duration_since(now));
             if wakes.contains(&Wake::Idr) && self.control.take_idr_request() {
                 run.link.send(&Request::Idr);
             }
@@ -103,9 +164,13 @@ impl Watcher<'_> {
             if let Some(hang) = run.listen(Instant::now()).or_else(|| run.health.silence(Instant::now())) {
                 return run.hung(hang);
             }
-            if wakes.contains(&Wake::Company) && company.has_come() {
-                run.child.kill();
-                return Ok(Ended::InCompany);
+            match audience.tend(wakes.contains(&Wake::Audience), Instant::now()) {
+                None => {}
+                Some(Parted::Left) => return Ok(run.leave()),
+                Some(parted @ (Parted::InCompany | Parted::Late)) => {
+                    run.child.kill();
+                    return Ok(if parted == Parted::Late { Ended::Late } else { Ended::InCompany });
+                }
             }
             if wakes.contains(&Wake::Ended) {
                 return run.ended();
@@ -120,12 +185,13 @@ struct Run<'a> {
     child: Child,
     link: Link,
     health: Health,
+    role: Role,
     stall: Option<Stall>,
     failure: Option<Failure>,
 }
 
 impl Run<'_> {
-    fn wait(&self, company: &Company, timeout: Duration) -> Vec<Wake> {
+    fn wait(&self, audience: &dyn Audience, now: Instant, timeout: Duration) -> Vec<Wake> {
         let (stop, idr) = (self.watcher.control.wake_fd(), self.watcher.control.idr_fd());
         let ended: BorrowedFd<'_> = self.child.ended();
         let mut fds = poll::Set::default();
@@ -135,9 +201,7 @@ impl Run<'_> {
         if !self.health.is_mute {
             fds.add(Wake::Child, &self.link);
         }
-        if let Some(openings) = company.openings() {
-            fds.add(Wake::Company, openings);
-        }
+        audience.watch(now.saturating_duration_since(self.health.started), &mut fds);
         fds.wait(Some(timeout)).map(|(wake, _)| wake).collect()
     }
 
@@ -145,17 +209,18 @@ impl Run<'_> {
     fn listen(&mut self, now: Instant) -> Option<Error> {
         loop {
             match self.link.receive() {
-                Received::Message(Event::Progress(progress)) => {
-                    let told = self.stall.as_mut().zip(progress.intake).and_then(|(stall, intake)| stall.hear(intake));
-                    if let Some(uplink) = self.watcher.uplink {
-                        uplink.send(&Event::Progress(progress.clone()));
-                        told.iter().for_each(|event| uplink.send(event));
+                Received::Message(Event::Progress(mut progress)) => {
+                    if let Role::Reader(reader, _) = self.role {
+                        progress.reader = Some(reader);
                     }
+                    let told = self.stall.as_mut().zip(progress.intake).and_then(|(stall, intake)| stall.hear(intake));
+                    (self.watcher.tell)(&Event::Progress(progress.clone()));
+                    told.iter().for_each(|event| (self.watcher.tell)(event));
                     if let Some(hang) = self.health.heard(progress, now) {
                         return Some(hang);
                     }
                 }
-                Received::Message(Event::Failed(failure)) => self.failure = Some(failure),
+                Received::Message(Event::Failed { failure, .. }) => self.failure = Some(failure),
                 Received::Message(_) => {}
                 Received::Nothing => return None,
                 Received::Closed => {
@@ -170,6 +235,13 @@ impl Run<'_> {
     fn hung(mut self, hang: Error) -> anyhow::Result<Ended> {
         self.child.kill();
         Ok(Ended::Hung(hang))
+    }
+
+    /// It takes the end of its pipe for the end of its work, wherever a driver lets it.
+    fn leave(mut self) -> Ended {
+        self.child.end_by(Instant::now() + FAREWELL);
+        let _ = self.listen(Instant::now());
+        Ended::Well(self.health.last.take())
     }
 
     fn stop(mut self) -> anyhow::Result<Ended> {
@@ -289,7 +361,7 @@ mod tests {
 
     fn progress(stage: Stage, stage_seconds: f64) -> Progress {
         let counts = Snapshot::default();
-        Progress { seconds: 1.0, counts, chosen: None, stage, stage_seconds, intake: None }
+        Progress { seconds: 1.0, counts, chosen: None, stage, stage_seconds, intake: None, reader: None }
     }
 
     #[test]

@@ -4,10 +4,10 @@
 //! process gives it all back. So this process never loads one. It also outlives a driver that crashes or hangs.
 
 use super::backoff::Backoff;
-use super::door::{Company, Fifo, FifoPlace, Reader};
+use super::door::{Fifo, FifoPlace, Reader};
 use super::exit::Exit;
 use super::role::Role;
-use super::watched::{Ended, Watcher};
+use super::watched::{Ended, Nobody, Watcher};
 use crate::control::Control;
 use crate::error::Error;
 use crate::events::{Event, Failure};
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 /// How long no reader is taken after a stream that failed: whoever reads next would fail the same way, and go2rtc comes
 /// back at once.
-const WAITS: &[Duration] = &[
+pub const WAITS: &[Duration] = &[
     Duration::from_secs(1),
     Duration::from_secs(2),
     Duration::from_secs(4),
@@ -39,7 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// # Errors
 /// The rehearsal failed, or the FIFO cannot be served.
 pub fn serve(place: &FifoPlace, limits: Limits, control: &Control, uplink: Option<Arc<Link>>) -> anyhow::Result<()> {
-    let watcher = Watcher { control, limits, uplink: uplink.as_deref() };
+    let tell = |event: &Event| uplink.iter().for_each(|uplink| uplink.send(event));
+    let watcher = Watcher { control, limits, tell: &tell };
     // A driver that hangs must not lock a FIFO that is there from before.
     let turn_away = || Fifo::turn_away(&place.path);
     match rehearse(&watcher, || same_again(Stdio::null()), &turn_away)? {
@@ -76,13 +77,13 @@ impl Worker<'_> {
     }
 
     /// Serves reader `number`, to its end and the stream's.
-    fn serve(&mut self, number: u64, Reader { pipe, company }: Reader) -> anyhow::Result<()> {
+    fn serve(&mut self, number: u64, Reader { pipe, mut company }: Reader) -> anyhow::Result<()> {
         tracing::info!(reader = number, "reader connected");
         self.tell(&Event::Connected { reader: number });
         let connected = Instant::now();
         // The only copy of the pipe goes with it: another one would keep the end of file from the reader.
         let command = same_again(Stdio::from(pipe));
-        match self.watcher.run(command, Role::Reader(number), company, &|| {})? {
+        match self.watcher.run(command, Role::Reader(number, None), &mut company, &|| {})? {
             Ended::Stopped => Ok(()),
             Ended::Well(last) => {
                 self.backoff.succeed();
@@ -110,9 +111,11 @@ impl Worker<'_> {
             Ended::Killed(signal) => {
                 let failure = Failure::from(&killed(signal));
                 tracing::error!(reader = number, "{failure}");
-                self.tell(&Event::Failed(failure));
+                self.tell(&Event::Failed { reader: Some(number), failure });
                 Ok(())
             }
+            // Nobody was promised anything.
+            Ended::Late => Ok(()),
             Ended::Hung(hang) => {
                 tracing::error!(reader = number, "{hang}");
                 self.hold_back(number, "it was killed".to_owned(), &Failure::from(&hang))
@@ -127,7 +130,7 @@ impl Worker<'_> {
     fn hold_back(&mut self, reader: u64, how: String, failure: &Failure) -> anyhow::Result<()> {
         let wait = self.backoff.fail();
         tracing::error!(reader, "the stream failed ({how}); taking the next reader in {} s", wait.as_secs());
-        self.tell(&Event::Failed(failure.clone()));
+        self.tell(&Event::Failed { reader: Some(reader), failure: failure.clone() });
         let control = self.watcher.control;
         let over = Instant::now() + wait;
         while !control.stop_requested() {
@@ -144,9 +147,7 @@ impl Worker<'_> {
     }
 
     fn tell(&self, event: &Event) {
-        if let Some(uplink) = self.watcher.uplink {
-            uplink.send(event);
-        }
+        (self.watcher.tell)(event);
     }
 }
 
@@ -172,7 +173,7 @@ impl Pause {
 }
 
 /// A call of this very program with the options that it was started with.
-fn same_again(stdout: Stdio) -> Command {
+pub fn same_again(stdout: Stdio) -> Command {
     let mut command = process::this_program();
     command.args(std::env::args_os().skip(1)).stdout(stdout);
     command
@@ -187,11 +188,11 @@ pub fn rehearse(
     command: impl Fn() -> Command,
     while_waiting: &dyn Fn(),
 ) -> anyhow::Result<Ended> {
-    let mut ended = watcher.run(command(), Role::Rehearsal, Company::none(), while_waiting)?;
+    let mut ended = watcher.run(command(), Role::Rehearsal, &mut Nobody, while_waiting)?;
     for _ in 1..REHEARSALS {
         let Ended::Killed(signal) = ended else { break };
         tracing::warn!("{}; trying again", killed(signal).cause());
-        ended = watcher.run(command(), Role::Rehearsal, Company::none(), while_waiting)?;
+        ended = watcher.run(command(), Role::Rehearsal, &mut Nobody, while_waiting)?;
     }
     Ok(ended)
 }
@@ -203,7 +204,7 @@ pub fn rehearse(
 /// It did not go well.
 pub fn rehearsed(ended: Ended) -> anyhow::Result<()> {
     match ended {
-        Ended::Well(_) | Ended::Stopped | Ended::InCompany => Ok(()),
+        Ended::Well(_) | Ended::Stopped | Ended::InCompany | Ended::Late => Ok(()),
         Ended::Hung(hang) => Err(hang.into()),
         Ended::Killed(signal) => Err(killed(signal).into()),
         // It has printed its reason.
@@ -219,7 +220,7 @@ pub fn rehearsed(ended: Ended) -> anyhow::Result<()> {
 }
 
 /// A process that somebody else has ended.
-fn killed(signal: i32) -> Error {
+pub fn killed(signal: i32) -> Error {
     Error::machine(
         "killed",
         format!("the encoder process was killed (signal {signal}) by somebody else, or for want of memory"),
@@ -228,7 +229,7 @@ fn killed(signal: i32) -> Error {
 }
 
 /// A process that could not say why it ended.
-fn crashed(status: ExitStatus) -> Failure {
+pub fn crashed(status: ExitStatus) -> Failure {
     Failure {
         code: String::new(),
         cause: format!("the encoder process ended: {status}"),

@@ -158,6 +158,7 @@ impl Watch<'_> {
             stage,
             stage_seconds: lasted.min(awake).as_secs_f64(),
             intake: self.vitals.reading().map(|reading| appetite.look(reading, now, awake)),
+            reader: None,
         }
     }
 }

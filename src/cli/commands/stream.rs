@@ -6,13 +6,13 @@ use crate::cli::logging::TO_BE_READ;
 use crate::cli::options::{Scene, StreamOptions};
 use crate::cli::output::Destination;
 use crate::control::{requests, signals};
-use crate::events::{Event, Failure};
+use crate::events::Event;
 use crate::gl::Gl;
 use crate::os::link::Link;
 use crate::os::process::{GRACE, GRACE_OF_PARENT};
 use crate::service::exit::FAILED;
 use crate::service::role::Role;
-use crate::service::worker;
+use crate::service::{broadcast, worker};
 use crate::source::{Absent, Bar, Renderer, Shader, ShaderScene, TestCard, input as source};
 use crate::stream::{self, MakeRenderer, Source, Vitals, watchdog};
 use crate::{Control, Error, Output, Settings};
@@ -55,11 +55,12 @@ pub fn run(options: &StreamOptions) -> anyhow::Result<()> {
                 }
             })
         }
-        Role::Reader(_) => stream_to(&Output::Stdout, options, link.as_ref()),
+        Role::Reader(_, None) => stream_to(&Output::Stdout, options, link.as_ref()),
+        Role::Reader(_, Some(format)) => stream_to(&Output::Stdout, &options.in_format(format), link.as_ref()),
     };
     if let (Err(error), Some(link)) = (&ended, &link) {
         if let Some(error) = error.downcast_ref::<Error>() {
-            link.send(&Event::Failed(Failure::from(error)));
+            link.send(&Event::failed(error));
         }
     }
     ended
@@ -82,12 +83,17 @@ fn program(options: &StreamOptions, link: Option<Arc<Link>>) -> anyhow::Result<(
                 }
                 place.make()?;
             }
-            let control = Arc::new(Control::new()?);
-            signals::start(&control, GRACE_OF_PARENT, overdue)?;
-            if let Some(link) = &link {
-                requests::start(link, &control)?;
-            }
+            let control = control_of_worker(link.as_ref())?;
             worker::serve(&fifo, options.limits(), &control, link)
+        }
+        Destination::Http(mut http) => {
+            options.shader()?;
+            if let Some(Input { place, .. }) = options.input()? {
+                place.make()?;
+                http.for_one = place.is_for_one().then(|| place.to_string());
+            }
+            let control = control_of_worker(link.as_ref())?;
+            broadcast::serve(&http, options.limits(), &control, link)
         }
         Destination::File(path) => {
             keep_inputs(&path, options)?;
@@ -95,6 +101,14 @@ fn program(options: &StreamOptions, link: Option<Arc<Link>>) -> anyhow::Result<(
         }
         Destination::Stdout => stream_to(&Output::Stdout, options, None),
     }
+}
+
+/// What a worker is stopped by.
+fn control_of_worker(link: Option<&Arc<Link>>) -> Result<Arc<Control>, Error> {
+    let control = Arc::new(Control::new()?);
+    signals::start(&control, GRACE_OF_PARENT, overdue)?;
+    link.map_or(Ok(()), |link| requests::start(link, &control))?;
+    Ok(control)
 }
 
 /// Streams in this process, to the end.
@@ -133,7 +147,7 @@ fn watched(
     }
     let shader = options.shader()?;
     // A worker has said it before its first reader comes.
-    let mut is_noted = matches!(Role::of_this_process()?, Role::Reader(_));
+    let mut is_noted = matches!(Role::of_this_process()?, Role::Reader(..));
     let mut make = |gl: &Gl, settings: &Settings| make_renderer(options, shader.as_ref(), &mut is_noted, gl, settings);
     let vitals = Vitals::default();
     let input = options.input()?;

@@ -67,11 +67,6 @@ pub struct Company {
 }
 
 impl Company {
-    /// For a process that has no reader, or one that nobody can join any more.
-    pub fn none() -> Self {
-        Self { openings: None, pipe: None }
-    }
-
     /// Their pipe, if there is one and the system names it.
     pub fn pipe(&self) -> Option<FileId> {
         self.pipe

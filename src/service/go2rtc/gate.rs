@@ -12,7 +12,6 @@ mod admission;
 mod connection;
 #[cfg(fuzzing)]
 pub mod fuzz;
-mod headers;
 mod http;
 mod ids;
 mod known;

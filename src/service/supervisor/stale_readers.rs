@@ -4,7 +4,8 @@
 //! of the stream waits for, without a limit. Two things must not last, therefore: a FIFO without a worker, and a `cat`
 //! that waits on a FIFO which has been removed.
 
-use super::worker::{LOOK_ON, State, Worker};
+use super::worker::Worker;
+use crate::service::account::{LOOK_ON, State};
 use crate::service::door::Fifo;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::os::unix::ffi::OsStrExt as _;

@@ -1,8 +1,9 @@
 //! How everything is that a supervisor keeps running, as it is told through a socket and shown to people.
 
 use super::server::{self, Server};
-use super::worker::{LastEnd, State, Worker};
+use super::worker::Worker;
 use crate::events::{Holder, Progress};
+use crate::service::account::{Account, LastEnd, Running, State};
 use crate::service::go2rtc::api;
 use crate::stats::Chosen;
 use crate::{Error, Totals};
@@ -46,8 +47,11 @@ pub struct Member {
     pub restarts: u64,
     /// When it is started again, if it is down.
     pub starts_in_seconds: Option<f64>,
-    /// Its stream, while it has one.
+    /// Its stream, while it has one; of several the one that began first.
     pub stream: Option<Stream>,
+    /// The others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_streams: Vec<Stream>,
     /// How the one before ended.
     pub last_end: Option<Ended>,
 }
@@ -97,29 +101,21 @@ pub struct Ended {
 
 /// A worker's part of it.
 pub fn of_worker(worker: &Worker, now: Instant) -> Member {
-    let account = &worker.account;
-    let (state, reader) = match account.state {
-        State::Starting => ("starting", None),
-        State::Waiting => ("waiting", None),
-        State::Streaming { reader } => ("streaming", Some(reader)),
-        State::Failing => ("failing", None),
-        State::Down => ("down", None),
+    let member = of_account(&worker.kept.name, &worker.account, now);
+    let starts_in_seconds = seconds_until(worker.kept.due(), now);
+    Member { restarts: worker.kept.restarts, starts_in_seconds, ..member }
+}
+
+/// What is known of a worker by what it has told.
+pub fn of_account(name: &str, account: &Account, now: Instant) -> Member {
+    let state = match account.state {
+        State::Starting => "starting",
+        State::Waiting => "waiting",
+        State::Streaming => "streaming",
+        State::Failing => "failing",
+        State::Down => "down",
     };
-    let latest = account.latest.as_ref().map(|(progress, _)| progress);
-    let stream = reader.map(|reader| Stream {
-        reader: Some(reader),
-        chosen: latest.and_then(|latest| latest.chosen.clone()),
-        totals: latest.map(|latest| latest.counts.totals).unwrap_or_default(),
-        figures: account
-            .earlier
-            .as_ref()
-            .zip(account.latest.as_ref())
-            .and_then(|((earlier, _), (latest, _))| figures(earlier, latest)),
-        stalled: account.stalled.as_ref().map(|(since, by)| Stalled {
-            seconds: now.saturating_duration_since(*since).as_secs_f64(),
-            by: by.clone(),
-        }),
-    });
+    let mut streams = account.running.iter().map(|(&reader, running)| of_stream(reader, running, now));
     let last_end = account.last_end.as_ref().map(|(end, at)| Ended {
         seconds_ago: now.saturating_duration_since(*at).as_secs_f64(),
         failure: match end {
@@ -128,13 +124,28 @@ pub fn of_worker(worker: &Worker, now: Instant) -> Member {
         },
     });
     Member {
-        name: worker.kept.name.clone(),
+        name: name.to_owned(),
         state: state.to_owned(),
         why: account.why.clone(),
-        restarts: worker.kept.restarts,
-        starts_in_seconds: seconds_until(worker.kept.due(), now),
-        stream,
+        stream: streams.next(),
+        more_streams: streams.collect(),
         last_end,
+        ..Member::default()
+    }
+}
+
+fn of_stream(reader: u64, running: &Running, now: Instant) -> Stream {
+    let latest = running.latest.as_ref().map(|(progress, _)| progress);
+    let both = running.earlier.as_ref().zip(running.latest.as_ref());
+    Stream {
+        reader: Some(reader),
+        chosen: latest.and_then(|latest| latest.chosen.clone()),
+        totals: latest.map(|latest| latest.counts.totals).unwrap_or_default(),
+        figures: both.and_then(|((earlier, _), (latest, _))| figures(earlier, latest)),
+        stalled: running.stalled.as_ref().map(|(since, by)| Stalled {
+            seconds: now.saturating_duration_since(*since).as_secs_f64(),
+            by: by.clone(),
+        }),
     }
 }
 

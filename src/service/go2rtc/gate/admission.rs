@@ -1,6 +1,6 @@
 //! What a viewer may ask for: the rules alone, without a socket.
 
-use super::http::Request;
+use crate::service::http::Request;
 use rustix::system::uname;
 use std::fmt;
 use std::net::IpAddr;

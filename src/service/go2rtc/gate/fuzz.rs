@@ -1,8 +1,9 @@
 //! What fuzzing tries on the gate: whatever a stranger sends, go2rtc gets nothing that is not a viewer's.
 
 use super::admission::{Host, Hosts, Wish, admit, query};
-use super::http::{HEAD_WITHIN, Request, read_head};
+use super::http::{HEAD_WITHIN, read_head};
 use super::{messages, offer, rtsp};
+use crate::service::http::Request;
 use std::net::{IpAddr, Ipv4Addr};
 
 const VIEWER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));

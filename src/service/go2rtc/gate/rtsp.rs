@@ -3,8 +3,8 @@
 //! go2rtc takes `ANNOUNCE` and `RECORD` from anybody, with which a stranger's pictures get into a stream.
 
 use super::connection::{both_ways, more, set_up};
-use super::headers::Headers;
 use super::http::read_head;
+use crate::service::http::Headers;
 use super::known::Known;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;

@@ -2,9 +2,10 @@
 
 use super::admission::{Refusal, Wish, admit, query};
 use super::connection::{TwoWay as _, both_ways, pour, set_up};
-use super::http::{HEAD_WITHIN, Request, read_head};
+use super::http::{HEAD_WITHIN, read_head};
 use super::known::Known;
 use super::{messages, offer};
+use crate::service::http::{Answer, Request};
 use serde::Deserialize;
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Shutdown, TcpStream};
@@ -79,7 +80,7 @@ impl Visit<'_> {
     fn list(&self, id: Option<&str>) -> Result<(), Failed> {
         let streams = self.known.ids.list().map_err(|_| not_there())?;
         let list = streams.public(id).ok_or_else(|| Refusal::new("404 Not Found", "there is no such stream"))?;
-        Ok(self.say("200 OK", "application/json", &list)?)
+        Ok(self.say(&Answer::json(list))?)
     }
 
     fn watch(&mut self, request: &Request, id: &str) -> Result<(), Failed> {
@@ -180,17 +181,12 @@ impl Visit<'_> {
         inside.write_all(head.as_bytes())
     }
 
-    fn say(&self, status: &str, kind: &str, body: &str) -> io::Result<()> {
-        let length = body.len();
-        let head = format!(
-            "HTTP/1.1 {status}\r\nContent-Type: {kind}; charset=utf-8\r\nContent-Length: {length}\r\n\
-             Cache-Control: no-store\r\nConnection: close\r\n\r\n"
-        );
-        (&self.viewer).write_all((head + body).as_bytes())
+    fn say(&self, answer: &Answer) -> io::Result<()> {
+        (&self.viewer).write_all(&answer.to_bytes())
     }
 
     fn refuse(&self, refusal: &Refusal) -> io::Result<()> {
-        self.say(refusal.status, "text/plain", &format!("{}\n", refusal.words))?;
+        self.say(&Answer::text(refusal.status, &refusal.words))?;
         self.viewer.shutdown(Shutdown::Write)?;
         self.viewer.set_read_timeout(Some(LINGER))?;
         let _ = io::copy(&mut (&self.viewer).take(LONGEST_BODY as u64), &mut io::sink());
