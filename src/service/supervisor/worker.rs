@@ -3,8 +3,10 @@
 use super::child::Kept;
 use crate::events::{Event, Failure, Holder, Progress, Request};
 use crate::os::link::{Link, Received};
+use crate::service::go2rtc::keyframes::Keyframes;
 use rustix::process::{Pid, Signal};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long its readers are looked after once something has happened to its FIFO.
@@ -96,6 +98,8 @@ impl Account {
                 self.stalled = Some((now.checked_sub(idle).unwrap_or(now), by));
             }
             Event::Resumed { .. } => self.stalled = None,
+            // No worker tells this.
+            Event::Streams { .. } => {}
             Event::Disconnected { .. } => {
                 self.last_end = Some((LastEnd::Well, now));
                 self.look_until = Some(now + LOOK_ON);
@@ -161,24 +165,26 @@ pub struct Worker {
     pub account: Account,
     /// A reader that has not got the FIFO open, and since when.
     pub blocked: Option<(Pid, Instant)>,
-    link: Option<Link>,
+    link: Option<Arc<Link>>,
+    /// The reader whose stream is served with keyframes.
+    served: Option<u64>,
 }
 
 impl Worker {
     pub fn new(kept: Kept, fifo: PathBuf) -> Self {
-        Self { kept, fifo, account: Account::default(), blocked: None, link: None }
+        Self { kept, fifo, account: Account::default(), blocked: None, link: None, served: None }
     }
 
     /// Readable when it has told something.
     pub fn link(&self) -> Option<&Link> {
-        self.link.as_ref()
+        self.link.as_deref()
     }
 
     /// Starts it.
     pub fn start(&mut self, now: Instant) {
         let started = match Link::pair() {
             Ok((ours, theirs)) => {
-                self.link = Some(ours);
+                self.link = Some(Arc::new(ours));
                 self.kept.start(Some(&theirs), now)
             }
             Err(error) => {
@@ -202,6 +208,21 @@ impl Worker {
                 Received::Nothing => return,
                 Received::Closed => self.link = None,
             }
+        }
+    }
+
+    /// Tells `keyframes` whether its stream runs, where that has changed.
+    pub fn tell(&mut self, keyframes: &Keyframes) {
+        let reader = match self.account.state {
+            State::Streaming { reader } => Some(reader),
+            _ => None,
+        };
+        if reader != self.served {
+            match self.link.as_ref().filter(|_| reader.is_some()) {
+                Some(link) => keyframes.runs(&self.kept.name, link),
+                None => keyframes.rests(&self.kept.name),
+            }
+            self.served = reader;
         }
     }
 
