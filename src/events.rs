@@ -1,4 +1,5 @@
-//! What processes tell each other, one line of JSON each: a stream its worker, a worker its supervisor, and back.
+//! What processes tell each other, one line of JSON each: a stream its worker, a worker its supervisor, a stream that
+//! go2rtc has started the gate, and back.
 //!
 //! The log is for people alone. Whatever a process has to know of another one stands here.
 
@@ -16,6 +17,8 @@ use std::time::Duration;
 pub enum Event {
     /// Readers are let in at this address.
     Listening { address: SocketAddr },
+    /// To the gate: a process streams that was started with these words, its name left out.
+    Streams { words: Vec<String> },
     /// Readers are let in, and nobody reads.
     Waiting,
     /// The FIFO was removed or replaced; the one that is at its path now is served.

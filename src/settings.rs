@@ -27,7 +27,7 @@ pub struct Settings {
     pub frame_rate: FrameRate,
     /// Target bitrate of the stream.
     pub bitrate: Bitrate,
-    /// Pictures from one IDR to the next; `None` is one second's worth.
+    /// From one IDR to the next, in pictures or as a time; `None` is one second's worth.
     pub gop: Option<Gop>,
     /// Pictures to code before the stream ends; `None` is endless.
     pub pictures: Option<u64>,
@@ -68,7 +68,10 @@ impl Default for Settings {
 impl Settings {
     /// Pictures from one IDR to the next: as set, or one second's worth.
     pub fn gop_length(&self) -> u32 {
-        self.gop.map_or_else(|| self.frame_rate.pictures_per_second_rounded(), Gop::pictures)
+        match self.gop {
+            Some(gop) => gop.pictures(self.frame_rate),
+            None => self.frame_rate.pictures_per_second_rounded(),
+        }
     }
 }
 
@@ -84,5 +87,7 @@ mod tests {
         assert_eq!(settings.gop_length(), 30);
         settings.gop = Some("7".parse().unwrap());
         assert_eq!(settings.gop_length(), 7);
+        settings.gop = Some("10s".parse().unwrap());
+        assert_eq!(settings.gop_length(), 300);
     }
 }

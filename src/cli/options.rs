@@ -99,8 +99,8 @@ pub struct StreamOptions {
     #[arg(help_heading = "Encoding")]
     bitrate: Bitrate,
 
-    /// Frames from one IDR (keyframe) to the next: 1 to 3600 [default: one second]
-    #[arg(long, env = "MB_ENCODE_GOP", hide_env_values = true, value_name = "N", help_heading = "Encoding")]
+    /// From one IDR (keyframe) to the next: 1 to 3600 frames, or a time: 10s, 500ms [default: 1s; see supervise]
+    #[arg(long, env = "MB_ENCODE_GOP", hide_env_values = true, value_name = "LENGTH", help_heading = "Encoding")]
     gop: Option<Gop>,
 
     /// Wrap the stream in MPEG-TS, in this process or, with =ffmpeg, through ffmpeg

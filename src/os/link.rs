@@ -1,24 +1,30 @@
 //! A line between two processes: each message is one line of JSON in one packet, so that none is ever seen in part.
 //!
-//! The parent makes the pair and passes one end on; the child finds it by [`Link::VARIABLE`]. What is said is none of
-//! this file's business.
+//! The parent makes the pair and passes one end on; the child finds it by [`Link::VARIABLE`]. Where others are in between,
+//! there is a socket to connect to. What is said is none of this file's business.
 
 use super::environment::variable;
 use super::process;
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
-use rustix::process::{Pid, getpid, getppid};
+use rustix::net::sockopt::socket_peercred;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect, listen,
+    recv, send, socket_with, socketpair,
+};
+use rustix::process::{Pid, geteuid, getpid, getppid};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 /// The longest message in bytes. One that is longer is cut, and then it is none.
 const LONGEST: usize = 16 * 1024;
 /// How long a message may wait for room: a reader that does not read for so long has stopped.
 const PATIENCE: Duration = Duration::from_millis(100);
+const FLAGS: SocketFlags = SocketFlags::CLOEXEC;
 
 /// One end of it.
 #[derive(Debug)]
@@ -55,6 +61,25 @@ impl Link {
         process::inherited(number.parse().ok()?).map(|socket| Self { socket })
     }
 
+    /// Connects to the [`Door`] at `path`.
+    ///
+    /// # Errors
+    /// Nobody is there, or somebody who is neither this user nor root.
+    pub fn connect(path: &Path) -> io::Result<Self> {
+        let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, FLAGS, None)?;
+        connect(&socket, &SocketAddrUnix::new(path)?)?;
+        Self::to_friend(socket)
+    }
+
+    fn to_friend(socket: OwnedFd) -> io::Result<Self> {
+        let peer = socket_peercred(&socket)?.uid;
+        if peer == geteuid() || peer.is_root() {
+            Ok(Self { socket })
+        } else {
+            Err(io::Error::other("another user is at the other end"))
+        }
+    }
+
     /// Sends a message. One that the other end does not take is lost, so that a stopped process holds up nobody.
     pub fn send(&self, message: &impl Serialize) {
         let Ok(mut line) = serde_json::to_vec(message) else { return };
@@ -89,6 +114,52 @@ impl Link {
                 Err(_) => return Received::Closed,
             }
         }
+    }
+}
+
+/// Where processes come that are not children of this one, and want a line to it.
+#[derive(Debug)]
+pub struct Door {
+    socket: OwnedFd,
+}
+
+impl Door {
+    /// How many may wait to be let in.
+    const QUEUE: i32 = 64;
+
+    /// Opens one at `path`, in the place of whatever an earlier run left there.
+    ///
+    /// # Errors
+    /// The path is too long, or the folder takes none.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let _ = std::fs::remove_file(path);
+        let flags = FLAGS | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+        bind(&socket, &SocketAddrUnix::new(path)?)?;
+        listen(&socket, Self::QUEUE)?;
+        Ok(Self { socket })
+    }
+
+    /// The next one who has come, if there is one. Strangers are turned away.
+    pub fn let_in(&self) -> Option<Link> {
+        loop {
+            match accept_with(&self.socket, FLAGS) {
+                Ok(socket) => {
+                    if let Ok(link) = Link::to_friend(socket) {
+                        return Some(link);
+                    }
+                }
+                Err(Errno::INTR | Errno::CONNABORTED) => {}
+                Err(_) => return None,
+            }
+        }
+    }
+}
+
+impl AsFd for Door {
+    /// Readable when somebody has come.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 
@@ -134,5 +205,26 @@ mod tests {
             let _ = send(&theirs.socket, &[b'x'; 512], SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
         }
         theirs.send(&"one more");
+    }
+
+    #[test]
+    fn who_comes_to_the_door_gets_a_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("door");
+        assert!(Link::connect(&path).is_err(), "nobody is there");
+        // What is left of an earlier one is no obstacle.
+        drop(Door::open(&path).unwrap());
+        assert!(Link::connect(&path).is_err());
+        let door = Door::open(&path).unwrap();
+        assert!(door.let_in().is_none());
+        let theirs = Link::connect(&path).unwrap();
+        let ours = door.let_in().unwrap();
+        theirs.send(&1u32);
+        ours.send(&2u32);
+        assert_eq!((ours.receive::<u32>(), theirs.receive::<u32>()), (Received::Message(1), Received::Message(2)));
+        drop(door);
+        assert_eq!(theirs.receive::<u32>(), Received::Nothing);
+        drop(ours);
+        assert_eq!(theirs.receive::<u32>(), Received::Closed);
     }
 }

@@ -82,6 +82,8 @@ impl Account {
     pub fn hear(&mut self, event: Event, now: Instant) {
         match event {
             Event::Listening { .. } => {}
+            // No worker tells this.
+            Event::Streams { .. } => {}
             Event::Waiting => {
                 self.idle(State::Waiting);
                 self.look_until = Some(now + LOOK_ON);

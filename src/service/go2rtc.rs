@@ -5,6 +5,7 @@ pub mod api;
 pub mod config;
 pub mod gate;
 pub mod inside;
+pub mod keyframes;
 pub mod lock;
 pub mod safe;
 

@@ -14,6 +14,7 @@ mod worker;
 
 use super::account::State;
 use super::exit::{Exit, WRONG_USE};
+use super::go2rtc::keyframes;
 use super::streams::{Mode, Streams};
 use super::watched::{Ended, Watcher};
 use crate::os::claim::{Claim, Refused};
@@ -109,7 +110,8 @@ impl<'a> Supervisor<'a> {
             for id in streams.ids() {
                 let fifo = folder.join(streams.fifo_name(&id));
                 let log = Log::new(logs.join(format!("{id}.log")));
-                let kept = Kept::new(&id, recipe(streams, &id, &fifo), log, worker::is_reason, Some(now))?;
+                let recipe = recipe(streams, &id, &fifo, args.go2rtc.is_some() || args.compose.is_some());
+                let kept = Kept::new(&id, recipe, log, worker::is_reason, Some(now))?;
                 workers.push(Worker::new(kept, fifo));
             }
         }
@@ -157,6 +159,9 @@ impl<'a> Supervisor<'a> {
                 status::answer(socket, || self.status(now));
             }
             self.workers.iter_mut().for_each(|worker| worker.collect(now));
+            if let Some(keyframes) = self.server.as_ref().and_then(|server| server.keyframes.as_ref()) {
+                self.workers.iter_mut().for_each(|worker| worker.tell(keyframes));
+            }
             self.server.iter_mut().for_each(|server| server.collect(now));
             if self.next_look.is_some_and(|at| at <= now) {
                 self.look(now);
@@ -342,11 +347,12 @@ fn not_made(folder: &Path, error: std::io::Error) -> Error {
     Error::machine("temp-folder", format!("cannot make {}", folder.display()), ANOTHER_FOLDER).caused_by(error)
 }
 
-/// A worker's command line.
-fn recipe(streams: &Streams, id: &str, fifo: &Path) -> Recipe {
+/// A worker's command line. Those who join its stream are `served` with keyframes where go2rtc runs here, too.
+fn recipe(streams: &Streams, id: &str, fifo: &Path, served: bool) -> Recipe {
     let mut args = vec!["--fifo".into(), fifo.into()];
     args.extend(streams.worker_options(id).into_iter().map(std::ffi::OsString::from));
-    Recipe { program: THIS_PROGRAM.into(), args, envs: Vec::new(), descriptor: None }
+    let envs = keyframes::gop().filter(|_| served).into_iter().collect();
+    Recipe { program: THIS_PROGRAM.into(), args, envs, descriptor: None }
 }
 
 /// In exec mode go2rtc would be the one to hear that this machine cannot draw, from its first viewer.

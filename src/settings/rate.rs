@@ -158,9 +158,15 @@ impl fmt::Display for Bitrate {
     }
 }
 
-/// Pictures from one IDR to the next, from 1 to 3600.
+/// From one IDR to the next: from 1 to 3600 pictures, or a time up to a minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Gop(u32);
+pub struct Gop(Length);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Length {
+    Pictures(u32),
+    Millis(u32),
+}
 
 impl Gop {
     /// An IDR every `pictures` pictures.
@@ -168,18 +174,35 @@ impl Gop {
     /// # Errors
     /// A length of 0 or over 3600.
     pub fn new(pictures: u32) -> Result<Self, Error> {
-        if (1..=3600).contains(&pictures) {
-            Ok(Self(pictures))
-        } else {
-            Err(Error::input("", format!("GOP {pictures}: {}", Self::LEGAL), String::new()))
-        }
+        Self::check((1..=3600).contains(&pictures), Length::Pictures(pictures))
     }
 
-    const LEGAL: &'static str = "must be from 1 to 3600 frames";
+    /// An IDR after `time`, which is rounded to whole pictures, at least one.
+    ///
+    /// # Errors
+    /// A time under a millisecond or over a minute.
+    pub fn lasting(time: Duration) -> Result<Self, Error> {
+        let millis = time.as_millis();
+        Self::check((1..=60_000).contains(&millis), Length::Millis(millis.min(60_000) as u32))
+    }
 
-    /// The length in pictures.
-    pub fn pictures(self) -> u32 {
-        self.0
+    fn check(is_legal: bool, length: Length) -> Result<Self, Error> {
+        let this = Self(length);
+        if is_legal { Ok(this) } else { Err(Error::input("", format!("GOP {this}: {}", Self::LEGAL), String::new())) }
+    }
+
+    const LEGAL: &'static str = "must be from 1 to 3600 frames, or a time from 1ms to 60s, as 4s or 500ms";
+
+    /// The length in pictures at `rate`.
+    pub fn pictures(self, rate: FrameRate) -> u32 {
+        match self.0 {
+            Length::Pictures(pictures) => pictures,
+            Length::Millis(millis) => {
+                let per_mille = u64::from(millis) * u64::from(rate.num);
+                let pictures = (per_mille / u64::from(rate.den) + 500) / 1000;
+                pictures.max(1) as u32
+            }
+        }
     }
 }
 
@@ -187,7 +210,30 @@ impl FromStr for Gop {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        text.parse().ok().and_then(|pictures| Self::new(pictures).ok()).ok_or_else(|| Self::LEGAL.to_owned())
+        let parse = || {
+            let (number, per_unit) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
+                (Some(number), _) => (number, 1.0),
+                (None, Some(number)) => (number, 1000.0),
+                (None, None) => return Self::new(text.parse().ok()?).ok(),
+            };
+            // `f64::from_str` also takes "inf", "1e9" and a sign; here only digits and one point are legal.
+            let is_plain = number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+            let millis = number.parse::<f64>().ok().filter(|_| is_plain)? * per_unit;
+            let is_whole = millis.fract() == 0.0 && millis <= f64::from(u32::MAX);
+            is_whole.then(|| Self::lasting(Duration::from_millis(millis as u64)).ok()).flatten()
+        };
+        parse().ok_or_else(|| Self::LEGAL.to_owned())
+    }
+}
+
+/// In the form in which it is read.
+impl fmt::Display for Gop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Length::Pictures(pictures) => write!(f, "{pictures}"),
+            Length::Millis(millis) if millis % 1000 == 0 => write!(f, "{}s", millis / 1000),
+            Length::Millis(millis) => write!(f, "{millis}ms"),
+        }
     }
 }
 
@@ -229,5 +275,28 @@ mod tests {
         }
         assert_eq!(Bitrate(6_000_000).to_string(), "6M");
         assert_eq!(Bitrate(150_000).to_string(), "150k");
+    }
+
+    #[test]
+    fn a_gop_is_a_number_of_pictures_or_a_time() {
+        let rate = |text: &str| text.parse::<FrameRate>().unwrap();
+        for (text, at_30, at_film) in [
+            ("60", 60, 60),
+            ("10s", 300, 240),
+            ("500ms", 15, 12),
+            ("1ms", 1, 1),
+            ("60s", 1800, 1439),
+            ("1500ms", 45, 36),
+        ] {
+            let gop: Gop = text.parse().unwrap();
+            assert_eq!((gop.pictures(rate("30")), gop.pictures(rate("24000/1001"))), (at_30, at_film), "{text}");
+            assert_eq!(gop.to_string(), text);
+        }
+        assert_eq!("2.5s".parse::<Gop>(), "2500ms".parse());
+        assert_eq!("4000ms".parse::<Gop>().unwrap().to_string(), "4s");
+        for text in ["0", "0s", "0ms", "0.1ms", "61s", "60001ms", "3601", "1h", "s", "ms", "4 s", "-4s", "1e1s", "4ks"]
+        {
+            assert!(text.parse::<Gop>().is_err(), "{text}");
+        }
     }
 }

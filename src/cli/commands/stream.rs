@@ -11,6 +11,7 @@ use crate::gl::Gl;
 use crate::os::link::Link;
 use crate::os::process::{GRACE, GRACE_OF_PARENT};
 use crate::service::exit::FAILED;
+use crate::service::go2rtc::keyframes;
 use crate::service::role::Role;
 use crate::service::{broadcast, worker};
 use crate::source::{Absent, Bar, Renderer, Shader, ShaderScene, TestCard, input as source};
@@ -140,14 +141,18 @@ fn watched(
     link: Option<&Arc<Link>>,
     stream: impl FnOnce(What<'_>, &Vitals, &Control) -> Result<(), Error>,
 ) -> anyhow::Result<()> {
+    let role = Role::of_this_process()?;
     let control = Arc::new(Control::new()?);
     signals::start(&control, GRACE, overdue)?;
     if let Some(link) = link {
         requests::start(link, &control)?;
     }
+    if role == Role::Program && options.output.is_stdout() {
+        keyframes::line_of_this_process().map_or(Ok(()), |line| requests::start(&Arc::new(line), &control))?;
+    }
     let shader = options.shader()?;
     // A worker has said it before its first reader comes.
-    let mut is_noted = matches!(Role::of_this_process()?, Role::Reader(..));
+    let mut is_noted = matches!(role, Role::Reader(..));
     let mut make = |gl: &Gl, settings: &Settings| make_renderer(options, shader.as_ref(), &mut is_noted, gl, settings);
     let vitals = Vitals::default();
     let input = options.input()?;

@@ -2,6 +2,7 @@
 
 use super::gate::Gate;
 use super::inside::Inside;
+use super::keyframes::{self, Keyframes};
 use super::lock;
 use crate::control::Control;
 use crate::error::Error;
@@ -33,8 +34,10 @@ pub fn run(program: &Path, configs: &[PathBuf], streams: &Streams, control: &Con
     let configs = configs.iter().map(|config| sealed(config)).collect::<Result<Vec<_>, _>>()?;
     let folder = tempfile::Builder::new().prefix("mb-encode-gate-").tempdir()?;
     let inside = Inside::in_folder(folder.path())?;
-    let gate = Gate::open(&streams.public(), inside.socket(), inside.rtsp)?;
+    let keyframes = Keyframes::start(&inside)?;
+    let gate = Gate::open(&streams.public(), inside.socket(), inside.rtsp, Some(keyframes.bell()))?;
     let mut command = Command::new(program);
+    command.envs(keyframes::environment(&inside));
     command.arg("-config").arg(lock::lock(streams, &PROGRAMS));
     command.args(configs.iter().flat_map(|config| ["-config".into(), config.path()]));
     command.arg("-config").arg(lock::inside(&inside.socket().to_string_lossy(), inside.rtsp));
@@ -78,7 +81,7 @@ pub fn run(program: &Path, configs: &[PathBuf], streams: &Streams, control: &Con
 /// # Errors
 /// A port is taken.
 pub fn open(socket: PathBuf, rtsp: SocketAddr, streams: &Streams, control: &Control) -> anyhow::Result<()> {
-    let gate = Gate::open(&streams.public(), socket, rtsp)?;
+    let gate = Gate::open(&streams.public(), socket, rtsp, None)?;
     say_where(streams);
     control.wait(None, None);
     drop(gate);

@@ -52,6 +52,18 @@ impl Streams {
         Some((receiver["packets"].as_u64()?, receiver["bytes"].as_u64()?))
     }
 
+    /// The numbers of those that a stream goes to. None is given twice while go2rtc runs.
+    pub fn consumers(&self, id: &str) -> impl Iterator<Item = u64> {
+        self.0[id]["consumers"].as_array().into_iter().flatten().filter_map(|consumer| consumer["id"].as_u64())
+    }
+
+    /// Whether go2rtc runs a program for the stream with these words behind its name.
+    pub fn runs(&self, id: &str, words: &[String]) -> bool {
+        let commands = self.0[id]["producers"].as_array().into_iter().flatten();
+        let mut commands = commands.filter_map(|producer| producer["source"].as_str()?.strip_prefix("exec:"));
+        commands.any(|command| command.split_whitespace().skip(1).eq(words))
+    }
+
     /// What everybody may know, as JSON: of all streams, or of one. `None` where there is no such stream.
     pub fn public(mut self, id: Option<&str>) -> Option<String> {
         let mut value = match id {
@@ -90,10 +102,24 @@ mod tests {
         };
         assert_eq!(streams().ids().collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!((streams().counts("a"), streams().counts("b")), (Some((2, 9)), None));
+        assert_eq!((streams().consumers("a").collect::<Vec<_>>(), streams().consumers("b").count()), (vec![1], 0));
         let one = json!({"producers": [{"receivers": [{"packets": 2, "bytes": 9}]}], "consumers": [{"id": 1}]});
         assert_eq!(streams().public(Some("a")).unwrap(), one.to_string());
         assert_eq!(streams().public(Some("c")), None);
         let all = json!({"a": one, "b": {"producers": [{}], "consumers": null}});
         assert_eq!(streams().public(None).unwrap(), all.to_string());
+    }
+
+    #[test]
+    fn a_program_is_known_by_its_words() {
+        let streams = Streams(json!({
+            "a": {"producers": [{"source": "exec:/usr/bin/mb-encode --stdout --label a"}]},
+            "b": {"producers": [{"url": "exec:mb-encode --stdout --label b"}], "consumers": null},
+            "c": {"producers": [{"source": "rtsp://a/b"}]},
+        }));
+        let runs = |id, words: &str| streams.runs(id, &words.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        assert!(runs("a", "--stdout --label a") && !runs("a", "--stdout --label"));
+        assert!(!runs("b", "--stdout --label b"), "it does not run");
+        assert!(!runs("c", "--stdout") && !runs("d", "--stdout"));
     }
 }

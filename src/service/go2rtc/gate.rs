@@ -23,6 +23,7 @@ mod web;
 
 pub use admission::{Host, Hosts};
 
+use super::keyframes::Bell;
 use crate::control::Control;
 use crate::error::Error;
 use crate::os::threads;
@@ -60,15 +61,17 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Listens where `public` says, for the go2rtc behind the socket at `api` and the RTSP port at `rtsp`.
+    /// Listens where `public` says, for the go2rtc behind the socket at `api` and the RTSP port at `rtsp`. The `bell` is
+    /// rung for whoever comes in.
     ///
     /// # Errors
     /// A port is taken.
-    pub fn open(public: &Public, api: PathBuf, rtsp: SocketAddr) -> Result<Self, Error> {
+    pub fn open(public: &Public, api: PathBuf, rtsp: SocketAddr, bell: Option<Bell>) -> Result<Self, Error> {
         let web = listen(public.web, "api")?;
         let players = listen(public.rtsp, "rtsp")?;
         let rtsp = Arc::new(Mutex::new(rtsp));
-        let known = Arc::new(Known::of(Inner { api, rtsp: Arc::clone(&rtsp) }, public.hosts.clone()));
+        let inner = Inner { api, rtsp: Arc::clone(&rtsp) };
+        let known = Arc::new(Known::of(inner, public.hosts.clone(), bell));
         let places = Arc::new(Places::default());
         let mut gate = Self { over: Arc::new(Control::new()?), rtsp, doors: Vec::new() };
         gate.doors.push(gate.door("gate-web", web, (&known, &places), web::serve)?);

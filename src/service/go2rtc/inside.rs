@@ -10,8 +10,10 @@ use std::sync::Arc;
 
 /// Its name in the folder.
 pub const SOCKET: &str = "go2rtc.sock";
+/// Where streams that go2rtc has started come to hear of keyframes.
+const KEYFRAMES: &str = "keyframes.sock";
 
-/// A folder with go2rtc's socket, and a port for its RTSP, which knows no other kind.
+/// A folder with go2rtc's socket and another one, and a port for its RTSP, which knows no other kind.
 #[derive(Debug)]
 pub struct Inside {
     folder: Arc<OwnedFd>,
@@ -48,6 +50,11 @@ impl Inside {
         format!("/proc/self/fd/{}/{SOCKET}", self.folder.as_raw_fd()).into()
     }
 
+    /// The other socket's path, in the same processes and in what go2rtc starts.
+    pub fn keyframes(&self) -> PathBuf {
+        format!("/proc/self/fd/{}/{KEYFRAMES}", self.folder.as_raw_fd()).into()
+    }
+
     /// What go2rtc has to inherit.
     pub fn folder(&self) -> &Arc<OwnedFd> {
         &self.folder
@@ -66,6 +73,8 @@ fn free_port() -> io::Result<SocketAddr> {
 impl Drop for Inside {
     fn drop(&mut self) {
         // go2rtc leaves it where it was killed.
-        let _ = rustix::fs::unlinkat(&self.folder, SOCKET, rustix::fs::AtFlags::empty());
+        for name in [SOCKET, KEYFRAMES] {
+            let _ = rustix::fs::unlinkat(&self.folder, name, rustix::fs::AtFlags::empty());
+        }
     }
 }

@@ -10,6 +10,7 @@ use crate::service::exit::Exit;
 use crate::service::go2rtc::config::{Config, Source};
 use crate::service::go2rtc::gate::Gate;
 use crate::service::go2rtc::inside::Inside;
+use crate::service::go2rtc::keyframes::{self, Keyframes};
 use crate::service::go2rtc::safe::SafePath;
 use crate::service::go2rtc::{lock, port_taken};
 use crate::service::streams::{Mode, Streams};
@@ -47,6 +48,8 @@ pub struct Server {
     /// Where it listens for the gate, if that is here.
     inside: Option<Inside>,
     gate: Option<Gate>,
+    /// Serves those who join, where the gate is here.
+    pub keyframes: Option<Keyframes>,
     ports: Vec<u16>,
     /// What a container reads.
     file: Option<ConfigFile>,
@@ -92,7 +95,8 @@ impl Server {
                 let told = config.to_json().into_iter().chain([told_last(inside)]);
                 let args = told.flat_map(|json| ["-config".into(), json.into()]).collect();
                 let descriptor = Some(Arc::clone(inside.folder()));
-                (Recipe { program: program.into(), args, envs: Vec::new(), descriptor }, None, None)
+                let envs = keyframes::environment(inside);
+                (Recipe { program: program.into(), args, envs, descriptor }, None, None)
             }
             Which::Compose(file) => {
                 let path = std::path::absolute(streams.out(temp))?;
@@ -101,9 +105,12 @@ impl Server {
                 (recipe, Some(compose), Some(ConfigFile { path, text: config.to_yaml(), written: false }))
             }
         };
+        let keyframes = inside.as_ref().map(Keyframes::start).transpose()?;
         let open = || -> Result<Option<Gate>, Error> {
             check_ports(streams, has_gate)?;
-            inside.as_ref().map(|inside| Gate::open(&streams.public(), inside.socket(), inside.rtsp)).transpose()
+            let bell = keyframes.as_ref().map(Keyframes::bell);
+            let gate = |inside: &Inside| Gate::open(&streams.public(), inside.socket(), inside.rtsp, bell);
+            inside.as_ref().map(gate).transpose()
         };
         let gate = open().or_else(|error| {
             // It may be a container's, left by a supervisor that was killed.
@@ -121,6 +128,7 @@ impl Server {
             api: SocketAddr::new(streams.reached_at(), streams.api_port),
             inside,
             gate,
+            keyframes,
             ports,
             file,
         })

@@ -4,8 +4,10 @@ use super::child::Kept;
 use crate::events::Request;
 use crate::os::link::{Link, Received};
 use crate::service::account::{Account, State};
+use crate::service::go2rtc::keyframes::Keyframes;
 use rustix::process::{Pid, Signal};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Whether a worker says with a line why it ends: what is neither a line of its log in one of its two forms, nor the rest
@@ -22,24 +24,26 @@ pub struct Worker {
     pub account: Account,
     /// A reader that has not got the FIFO open, and since when.
     pub blocked: Option<(Pid, Instant)>,
-    link: Option<Link>,
+    link: Option<Arc<Link>>,
+    /// The latest of the readers whose streams are served with keyframes.
+    served: Option<u64>,
 }
 
 impl Worker {
     pub fn new(kept: Kept, fifo: PathBuf) -> Self {
-        Self { kept, fifo, account: Account::default(), blocked: None, link: None }
+        Self { kept, fifo, account: Account::default(), blocked: None, link: None, served: None }
     }
 
     /// Readable when it has told something.
     pub fn link(&self) -> Option<&Link> {
-        self.link.as_ref()
+        self.link.as_deref()
     }
 
     /// Starts it.
     pub fn start(&mut self, now: Instant) {
         let started = match Link::pair() {
             Ok((ours, theirs)) => {
-                self.link = Some(ours);
+                self.link = Some(Arc::new(ours));
                 self.kept.start(Some(&theirs), now)
             }
             Err(error) => {
@@ -63,6 +67,18 @@ impl Worker {
                 Received::Nothing => return,
                 Received::Closed => self.link = None,
             }
+        }
+    }
+
+    /// Tells `keyframes` whether its stream runs, where that has changed.
+    pub fn tell(&mut self, keyframes: &Keyframes) {
+        let reader = self.account.running.keys().next_back().copied();
+        if reader != self.served {
+            match self.link.as_ref().filter(|_| reader.is_some()) {
+                Some(link) => keyframes.runs(&self.kept.name, link),
+                None => keyframes.rests(&self.kept.name),
+            }
+            self.served = reader;
         }
     }
 

@@ -33,10 +33,10 @@ pub fn head(bytes: &[u8]) {
 /// What comes on a WebSocket.
 pub fn message(bytes: &[u8]) {
     let mut inside = Vec::new();
-    let _ = messages::pass_on(&mut &bytes[..], Vec::new(), VIEWER, &mut inside);
+    let _ = messages::pass_on(&mut &bytes[..], Vec::new(), VIEWER, &mut inside, || {});
     // Nothing but what this end writes gets through, so it reads its own.
     let mut again = Vec::new();
-    messages::pass_on(&mut &inside[..], Vec::new(), VIEWER, &mut again).expect("frames of our own");
+    messages::pass_on(&mut &inside[..], Vec::new(), VIEWER, &mut again, || {}).expect("frames of our own");
     assert_eq!(inside, again);
     assert!(!inside.windows(11).any(|part| part.eq_ignore_ascii_case(b"ice_servers") && part.contains(&b'"')));
 }
@@ -56,7 +56,7 @@ pub fn sdp(text: &str) {
 /// What a player says.
 pub fn player(bytes: &[u8]) {
     let mut inside = Vec::new();
-    let _ = rtsp::pass_on(&mut &bytes[..], &mut inside, &|id| id == "omega-0", |_| Ok(()));
+    let _ = rtsp::pass_on(&mut &bytes[..], &mut inside, &|id| id == "omega-0", |_| {}, |_| Ok(()));
     if !inside.contains(&b'$') {
         let text = String::from_utf8_lossy(&inside).to_ascii_uppercase();
         let starts = text.split("\r\n\r\n").filter_map(|head| head.split(' ').next());

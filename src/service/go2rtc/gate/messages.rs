@@ -12,11 +12,18 @@ use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 /// Bytes of a message. An offer has a few thousand.
 const LONGEST: usize = 256 * 1024;
 
-/// Passes on what the viewer at `from` sends, until it closes. What came with the request's head is in `buffer`.
+/// Passes on what the viewer at `from` sends, until it closes. What came with the request's head is in `buffer`; `asked`
+/// is told when the viewer has asked for pictures.
 ///
 /// # Errors
 /// The connection's, or the viewer breaks the protocol.
-pub fn pass_on(viewer: &mut impl Read, mut buffer: Vec<u8>, from: IpAddr, inside: &mut impl Write) -> io::Result<()> {
+pub fn pass_on(
+    viewer: &mut impl Read,
+    mut buffer: Vec<u8>,
+    from: IpAddr,
+    inside: &mut impl Write,
+    asked: impl Fn(),
+) -> io::Result<()> {
     let (mut message, mut unfinished) = (Vec::new(), false);
     loop {
         let Some((header, payload)) = next_frame(viewer, &mut buffer)? else { return Ok(()) };
@@ -41,8 +48,11 @@ pub fn pass_on(viewer: &mut impl Read, mut buffer: Vec<u8>, from: IpAddr, inside
         }
         unfinished = !header.is_final;
         if header.is_final {
-            if let Some(text) = written_anew(&message, from) {
+            if let Some((asks, text)) = written_anew(&message, from) {
                 write_frame(inside, OpCode::Data(Data::Text), text.as_bytes())?;
+                if asks {
+                    asked();
+                }
             }
         }
     }
@@ -100,8 +110,8 @@ struct Description {
 }
 
 /// A message with nothing in it but what a viewer needs: no `ice_servers`, which go2rtc would connect to, and no
-/// addresses but the viewer's own. `None` where nothing is left.
-fn written_anew(message: &[u8], from: IpAddr) -> Option<String> {
+/// addresses but the viewer's own, and whether it asks for pictures. `None` where nothing is left.
+fn written_anew(message: &[u8], from: IpAddr) -> Option<(bool, String)> {
     let Kind { r#type: kind } = serde_json::from_slice(message).ok()?;
     let value = match kind.as_str() {
         "webrtc" => {
@@ -123,7 +133,7 @@ fn written_anew(message: &[u8], from: IpAddr) -> Option<String> {
         }
         _ => return None,
     };
-    Some(json!({ "type": kind, "value": value }).to_string())
+    Some((kind != "webrtc/candidate", json!({ "type": kind, "value": value }).to_string()))
 }
 
 fn broken() -> io::Error {
@@ -155,7 +165,7 @@ mod tests {
     /// What go2rtc gets, and whether the viewer kept to the protocol.
     fn passed(frames: &[Vec<u8>]) -> (Vec<u8>, bool) {
         let mut inside = Vec::new();
-        let kept = pass_on(&mut &frames.concat()[..], Vec::new(), VIEWER, &mut inside).is_ok();
+        let kept = pass_on(&mut &frames.concat()[..], Vec::new(), VIEWER, &mut inside, || {}).is_ok();
         (inside, kept)
     }
 
@@ -235,7 +245,7 @@ mod tests {
         #[test]
         fn no_bytes_get_through_as_they_are(bytes in proptest::collection::vec(any::<u8>(), 0..200), text in "\\PC{0,60}") {
             let mut inside = Vec::new();
-            let _ = pass_on(&mut &bytes[..], Vec::new(), VIEWER, &mut inside);
+            let _ = pass_on(&mut &bytes[..], Vec::new(), VIEWER, &mut inside, || {});
             let (also, _) = passed(&[frame(0x81, text.as_bytes())]);
             prop_assert!(also.is_empty() || also.starts_with(&[0x81]));
         }

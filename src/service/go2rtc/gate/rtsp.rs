@@ -29,10 +29,13 @@ fn play(known: &Known, viewer: TcpStream) -> io::Result<()> {
     let inside = known.inner.connect_rtsp()?;
     let (mut player, mut up) = (viewer.try_clone()?, inside.try_clone()?);
     let is_stream = |id: &str| known.ids.know(id).unwrap_or(false);
-    both_ways(&viewer, &inside, || pass_on(&mut player, &mut up, &is_stream, |answer| (&viewer).write_all(answer)))
+    let set_up = |id: &str| known.ring(id, true);
+    let refuse = |answer: &[u8]| (&viewer).write_all(answer);
+    both_ways(&viewer, &inside, || pass_on(&mut player, &mut up, &is_stream, set_up, refuse))
 }
 
-/// Passes on what a player says until it ends. `refuse` is given what a player is answered instead of by go2rtc.
+/// Passes on what a player says until it ends. `set_up` is told of a stream whose pictures reach the player from now on,
+/// `refuse` is given what a player is answered instead of by go2rtc.
 ///
 /// # Errors
 /// The connection's, or the player does what players do not.
@@ -40,6 +43,7 @@ pub fn pass_on(
     player: &mut impl Read,
     inside: &mut impl Write,
     known: &dyn Fn(&str) -> bool,
+    set_up: impl Fn(&str),
     refuse: impl Fn(&[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut buffer = Vec::new();
@@ -56,7 +60,12 @@ pub fn pass_on(
         let head = read_head(player, &mut buffer, SILENCE, |_| Ok(()))?;
         let Some(request) = Request::parse(&head) else { return Err(io::ErrorKind::InvalidData.into()) };
         match request.fault(known) {
-            None => inside.write_all(request.written_anew().as_bytes())?,
+            None => {
+                inside.write_all(request.written_anew().as_bytes())?;
+                if request.method == "SETUP" {
+                    request.stream().into_iter().for_each(&set_up);
+                }
+            }
             Some(status) => {
                 let cseq = request.headers.only("cseq").unwrap_or_default();
                 return refuse(format!("RTSP/1.0 {status}\r\nCSeq: {cseq}\r\n\r\n").as_bytes());
@@ -116,16 +125,19 @@ impl Request {
         if self.url == "*" {
             return (self.method != "OPTIONS").then_some("400 Bad Request");
         }
-        // rtsp://host:port/id?…, or with /trackID=0 behind it.
-        let Some((_, path)) = self.url.strip_prefix("rtsp://").and_then(|rest| rest.split_once('/')) else {
-            return Some("400 Bad Request");
-        };
-        let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        let id = path.split("/trackID=").next().unwrap_or_default().trim_end_matches('/');
+        let Some(id) = self.stream() else { return Some("400 Bad Request") };
+        let query = self.url.split_once('?').map_or("", |(_, query)| query);
         if query.to_ascii_lowercase().contains("backchannel") {
             return Some("403 Forbidden");
         }
         (!known(id)).then_some("404 Not Found")
+    }
+
+    /// The id in `rtsp://host:port/id?…`, or with `/trackID=0` behind it.
+    fn stream(&self) -> Option<&str> {
+        let (_, path) = self.url.strip_prefix("rtsp://")?.split_once('/')?;
+        let path = path.split('?').next().unwrap_or_default();
+        Some(path.split("/trackID=").next().unwrap_or_default().trim_end_matches('/'))
     }
 
     fn written_anew(&self) -> String {
@@ -142,12 +154,15 @@ mod tests {
 
     /// What go2rtc gets of what a player says, and what the player is answered.
     fn passed(said: &[u8]) -> (String, String) {
-        let (mut inside, answered) = (Vec::new(), RefCell::new(Vec::new()));
+        let (mut inside, answered, set_up) = (Vec::new(), RefCell::new(Vec::new()), RefCell::new(Vec::new()));
         let refuse = |answer: &[u8]| {
             answered.borrow_mut().extend_from_slice(answer);
             Ok(())
         };
-        let _ = pass_on(&mut &said[..], &mut inside, &|id| id == "omega-0", refuse);
+        let is_set_up = |id: &str| set_up.borrow_mut().push(id.to_owned());
+        let _ = pass_on(&mut &said[..], &mut inside, &|id| id == "omega-0", is_set_up, refuse);
+        let expected = said.windows(6).filter(|word| word == b"SETUP ").count();
+        assert_eq!(set_up.into_inner(), vec!["omega-0"; expected]);
         (String::from_utf8(inside).unwrap(), String::from_utf8(answered.into_inner()).unwrap())
     }
 

@@ -106,7 +106,8 @@ impl Visit<'_> {
         self.viewer.set_read_timeout(None)?;
         let (rest, from) = (std::mem::take(&mut self.rest), self.from);
         let (mut viewer, mut up) = (self.viewer.try_clone()?, inside.another()?);
-        Ok(both_ways(&self.viewer, &inside, || messages::pass_on(&mut viewer, rest, from, &mut up))?)
+        let asked = || self.known.ring(id, false);
+        Ok(both_ways(&self.viewer, &inside, || messages::pass_on(&mut viewer, rest, from, &mut up, asked))?)
     }
 
     fn answer(&mut self, request: &Request, id: &str) -> Result<(), Failed> {
@@ -132,6 +133,7 @@ impl Visit<'_> {
         let headers = format!("Connection: close\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n", body.len());
         let mut inside = self.connect()?;
         self.ask(&mut inside, request, &format!("/api/webrtc?{}", query(id)), &headers, &body)?;
+        self.known.ring(id, false);
         Ok(pour(&mut inside, &mut &self.viewer)?)
     }
 
