@@ -90,9 +90,10 @@ impl Input {
     }
 
     /// Brings a picture to the stream's size and colours. Of a live producer, one that is shown already is no new one.
-    fn show(&mut self, samples: Vec<u8>, shape: Shape, picture: &mut HostPicture) -> Result<Drawn, Error> {
+    fn show(&mut self, arrived: Arrived, picture: &mut HostPicture) -> Result<Drawn, Error> {
+        let Arrived { samples, shape, is_converted, .. } = arrived;
         let size = picture.size();
-        if is_native(&shape, size) {
+        if is_converted || is_native(&shape, size) {
             let is_same = self.is_live && self.shown && self.last.is_none() && samples == picture.samples();
             self.intake.give_back(if is_same { samples } else { picture.exchange(samples) });
             if let Some((_, last)) = self.last.take() {
@@ -127,7 +128,7 @@ impl Feed for Input {
             };
         };
         let Shape { width, height, format, .. } = shape;
-        let size = size_for(width, height, self.wanted.width, self.wanted.height)?;
+        let size = self.intake.size_for(&shape)?;
         let frame_rate = self.wanted.frame_rate.or(frame_rate).unwrap_or(settings.frame_rate);
         tracing::info!("{}: {width}x{height} {}, shown as {size} at up to {frame_rate} fps", self.name, format.name());
         self.size = Some(size);
@@ -148,8 +149,8 @@ impl Feed for Input {
             Next::Nothing => return Ok(Drawn::Unchanged.into()),
             Next::Ended => return Ok(Drawn::Over.into()),
         };
-        let Arrived { samples, shape, at, .. } = arrived;
-        let size = size_for(shape.width, shape.height, self.wanted.width, self.wanted.height).ok();
+        let Arrived { shape, at, .. } = arrived;
+        let size = self.intake.size_for(&shape).ok();
         if size != self.size {
             tracing::info!(
                 "the input has changed to {}x{}, so this stream ends; the next one shows it",
@@ -158,7 +159,7 @@ impl Feed for Input {
             );
             return Ok(Drawn::Over.into());
         }
-        let drawn = self.show(samples, shape, picture)?;
+        let drawn = self.show(arrived, picture)?;
         self.shown = true;
         Ok(Filled { drawn, age: at.elapsed() })
     }

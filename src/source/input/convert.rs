@@ -1,7 +1,8 @@
 //! Pictures from outside as what the encoder takes: 4:2:0, BT.709 in limited range, of the stream's size.
 //!
-//! Where the size is the stream's own, each row is converted while it is in the cache, straight into the picture. Where it
-//! is not, planes are scaled first and corrected afterwards. Alpha is ignored; transfer and primaries stay as they are.
+//! Where the size is the stream's own, each row is converted while it is in the cache, straight into the picture, so that a
+//! picture may come a few rows at a time. Where it is not, planes are scaled first and corrected afterwards. Alpha is
+//! ignored; transfer and primaries stay as they are.
 
 use super::chroma;
 use super::correction::Correction;
@@ -12,6 +13,7 @@ use crate::encoder::HostPicture;
 use crate::error::Error;
 use crate::settings::{ColorRange, Matrix, PixelFormat, Shape, Size};
 use crate::source::Planes;
+use std::ops::Range;
 
 /// Whether the samples of `shape` are a [`HostPicture`] of `size` as they are, so that nothing has to be converted.
 pub fn is_native(shape: &Shape, size: Size) -> bool {
@@ -67,26 +69,47 @@ impl Converter {
     /// The planes are not of the shape, or the picture not of the size, that this was made for.
     pub fn convert(&mut self, planes: &Planes<'_>, picture: &mut HostPicture) {
         assert_eq!(self.size, picture.size(), "a picture of the converter's size");
-        let Self { shape, size, rgb, correction, scaler, unscaled } = self;
+        let Self { shape, rgb, correction, scaler, unscaled, .. } = self;
         match (rgb, scaler) {
-            (None, None) => by_rows(shape.format, *correction, planes, picture),
             (None, Some(scaler)) => scale_planes(shape, *correction, planes, unscaled, scaler, picture),
-            (Some(rgb), None) => {
-                let (y, cb, cr) = picture.planes_mut();
-                let sides = (size.width() as usize, size.height() as usize);
-                rgb.convert(planes.plane(0), sides, Chroma::Quarter, [y, cb, cr]);
-            }
             (Some(rgb), Some(scaler)) => scale_rgb(shape, rgb, planes, unscaled, scaler, picture),
+            (_, None) => self.convert_rows(planes, 0..picture.size().height() as usize, picture),
+        }
+    }
+
+    /// Whether [`Converter::convert_rows`] does: the size is the stream's own.
+    pub fn goes_by_rows(&self) -> bool {
+        self.scaler.is_none()
+    }
+
+    /// Fills these rows of `picture`, an even number from an even one on, with what `planes` show: those rows of the source
+    /// and no others.
+    ///
+    /// # Panics
+    /// As [`Converter::convert`] does, and where the size is not the stream's own.
+    pub fn convert_rows(&mut self, planes: &Planes<'_>, rows: Range<usize>, picture: &mut HostPicture) {
+        assert!(self.goes_by_rows() && self.size == picture.size(), "a picture of the converter's size");
+        let width = self.size.width() as usize;
+        let (y, cb, cr) = picture.planes_mut();
+        let y = &mut y[rows.start * width..rows.end * width];
+        let [cb, cr] = [cb, cr].map(|plane| &mut plane[rows.start / 2 * (width / 2)..rows.end / 2 * (width / 2)]);
+        match &mut self.rgb {
+            Some(rgb) => rgb.convert(planes.plane(0), (width, rows.len()), Chroma::Quarter, [y, cb, cr]),
+            None => by_rows(self.shape.format, self.correction, planes, width, [y, cb, cr]),
         }
     }
 }
 
 /// Luma and chroma of the stream's own size.
-fn by_rows(format: PixelFormat, correction: Option<Correction>, planes: &Planes<'_>, picture: &mut HostPicture) {
-    let width = picture.size().width() as usize;
+fn by_rows(
+    format: PixelFormat,
+    correction: Option<Correction>,
+    planes: &Planes<'_>,
+    width: usize,
+    [y, cb, cr]: [&mut [u8]; 3],
+) {
     let half = width / 2;
     let source = [0, 1, 2].map(|at| planes.plane(at));
-    let (y, cb, cr) = picture.planes_mut();
     let chroma_rows = cb.chunks_exact_mut(half).zip(cr.chunks_exact_mut(half));
     for (pair, (y, (cb, cr))) in y.chunks_exact_mut(2 * width).zip(chroma_rows).enumerate() {
         let two_rows = |plane: usize, length| [2 * pair, 2 * pair + 1].map(|at| row(source[plane], at, length));

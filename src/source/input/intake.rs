@@ -8,7 +8,7 @@ use super::size_for;
 use crate::error::Error;
 use crate::os::event::Event;
 use crate::os::poll;
-use crate::settings::{FrameRate, Shape};
+use crate::settings::{FrameRate, Shape, Size};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fd::{AsFd as _, BorrowedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -28,7 +28,10 @@ pub enum Keep {
 pub struct Arrived {
     /// Its planes one behind the other, without padding. The memory is used again.
     pub samples: Vec<u8>,
+    /// What it is, or was before it was converted.
     pub shape: Shape,
+    /// Whether the samples are a picture of the stream's already, in its size and colours.
+    pub is_converted: bool,
     /// What its producer calls the rate; `None` where it does not.
     pub frame_rate: Option<FrameRate>,
     /// When its last byte was there.
@@ -121,12 +124,12 @@ impl Intake {
         if fds[0].revents().is_empty() { Ok(fds[1].revents()) } else { Err(Over) }
     }
 
-    /// Looks whether pictures of this shape can be shown, before any is read: who makes others is turned away.
+    /// The size of a stream that shows pictures of this shape. Asked before any is read: who makes others is turned away.
     ///
     /// # Errors
-    /// They cannot be.
-    pub fn check(&self, shape: &Shape) -> Result<(), Error> {
-        size_for(shape.width, shape.height, self.wanted.width, self.wanted.height).map(drop)
+    /// They cannot be shown.
+    pub fn size_for(&self, shape: &Shape) -> Result<Size, Error> {
+        size_for(shape.width, shape.height, self.wanted.width, self.wanted.height)
     }
 
     /// A buffer of so many bytes, which hold anything.
@@ -245,7 +248,7 @@ mod tests {
             matrix: Matrix::Bt709,
             range: ColorRange::Limited,
         };
-        Arrived { samples: vec![value; 4], shape, frame_rate: None, at: Instant::now() }
+        Arrived { samples: vec![value; 4], shape, is_converted: false, frame_rate: None, at: Instant::now() }
     }
 
     fn value(next: Next) -> u8 {

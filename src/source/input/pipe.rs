@@ -94,7 +94,7 @@ impl<'a> Pipe<'a> {
             Form::Y4m(settings) => {
                 let line = self.line(y4m::SIGNATURE, y4m::LONGEST_HEADER, y4m::not_y4m)?;
                 let header = y4m::parse(&line, settings).map_err(Stop::Bad)?;
-                self.intake.check(&header.shape).map_err(Stop::Bad)?;
+                self.intake.size_for(&header.shape).map_err(Stop::Bad)?;
                 (header.shape, header.frame_rate)
             }
         };
@@ -109,7 +109,8 @@ impl<'a> Pipe<'a> {
             if !is_alone() {
                 return Err(Stop::Bad(in_company()));
             }
-            self.intake.offer(Arrived { samples, shape, frame_rate, at: Instant::now() })?;
+            let at = Instant::now();
+            self.intake.offer(Arrived { samples, shape, is_converted: false, frame_rate, at })?;
             self.pictures += 1;
         }
     }

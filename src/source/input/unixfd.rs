@@ -5,6 +5,7 @@
 //! every buffer back at once. A producer that leaves, or says what makes no sense, is connected to again; meanwhile the
 //! picture stands still. What it shares is never trusted: see [`crate::os::shared_memory`].
 
+mod bands;
 mod caps;
 mod connection;
 #[cfg(all(fuzzing, feature = "cli"))]
@@ -19,10 +20,10 @@ mod wire;
 use super::intake::{Arrived, Intake, Over};
 use super::producers::{Patience, Producer};
 use crate::error::Error;
-use crate::settings::PlaneLayout;
+use bands::{Bands, Taken};
 use caps::Caps;
 use connection::{Address, Connection, Lost};
-use memories::{Bytes, Memories};
+use memories::Memories;
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
@@ -162,6 +163,7 @@ struct Session<'a> {
     intake: &'a Intake,
     caps: Option<Caps>,
     memories: Memories,
+    bands: Bands,
     /// Since when nothing has come, until that is told or something comes.
     silent_since: Option<Instant>,
 }
@@ -174,6 +176,7 @@ impl<'a> Session<'a> {
             intake,
             caps: None,
             memories: Memories::default(),
+            bands: Bands::default(),
             silent_since: Some(Instant::now()),
         }
     }
@@ -227,6 +230,10 @@ impl<'a> Session<'a> {
         match message {
             Message::Caps(text) => {
                 let caps = caps::parse(&text).map_err(|why| End::Hopeless(refused::error(self.address, &why)))?;
+                if let Some(Caps { shape, .. }) = &caps {
+                    // What cannot be shown is turned away before any of it comes.
+                    self.intake.size_for(shape).map_err(End::Hopeless)?;
+                }
                 if caps != self.caps {
                     tracing::debug!("{} sends {caps:?}", self.address);
                     // The pictures before lay in other memory.
@@ -254,7 +261,7 @@ impl<'a> Session<'a> {
         Ok(true)
     }
 
-    /// Copies a picture out of the producer's memory, gives that back and hands the picture over.
+    /// Takes a picture out of the producer's memory, gives that back and hands the picture over.
     fn show(&mut self, Held { buffer, fds, caps }: Held) -> Result<(), End> {
         if buffer.kind == MemoryKind::DmaBuf {
             return Err(End::Hopeless(refused::dma_buf(self.address)));
@@ -267,28 +274,11 @@ impl<'a> Session<'a> {
         };
         let planes = planes.ok_or_else(|| Broken::from("sent planes that its caps do not have"))?;
         let bytes = self.memories.open(&buffer.pieces, fds)?;
-        let mut samples = self.intake.buffer(shape.bytes().expect("the caps' size was checked"));
-        let copied = copy(&bytes, &planes, &mut samples);
-        let released = self.connection.release(buffer.id);
-        if let Err(why) = copied.and(released) {
-            self.intake.give_back(samples);
-            return Err(why.into());
-        }
-        Ok(self.intake.offer(Arrived { samples, shape, frame_rate, at: Instant::now() })?)
+        let size = self.intake.size_for(&shape).map_err(End::Hopeless)?;
+        self.bands.set_up(&shape, size).map_err(End::Hopeless)?;
+        let taken = self.bands.take(&bytes, &shape, &planes, self.intake);
+        self.connection.release(buffer.id)?;
+        let Taken { samples, is_converted } = taken?;
+        Ok(self.intake.offer(Arrived { samples, shape, is_converted, frame_rate, at: Instant::now() })?)
     }
-}
-
-/// Copies the planes of a picture, one behind the other and without padding, from where they lie in `bytes`.
-fn copy(bytes: &Bytes, planes: &[PlaneLayout; 3], mut samples: &mut [u8]) -> Result<(), Broken> {
-    for PlaneLayout { offset, pitch, row_bytes, rows } in *planes {
-        // Rows without padding are as one.
-        let (len, runs) = if pitch == row_bytes { (row_bytes * rows, rows.min(1)) } else { (row_bytes, rows) };
-        for run in 0..runs {
-            let (now, later) = samples.split_at_mut(len);
-            let start = run.checked_mul(pitch).and_then(|start| start.checked_add(offset));
-            bytes.read(start.ok_or("shares less than a frame")? as u64, now)?;
-            samples = later;
-        }
-    }
-    Ok(())
 }

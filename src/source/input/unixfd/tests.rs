@@ -7,7 +7,7 @@ use super::super::intake::Keep;
 use super::wire::tests::{buffer, caps, message, meta, video_meta};
 use super::*;
 use crate::settings::PixelFormat;
-use peer::{GREY, GREY_BYTES, Peer, accept, left, memfd, memory, session, shown, with_client};
+use peer::{GREY, GREY_BYTES, Peer, accept, intake, left, memfd, memory, session, shown, with_client};
 use rustix::fs::{SealFlags, fcntl_add_seals};
 use rustix::io::pwrite;
 use std::os::unix::net::UnixListener;
@@ -151,6 +151,12 @@ fn what_a_person_has_to_mend_ends_the_stream() {
         let (end, ..) = session(|peer| peer.send(&caps(text), &[]));
         assert!(matches!(&end, End::Hopeless(error) if error.code() == code), "{text}: {end:?}");
     }
+    // A size that no stream has, as soon as it is said.
+    let (connection, peer) = Peer::pair();
+    peer.send(&caps(GREY), &[]);
+    let intake = Intake::new(Keep::Latest).unwrap();
+    let end = Session::new(&Address::new("test".into()), connection, &intake).run();
+    assert!(matches!(&end, End::Hopeless(error) if error.code() == "input-scale"), "{end:?}");
     let (end, ..) = session(|peer| {
         peer.send(&caps(GREY), &[]);
         peer.send(&buffer(1, 1, &[(0, GREY_BYTES)], &[]), &[&memory(1)]);
@@ -161,7 +167,7 @@ fn what_a_person_has_to_mend_ends_the_stream() {
 #[test]
 fn where_every_picture_is_wanted_none_is_passed_over() {
     let (connection, mut peer) = Peer::pair();
-    let intake = Intake::new(Keep::Every).unwrap();
+    let intake = intake(Keep::Every);
     std::thread::scope(|scope| {
         scope.spawn(|| Session::new(&Address::new("test".into()), connection, &intake).run());
         peer.send(&caps(GREY), &[]);

@@ -3,7 +3,7 @@
 use super::super::super::intake::Keep;
 use super::super::wire::tests::{buffer, caps, message, payload, video_meta};
 use super::super::*;
-use super::peer::{GREY, GREY_BYTES, Peer, accept, broken, left, memfd, memory, session, shown, with_client};
+use super::peer::{GREY, GREY_BYTES, Peer, accept, broken, intake, left, memfd, memory, session, shown, with_client};
 use crate::os::poll;
 use rustix::fs::ftruncate;
 use rustix::io::pwrite;
@@ -63,7 +63,7 @@ fn a_producer_that_lies_about_its_memory_is_told_apart() {
     peer.send(&caps(GREY), &[]);
     peer.picture(1, &shrunk);
     ftruncate(&shrunk, 0).unwrap();
-    let end = Session::new(&Address::new("test".into()), connection, &Intake::new(Keep::Latest).unwrap()).run();
+    let end = Session::new(&Address::new("test".into()), connection, &intake(Keep::Latest)).run();
     assert!(format!("{end:?}").contains("of memory that has 0"), "{end:?}");
 }
 

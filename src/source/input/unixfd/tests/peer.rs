@@ -1,5 +1,6 @@
 //! The other end of a connection, and a client that is connected to it.
 
+use super::super::super::Wanted;
 use super::super::super::intake::{Keep, Next};
 use super::super::connection::Connection;
 use super::super::wire::tests::buffer;
@@ -65,6 +66,12 @@ impl Peer {
     }
 }
 
+/// Of a stream that pictures of a few bytes are scaled to: it cannot be as small as they are.
+pub fn intake(keep: Keep) -> Intake {
+    let wanted = Wanted { width: Some(64), height: Some(64), frame_rate: None };
+    Intake::new(keep).unwrap().for_stream(wanted)
+}
+
 /// Memory that cannot shrink, of one value.
 pub fn memory(value: u8) -> OwnedFd {
     let fd = memfd("unixfd", &[value; GREY_BYTES as usize]);
@@ -84,7 +91,7 @@ pub fn session(producer: impl FnOnce(&Peer)) -> (End, Option<Arrived>, Vec<u64>)
     let (connection, mut peer) = Peer::pair();
     producer(&peer);
     peer.0.shutdown(Shutdown::Write).unwrap();
-    let intake = Intake::new(Keep::Latest).unwrap();
+    let intake = intake(Keep::Latest);
     let end = Session::new(&Address::new("test".into()), connection, &intake).run();
     let shown = match intake.take().unwrap() {
         Next::Picture(picture) => Some(picture),
@@ -113,7 +120,7 @@ pub fn with_client(test: impl FnOnce(&UnixListener, &Intake)) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("frames");
     let listener = UnixListener::bind(&path).unwrap();
-    let intake = Intake::new(Keep::Latest).unwrap();
+    let intake = intake(Keep::Latest);
     std::thread::scope(|scope| {
         let client = scope.spawn(|| UnixFd::new(path).run(&intake));
         // A test that fails must not wait for the client.
