@@ -1,6 +1,6 @@
 //! go2rtc behind the gate, with nothing to look after them: a container or systemd does that.
 
-use super::gate::Gate;
+use super::gate::{Gate, Tell};
 use super::inside::Inside;
 use super::lock;
 use crate::control::Control;
@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What a config without a list of its own may start.
@@ -33,7 +34,7 @@ pub fn run(program: &Path, configs: &[PathBuf], streams: &Streams, control: &Con
     let configs = configs.iter().map(|config| sealed(config)).collect::<Result<Vec<_>, _>>()?;
     let folder = tempfile::Builder::new().prefix("mb-encode-gate-").tempdir()?;
     let inside = Inside::in_folder(folder.path())?;
-    let gate = Gate::open(&streams.public(), inside.socket(), inside.rtsp)?;
+    let gate = Gate::open(&streams.public(), inside.socket(), inside.rtsp, nobody_tells())?;
     let mut command = Command::new(program);
     command.arg("-config").arg(lock::lock(streams, &PROGRAMS));
     command.args(configs.iter().flat_map(|config| ["-config".into(), config.path()]));
@@ -78,11 +79,16 @@ pub fn run(program: &Path, configs: &[PathBuf], streams: &Streams, control: &Con
 /// # Errors
 /// A port is taken.
 pub fn open(socket: PathBuf, rtsp: SocketAddr, streams: &Streams, control: &Control) -> anyhow::Result<()> {
-    let gate = Gate::open(&streams.public(), socket, rtsp)?;
+    let gate = Gate::open(&streams.public(), socket, rtsp, nobody_tells())?;
     say_where(streams);
     control.wait(None, None);
     drop(gate);
     Ok(())
+}
+
+/// What go2rtc lists is all that is known of the streams.
+fn nobody_tells() -> Arc<Tell> {
+    Arc::new(|| None)
 }
 
 fn say_where(streams: &Streams) {

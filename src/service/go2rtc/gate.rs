@@ -20,9 +20,11 @@ mod messages;
 mod offer;
 mod places;
 mod rtsp;
+mod wall;
 mod web;
 
 pub use admission::{Host, Hosts};
+pub use wall::{Tell, Tile, Told};
 
 use crate::control::Control;
 use crate::error::Error;
@@ -61,15 +63,16 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Listens where `public` says, for the go2rtc behind the socket at `api` and the RTSP port at `rtsp`.
+    /// Listens where `public` says, for the go2rtc behind the socket at `api` and the RTSP port at `rtsp`. `tell` says how
+    /// the streams are.
     ///
     /// # Errors
     /// A port is taken.
-    pub fn open(public: &Public, api: PathBuf, rtsp: SocketAddr) -> Result<Self, Error> {
+    pub fn open(public: &Public, api: PathBuf, rtsp: SocketAddr, tell: Arc<Tell>) -> Result<Self, Error> {
         let web = listen(public.web, "api")?;
         let players = listen(public.rtsp, "rtsp")?;
         let rtsp = Arc::new(Mutex::new(rtsp));
-        let known = Arc::new(Known::of(Inner { api, rtsp: Arc::clone(&rtsp) }, public.hosts.clone()));
+        let known = Arc::new(Known::of(Inner { api, rtsp: Arc::clone(&rtsp) }, public.hosts.clone(), tell));
         let places = Arc::new(Places::default());
         let mut gate = Self { over: Arc::new(Control::new()?), rtsp, doors: Vec::new() };
         gate.doors.push(gate.door("gate-web", web, (&known, &places), web::serve)?);

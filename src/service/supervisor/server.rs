@@ -8,7 +8,7 @@ use crate::os::atomic_file::replace;
 use crate::os::ports;
 use crate::service::exit::Exit;
 use crate::service::go2rtc::config::{Config, Source};
-use crate::service::go2rtc::gate::Gate;
+use crate::service::go2rtc::gate::{Gate, Tell};
 use crate::service::go2rtc::inside::Inside;
 use crate::service::go2rtc::safe::SafePath;
 use crate::service::go2rtc::{lock, port_taken};
@@ -68,7 +68,8 @@ pub enum Which<'a> {
 }
 
 impl Server {
-    /// Prepares it: the gate is open, and the other port is free. It is started by [`Server::start`].
+    /// Prepares it: the gate is open, and the other port is free. It is started by [`Server::start`]. `tell` says on the
+    /// wall how the streams are.
     ///
     /// # Errors
     /// A port is taken, or the config cannot be written.
@@ -78,6 +79,7 @@ impl Server {
         temp: &Path,
         fifo_dir: Option<&Path>,
         log: Log,
+        tell: Arc<Tell>,
     ) -> anyhow::Result<Self> {
         let in_container = matches!(which, Which::Compose(_));
         let config = Config { streams, source: source(streams, fifo_dir, in_container)? };
@@ -103,7 +105,8 @@ impl Server {
         };
         let open = || -> Result<Option<Gate>, Error> {
             check_ports(streams, has_gate)?;
-            inside.as_ref().map(|inside| Gate::open(&streams.public(), inside.socket(), inside.rtsp)).transpose()
+            let open = |inside: &Inside| Gate::open(&streams.public(), inside.socket(), inside.rtsp, Arc::clone(&tell));
+            inside.as_ref().map(open).transpose()
         };
         let gate = open().or_else(|error| {
             // It may be a container's, left by a supervisor that was killed.

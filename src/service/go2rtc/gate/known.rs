@@ -3,6 +3,8 @@
 use super::admission::Hosts;
 use super::connection::Inner;
 use super::ids::Ids;
+use super::wall::{Tell, Wall};
+use std::sync::Arc;
 
 /// The same for every connection.
 #[derive(Debug)]
@@ -10,10 +12,11 @@ pub struct Known {
     pub inner: Inner,
     pub ids: Ids,
     pub hosts: Hosts,
+    pub wall: Wall,
 }
 
 impl Known {
-    pub fn of(inner: Inner, hosts: Hosts) -> Self {
-        Self { ids: Ids::of(inner.clone()), inner, hosts }
+    pub fn of(inner: Inner, hosts: Hosts, tell: Arc<Tell>) -> Self {
+        Self { ids: Ids::of(inner.clone()), inner, hosts, wall: Wall::new(tell) }
     }
 }

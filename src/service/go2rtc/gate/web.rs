@@ -4,6 +4,7 @@ use super::admission::{Refusal, Wish, admit, query};
 use super::connection::{TwoWay as _, both_ways, pour, set_up};
 use super::http::{HEAD_WITHIN, Request, read_head};
 use super::known::Known;
+use super::wall::Wall;
 use super::{messages, offer};
 use serde::Deserialize;
 use std::io::{self, Read as _, Write as _};
@@ -50,6 +51,8 @@ impl Visit<'_> {
             }
         };
         let served = match wish {
+            Wish::Wall => self.wall(&request),
+            Wish::Tiles => self.tiles(&request),
             Wish::Page(path) => self.page(&request, &path),
             Wish::List(id) => self.list(id.as_deref()),
             Wish::Watch(id) => self.watch(&request, &id),
@@ -68,6 +71,27 @@ impl Visit<'_> {
             Ok(false) => Err(Refusal::new("404 Not Found", "there is no such stream")),
             Err(_) => Err(not_there()),
         }
+    }
+
+    fn wall(&self, request: &Request) -> Result<(), Failed> {
+        let (page, policy) = Wall::page()?;
+        Ok(self.answer_own(request, "text/html", &policy, &page)?)
+    }
+
+    fn tiles(&self, request: &Request) -> Result<(), Failed> {
+        let list = self.known.wall.list(&self.known.ids);
+        Ok(self.answer_own(request, "application/json", "default-src 'none'; frame-ancestors 'none'", &list)?)
+    }
+
+    /// What is made here, for this origin alone.
+    fn answer_own(&self, request: &Request, kind: &str, policy: &str, body: &str) -> io::Result<()> {
+        let headers = format!(
+            "Content-Security-Policy: {policy}\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n\
+             Cross-Origin-Resource-Policy: same-origin\r\n"
+        );
+        let head = head("200 OK", kind, body.len(), &headers);
+        let body = if request.method == "HEAD" { "" } else { body };
+        (&self.viewer).write_all((head + body).as_bytes())
     }
 
     fn page(&self, request: &Request, path: &str) -> Result<(), Failed> {
@@ -181,12 +205,7 @@ impl Visit<'_> {
     }
 
     fn say(&self, status: &str, kind: &str, body: &str) -> io::Result<()> {
-        let length = body.len();
-        let head = format!(
-            "HTTP/1.1 {status}\r\nContent-Type: {kind}; charset=utf-8\r\nContent-Length: {length}\r\n\
-             Cache-Control: no-store\r\nConnection: close\r\n\r\n"
-        );
-        (&self.viewer).write_all((head + body).as_bytes())
+        (&self.viewer).write_all((head(status, kind, body.len(), "") + body).as_bytes())
     }
 
     fn refuse(&self, refusal: &Refusal) -> io::Result<()> {
@@ -196,6 +215,13 @@ impl Visit<'_> {
         let _ = io::copy(&mut (&self.viewer).take(LONGEST_BODY as u64), &mut io::sink());
         Ok(())
     }
+}
+
+fn head(status: &str, kind: &str, length: usize, headers: &str) -> String {
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}; charset=utf-8\r\nContent-Length: {length}\r\n\
+         Cache-Control: no-store\r\n{headers}Connection: close\r\n\r\n"
+    )
 }
 
 fn not_there() -> Refusal {
