@@ -10,6 +10,7 @@ mod log;
 mod server;
 mod stale_readers;
 pub mod status;
+mod wall;
 mod worker;
 
 use super::account::State;
@@ -124,7 +125,7 @@ impl<'a> Supervisor<'a> {
             (None, None) => None,
         };
         let log = Log::new(logs.join("go2rtc.log"));
-        let server = which.map(|which| Server::new(which, streams, &temp, fifo_dir.as_deref(), log)).transpose()?;
+        let server = which.map(|which| Server::new(which, streams, &temp, fifo_dir.as_deref(), log, wall::teller(&folder)?)).transpose()?;
         let socket = status::listen(&folder);
         if let Err(error) = &socket {
             tracing::warn!("`status` will not work: no socket in {}: {error}", temp.display());
@@ -241,12 +242,12 @@ impl<'a> Supervisor<'a> {
             let sources: Vec<_> = ids.iter().map(|id| format!("src={id}")).collect();
             format!("http://{web}/stream.html?{}&mode=webrtc,mse,mp4", sources.join("&"))
         };
-        let mut text = String::new();
+        let mut text = format!("{:width$}  http://{web}/\n", "wall");
         for id in &ids {
             text += &format!("{id:width$}  {}  rtsp://{rtsp}/{id}\n", page(std::slice::from_ref(id)));
         }
         text += &format!("{:width$}  {}\n", "all", page(&ids));
-        text += &format!("{:width$}  http://{web}/\n", "go2rtc");
+        text += &format!("{:width$}  http://{web}/index.html\n", "go2rtc");
         // The process that started this may have closed it.
         let _ = std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush());
     }

@@ -1,6 +1,6 @@
 //! go2rtc behind the gate, with nothing to look after them: a container or systemd does that.
 
-use super::gate::Gate;
+use super::gate::{Gate, Tell};
 use super::inside::Inside;
 use super::keyframes::{self, Keyframes};
 use super::lock;
@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What a config without a list of its own may start.
@@ -35,7 +36,7 @@ pub fn run(program: &Path, configs: &[PathBuf], streams: &Streams, control: &Con
     let folder = tempfile::Builder::new().prefix("mb-encode-gate-").tempdir()?;
     let inside = Inside::in_folder(folder.path())?;
     let keyframes = Keyframes::start(&inside)?;
-    let gate = Gate::open(&streams.public(), inside.socket(), inside.rtsp, Some(keyframes.bell()))?;
+    let gate = Gate::open(&streams.public(), inside.socket(), inside.rtsp, nobody_tells(), Some(keyframes.bell()))?;
     let mut command = Command::new(program);
     command.envs(keyframes::environment(&inside));
     command.arg("-config").arg(lock::lock(streams, &PROGRAMS));
@@ -81,11 +82,16 @@ pub fn run(program: &Path, configs: &[PathBuf], streams: &Streams, control: &Con
 /// # Errors
 /// A port is taken.
 pub fn open(socket: PathBuf, rtsp: SocketAddr, streams: &Streams, control: &Control) -> anyhow::Result<()> {
-    let gate = Gate::open(&streams.public(), socket, rtsp, None)?;
+    let gate = Gate::open(&streams.public(), socket, rtsp, nobody_tells(), None)?;
     say_where(streams);
     control.wait(None, None);
     drop(gate);
     Ok(())
+}
+
+/// What go2rtc lists is all that is known of the streams.
+fn nobody_tells() -> Arc<Tell> {
+    Arc::new(|| None)
 }
 
 fn say_where(streams: &Streams) {

@@ -19,9 +19,11 @@ mod messages;
 mod offer;
 mod places;
 mod rtsp;
+mod wall;
 mod web;
 
 pub use admission::{Host, Hosts};
+pub use wall::{Tell, Tile, Told};
 
 use super::keyframes::Bell;
 use crate::control::Control;
@@ -61,17 +63,23 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Listens where `public` says, for the go2rtc behind the socket at `api` and the RTSP port at `rtsp`. The `bell` is
-    /// rung for whoever comes in.
+    /// Listens where `public` says, for the go2rtc behind the socket at `api` and the RTSP port at `rtsp`. `tell` says how
+    /// the streams are, and the `bell` is rung for whoever comes in.
     ///
     /// # Errors
     /// A port is taken.
-    pub fn open(public: &Public, api: PathBuf, rtsp: SocketAddr, bell: Option<Bell>) -> Result<Self, Error> {
+    pub fn open(
+        public: &Public,
+        api: PathBuf,
+        rtsp: SocketAddr,
+        tell: Arc<Tell>,
+        bell: Option<Bell>,
+    ) -> Result<Self, Error> {
         let web = listen(public.web, "api")?;
         let players = listen(public.rtsp, "rtsp")?;
         let rtsp = Arc::new(Mutex::new(rtsp));
         let inner = Inner { api, rtsp: Arc::clone(&rtsp) };
-        let known = Arc::new(Known::of(inner, public.hosts.clone(), bell));
+        let known = Arc::new(Known::of(inner, public.hosts.clone(), tell, bell));
         let places = Arc::new(Places::default());
         let mut gate = Self { over: Arc::new(Control::new()?), rtsp, doors: Vec::new() };
         gate.doors.push(gate.door("gate-web", web, (&known, &places), web::serve)?);

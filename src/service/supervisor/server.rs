@@ -8,7 +8,7 @@ use crate::os::atomic_file::replace;
 use crate::os::ports;
 use crate::service::exit::Exit;
 use crate::service::go2rtc::config::{Config, Source};
-use crate::service::go2rtc::gate::Gate;
+use crate::service::go2rtc::gate::{Gate, Tell};
 use crate::service::go2rtc::inside::Inside;
 use crate::service::go2rtc::keyframes::{self, Keyframes};
 use crate::service::go2rtc::safe::SafePath;
@@ -71,7 +71,8 @@ pub enum Which<'a> {
 }
 
 impl Server {
-    /// Prepares it: the gate is open, and the other port is free. It is started by [`Server::start`].
+    /// Prepares it: the gate is open, and the other port is free. It is started by [`Server::start`]. `tell` says on the
+    /// wall how the streams are.
     ///
     /// # Errors
     /// A port is taken, or the config cannot be written.
@@ -81,6 +82,7 @@ impl Server {
         temp: &Path,
         fifo_dir: Option<&Path>,
         log: Log,
+        tell: Arc<Tell>,
     ) -> anyhow::Result<Self> {
         let in_container = matches!(which, Which::Compose(_));
         let config = Config { streams, source: source(streams, fifo_dir, in_container)? };
@@ -109,7 +111,7 @@ impl Server {
         let open = || -> Result<Option<Gate>, Error> {
             check_ports(streams, has_gate)?;
             let bell = keyframes.as_ref().map(Keyframes::bell);
-            let gate = |inside: &Inside| Gate::open(&streams.public(), inside.socket(), inside.rtsp, bell);
+            let gate = |inside: &Inside| Gate::open(&streams.public(), inside.socket(), inside.rtsp, Arc::clone(&tell), bell);
             inside.as_ref().map(gate).transpose()
         };
         let gate = open().or_else(|error| {

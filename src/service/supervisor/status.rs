@@ -224,25 +224,43 @@ pub fn ask(temp: &Path) -> anyhow::Result<Status> {
         .caused_by(error)
     };
     let folder = File::open(temp).map_err(none)?;
-    let mut socket = UnixStream::connect(path(&folder)).map_err(none)?;
-    socket.set_read_timeout(Some(LIMIT))?;
-    let mut text = String::new();
-    socket.read_to_string(&mut text).map_err(|error| {
-        Error::machine(
+    let mut status = ask_in(&folder).map_err(|error| match error {
+        Unanswered::Nobody(error) => none(error),
+        Unanswered::Silent(error) => Error::machine(
             "supervisor-silent",
             "the supervisor does not answer",
             "try again; if it stays so, end it where it runs and start it anew: scripts/start",
         )
-        .caused_by(error)
-    })?;
-    let mut status: Status = serde_json::from_str(&text).map_err(|error| {
-        Error::machine("supervisor-silent", "unexpected reply from the supervisor (different version?)", "")
-            .caused_by(error)
+        .caused_by(error),
+        Unanswered::Unclear(error) => {
+            Error::machine("supervisor-silent", "unexpected reply from the supervisor (different version?)", "")
+                .caused_by(error)
+        }
     })?;
     if let Some(elsewhere) = status.elsewhere.take() {
         status.members.extend(ask_go2rtc(&elsewhere));
     }
     Ok(status)
+}
+
+/// Why there is no status.
+#[derive(Debug)]
+pub enum Unanswered {
+    Nobody(io::Error),
+    Silent(io::Error),
+    Unclear(serde_json::Error),
+}
+
+/// What the supervisor says whose folder this is, without what only go2rtc knows.
+///
+/// # Errors
+/// Nobody answers, or with something else.
+pub fn ask_in(folder: &File) -> Result<Status, Unanswered> {
+    let mut socket = UnixStream::connect(path(folder)).map_err(Unanswered::Nobody)?;
+    socket.set_read_timeout(Some(LIMIT)).map_err(Unanswered::Silent)?;
+    let mut text = String::new();
+    socket.read_to_string(&mut text).map_err(Unanswered::Silent)?;
+    serde_json::from_str(&text).map_err(Unanswered::Unclear)
 }
 
 /// go2rtc's counts, taken twice, make the figures.

@@ -9,6 +9,10 @@ use std::str::FromStr;
 /// What a viewer asks for and gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wish {
+    /// The page with all streams.
+    Wall,
+    /// What that page shows of them.
+    Tiles,
     /// One of go2rtc's own files, by its path.
     Page(String),
     /// The list of streams, or one of it.
@@ -116,6 +120,10 @@ pub fn admit(request: &Request, hosts: &Hosts) -> Result<Wish, Refusal> {
         (_, "/api/ws" | "/api/webrtc" | "/api/streams") => {
             Err(Refusal::new("405 Method Not Allowed", "viewers watch here; they change nothing"))
         }
+        (_, "/") if reads => Ok(Wish::Wall),
+        (_, "/wall.json") if reads => Ok(Wish::Tiles),
+        // Where go2rtc has its own list.
+        (_, "/index.html") if reads => Ok(Wish::Page("/".to_owned())),
         (_, path) if reads && is_page(path) => Ok(Wish::Page(path.to_owned())),
         _ => Err(Refusal::new("404 Not Found", "there is nothing here for viewers")),
     }
@@ -153,13 +161,10 @@ fn check_host(request: &Request, hosts: &Hosts) -> Result<(), Refusal> {
 fn is_page(path: &str) -> bool {
     let Some(file) = path.strip_prefix('/') else { return false };
     let legal = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
-    match file.rsplit_once('.') {
-        None => file.is_empty(),
-        Some((name, extension)) => {
-            name.split('.').all(legal)
-                && ["html", "js", "css", "json", "webmanifest", "ico", "png", "svg"].contains(&extension)
-        }
-    }
+    file.rsplit_once('.').is_some_and(|(name, extension)| {
+        name.split('.').all(legal)
+            && ["html", "js", "css", "json", "webmanifest", "ico", "png", "svg"].contains(&extension)
+    })
 }
 
 fn source(query: &str) -> Result<String, Refusal> {
@@ -200,13 +205,18 @@ mod tests {
     fn viewers_get_what_they_need() {
         let page = |path: &str| Ok(Wish::Page(path.to_owned()));
         for (target, path) in [
-            ("/", "/"),
+            ("/index.html", "/"),
             ("/stream.html?src=a&src=b&mode=webrtc", "/stream.html"),
             ("/video-rtc.js", "/video-rtc.js"),
-            ("/?x", "/"),
+            ("/index.html?x", "/"),
         ] {
             assert_eq!(ask("GET", target, &[LOCAL]), page(path));
             assert_eq!(ask("HEAD", target, &[LOCAL]), page(path));
+        }
+        for method in ["GET", "HEAD"] {
+            assert_eq!(ask(method, "/", &[LOCAL]), Ok(Wish::Wall));
+            assert_eq!(ask(method, "/?src=a&src=b&mode=mse", &[LOCAL]), Ok(Wish::Wall));
+            assert_eq!(ask(method, "/wall.json", &[LOCAL]), Ok(Wish::Tiles));
         }
         assert_eq!(ask("GET", "/api/streams", &[LOCAL]), Ok(Wish::List(None)));
         assert_eq!(ask("GET", "/api/streams?src=a&video=all", &[LOCAL]), Ok(Wish::List(Some("a".to_owned()))));
@@ -250,7 +260,9 @@ mod tests {
                 assert_eq!(ask(method, target, &[LOCAL]), Err("404 Not Found"), "{method} {target}");
             }
         }
-        assert_eq!(ask("POST", "/", &[LOCAL]), Err("404 Not Found"));
+        for target in ["/", "/wall.json", "/index.html"] {
+            assert_eq!(ask("POST", target, &[LOCAL]), Err("404 Not Found"), "{target}");
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub fn head(bytes: &[u8]) {
         Ok(Wish::Page(path)) => {
             assert!(matches!(request.method.as_str(), "GET" | "HEAD") && !path.contains("api"), "{path}");
         }
+        Ok(Wish::Wall | Wish::Tiles) => assert!(matches!(request.method.as_str(), "GET" | "HEAD")),
         Ok(Wish::List(_)) => assert_eq!(request.method, "GET"),
         Ok(Wish::Watch(id) | Wish::Offer(id)) => {
             let written = query(&id);

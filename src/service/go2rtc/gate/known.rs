@@ -3,7 +3,9 @@
 use super::admission::Hosts;
 use super::connection::Inner;
 use super::ids::Ids;
+use super::wall::{Tell, Wall};
 use crate::service::go2rtc::keyframes::Bell;
+use std::sync::Arc;
 
 /// The same for every connection.
 #[derive(Debug)]
@@ -11,13 +13,14 @@ pub struct Known {
     pub inner: Inner,
     pub ids: Ids,
     pub hosts: Hosts,
+    pub wall: Wall,
     /// Who hears of those who come in.
     pub bell: Option<Bell>,
 }
 
 impl Known {
-    pub fn of(inner: Inner, hosts: Hosts, bell: Option<Bell>) -> Self {
-        Self { ids: Ids::of(inner.clone()), inner, hosts, bell }
+    pub fn of(inner: Inner, hosts: Hosts, tell: Arc<Tell>, bell: Option<Bell>) -> Self {
+        Self { ids: Ids::of(inner.clone()), inner, hosts, wall: Wall::new(tell), bell }
     }
 
     /// Somebody has asked go2rtc for stream `id`; see [`Bell::ring`].

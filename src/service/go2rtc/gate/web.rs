@@ -4,6 +4,7 @@ use super::admission::{Refusal, Wish, admit, query};
 use super::connection::{TwoWay as _, both_ways, pour, set_up};
 use super::http::{HEAD_WITHIN, read_head};
 use super::known::Known;
+use super::wall::Wall;
 use super::{messages, offer};
 use crate::service::http::{Answer, Request};
 use serde::Deserialize;
@@ -51,6 +52,8 @@ impl Visit<'_> {
             }
         };
         let served = match wish {
+            Wish::Wall => self.wall(&request),
+            Wish::Tiles => self.tiles(&request),
             Wish::Page(path) => self.page(&request, &path),
             Wish::List(id) => self.list(id.as_deref()),
             Wish::Watch(id) => self.watch(&request, &id),
@@ -69,6 +72,28 @@ impl Visit<'_> {
             Ok(false) => Err(Refusal::new("404 Not Found", "there is no such stream")),
             Err(_) => Err(not_there()),
         }
+    }
+
+    fn wall(&self, request: &Request) -> Result<(), Failed> {
+        let (page, policy) = Wall::page()?;
+        Ok(self.answer_own(request, Answer::of_kind("text/html; charset=utf-8", page), policy)?)
+    }
+
+    fn tiles(&self, request: &Request) -> Result<(), Failed> {
+        let list = self.known.wall.list(&self.known.ids);
+        let policy = "default-src 'none'; frame-ancestors 'none'".to_owned();
+        Ok(self.answer_own(request, Answer::json(list.to_string()), policy)?)
+    }
+
+    /// What is made here, for this origin alone.
+    fn answer_own(&self, request: &Request, answer: Answer, policy: String) -> io::Result<()> {
+        let answer = answer
+            .with("Content-Security-Policy", policy)
+            .with("X-Content-Type-Options", "nosniff")
+            .with("Referrer-Policy", "no-referrer")
+            .with("Cross-Origin-Resource-Policy", "same-origin");
+        let bytes = if request.method == "HEAD" { answer.head() } else { answer.to_bytes() };
+        (&self.viewer).write_all(&bytes)
     }
 
     fn page(&self, request: &Request, path: &str) -> Result<(), Failed> {

@@ -1,0 +1,144 @@
+//! What the wall shows of the status: each stream's state and why it does not play, in the words of `status`.
+//!
+//! Strangers see it. So it never says where files lie on this machine, or which processes and users there are.
+
+use super::status::{self, Member, Status};
+use crate::service::go2rtc::gate::{Tell, Tile, Told};
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+/// Asks the supervisor in `folder`, on its own socket, whenever the wall wants to know.
+///
+/// # Errors
+/// There are no descriptors left.
+pub fn teller(folder: &File) -> io::Result<Arc<Tell>> {
+    let folder = folder.try_clone()?;
+    Ok(Arc::new(move || status::ask_in(&folder).ok().map(told)))
+}
+
+fn told(status: Status) -> Told {
+    let (servers, workers): (Vec<_>, Vec<_>) = status.members.iter().partition(|member| member.name == "go2rtc");
+    Told {
+        streams: workers.into_iter().map(tile).collect(),
+        go2rtc: servers.first().copied().map(tile),
+        elsewhere: status.elsewhere.map(|elsewhere| elsewhere.ids).unwrap_or_default(),
+    }
+}
+
+fn tile(member: &Member) -> Tile {
+    let failure = member.last_end.as_ref().and_then(|end| end.failure.as_ref());
+    let earlier = || {
+        let end = member.last_end.as_ref().filter(|_| member.stream.is_none())?;
+        let failure = end.failure.as_ref()?;
+        Some(format!("last stream failed {:.0} s ago: {failure}", end.seconds_ago))
+    };
+    let stalled = || {
+        let stalled = member.stream.as_ref()?.stalled.as_ref()?;
+        Some(format!("its reader has read nothing for {:.0} s", stalled.seconds))
+    };
+    let why = member.why.clone().or_else(earlier).or_else(stalled);
+    // One that is about paths is for whoever owns the machine.
+    let remedy = failure.map(|failure| failure.remedy.clone());
+    let remedy = remedy.filter(|remedy| why.is_some() && !remedy.is_empty() && !remedy.contains('/'));
+    let chosen = member.stream.as_ref().and_then(|stream| stream.chosen.as_ref());
+    let figures = member.stream.as_ref().and_then(|stream| stream.figures.as_ref());
+    Tile {
+        name: member.name.clone(),
+        state: member.state.clone(),
+        why: why.as_deref().map(for_strangers),
+        remedy: remedy.as_deref().map(for_strangers),
+        starts_in_seconds: member.starts_in_seconds,
+        frames_per_second: figures.map(|figures| figures.frames_per_second),
+        encoder: chosen.map(|chosen| chosen.encoder.clone()),
+        gpu: chosen.and_then(|chosen| chosen.gpu.clone()),
+    }
+}
+
+/// Leaves out the folders of paths, and the numbers of processes and users.
+fn for_strangers(text: &str) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        let number = word.trim_end_matches([')', ',', ':', ';', '.']).bytes().all(|b| b.is_ascii_digit());
+        let kind = words.last().map_or("", String::as_str);
+        if number && matches!(kind, "(pid" | "(uid" | "pid" | "uid") {
+            let rest = &word[word.find(|c: char| !c.is_ascii_digit()).unwrap_or(word.len())..];
+            let rest = if kind.starts_with('(') { rest.strip_prefix(')').unwrap_or(rest) } else { rest };
+            words.pop();
+            words.last_mut().into_iter().for_each(|last| last.push_str(rest));
+        } else {
+            words.push(without_folders(word));
+        }
+    }
+    words.join(" ")
+}
+
+/// `'/a/b/c.glsl':3` as `'c.glsl':3`.
+fn without_folders(word: &str) -> String {
+    let begin = word.find(|c: char| c.is_alphanumeric() || "/.~_-".contains(c)).unwrap_or(word.len());
+    let (quote, path) = word.split_at(begin);
+    let path = match path.find(":/").or_else(|| path.find("=/")) {
+        Some(at) => &path[at + 1..],
+        None => path,
+    };
+    let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    let has_ending = name.split_once('.').is_some_and(|(_, ending)| ending.starts_with(|c: char| c.is_alphabetic()));
+    let is_path = path.starts_with(['/', '.', '~']) || path.matches('/').count() > 1 || has_ending;
+    if is_path && path.contains('/') { format!("{quote}{name}") } else { word.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::{Failure, Holder};
+    use crate::service::supervisor::status::{Ended, Stalled, Stream};
+    use crate::stats::Chosen;
+
+    #[test]
+    fn strangers_learn_why_and_not_where() {
+        for (text, shown) in [
+            ("the shader /home/ann/a b.glsl does not compile", "the shader a b.glsl does not compile"),
+            ("'/home/ann/waves.glsl':3: 'x' is not declared [shader-compile]", "'waves.glsl':3: 'x' is not declared [shader-compile]"),
+            ("cannot read from unix:/run/sim/frames", "cannot read from frames"),
+            ("cannot write temp/streams/omega-0.h264", "cannot write omega-0.h264"),
+            ("in ~/x and ../y and ./z/", "in x and y and z"),
+            ("holds 12.5 pictures/s at 30000/1001", "holds 12.5 pictures/s at 30000/1001"),
+            ("killed by cat (pid 12): gone", "killed by cat: gone"),
+            ("the worker of another user (uid 1000) serves the FIFO /a/b", "the worker of another user serves the FIFO b"),
+            ("signal: 9 (SIGKILL)", "signal: 9 (SIGKILL)"),
+            ("<img src=x onerror=alert(1)>", "<img src=x onerror=alert(1)>"),
+            ("", ""),
+        ] {
+            assert_eq!(for_strangers(text), shown);
+        }
+    }
+
+    #[test]
+    fn a_tile_says_what_status_says() {
+        let failure = |remedy: &str| Failure {
+            code: "hang".to_owned(),
+            cause: "the stream hung".to_owned(),
+            remedy: remedy.to_owned(),
+            input: false,
+        };
+        let failed = |remedy| Some(Ended { seconds_ago: 3.0, failure: Some(failure(remedy)) });
+        let waiting = Member { name: "a".to_owned(), state: "waiting".to_owned(), ..Member::default() };
+        let idle = tile(&waiting);
+        assert_eq!((idle.state.as_str(), idle.why, idle.remedy), ("waiting", None, None));
+        let after = tile(&Member { last_end: failed("try another driver"), ..waiting.clone() });
+        assert_eq!(after.why.as_deref(), Some("last stream failed 3 s ago: the stream hung [hang]"));
+        assert_eq!(after.remedy.as_deref(), Some("try another driver"));
+        let owners = tile(&Member { last_end: failed("remove it: rm -r /home/ann/x"), ..waiting.clone() });
+        assert_eq!(owners.remedy, None);
+        let down = Member { state: "down".to_owned(), why: Some("signal: 9 (SIGKILL)".to_owned()), ..waiting.clone() };
+        assert_eq!(tile(&down).why.as_deref(), Some("signal: 9 (SIGKILL)"));
+
+        let by = Some(Holder { pid: 12, name: "cat".to_owned() });
+        let chosen = Some(Chosen { encoder: "OpenH264".to_owned(), gpu: None, renderer: "llvmpipe".to_owned() });
+        let stream = Stream { chosen, stalled: Some(Stalled { seconds: 7.4, by }), ..Stream::default() };
+        let streaming = Member { stream: Some(stream), last_end: failed(""), ..waiting };
+        let tile = tile(&streaming);
+        assert_eq!(tile.why.as_deref(), Some("its reader has read nothing for 7 s"), "an earlier end is over");
+        assert_eq!(tile.encoder.as_deref(), Some("OpenH264"));
+    }
+}
