@@ -7,6 +7,7 @@
 
 mod caps;
 mod connection;
+mod dma_buf;
 #[cfg(all(fuzzing, feature = "cli"))]
 pub mod fuzz;
 mod layout;
@@ -19,9 +20,10 @@ mod wire;
 use super::intake::{Arrived, Intake, Over};
 use super::producers::{Patience, Producer};
 use crate::error::Error;
-use crate::settings::PlaneLayout;
+use crate::settings::{PlaneLayout, Shape};
 use caps::Caps;
 use connection::{Address, Connection, Lost};
+use dma_buf::{DeviceFrames, Failed};
 use memories::{Bytes, Memories};
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd as _, OwnedFd};
@@ -111,6 +113,7 @@ impl Producer for UnixFd {
     /// Runs until the stream is over, whether a producer is there or not.
     fn run(&mut self, intake: &Intake) -> Result<(), Error> {
         let mut patience = Patience::new(FIRST_WAIT, LONGEST_WAIT);
+        let mut devices = DeviceFrames::default();
         loop {
             let Some(connection) = self.address.connect()? else {
                 self.say(format!("waiting for a producer at {}", self.address));
@@ -120,7 +123,7 @@ impl Producer for UnixFd {
                 continue;
             };
             let began = Instant::now();
-            let end = Session::new(&self.address, connection, intake).run();
+            let end = Session::new(&self.address, connection, intake, &mut devices).run();
             if began.elapsed() >= GOOD {
                 patience.reset();
                 self.said.clear();
@@ -162,18 +165,21 @@ struct Session<'a> {
     intake: &'a Intake,
     caps: Option<Caps>,
     memories: Memories,
+    /// Outlives the connection, since it takes its time to open.
+    devices: &'a mut DeviceFrames,
     /// Since when nothing has come, until that is told or something comes.
     silent_since: Option<Instant>,
 }
 
 impl<'a> Session<'a> {
-    fn new(address: &'a Address, connection: Connection, intake: &'a Intake) -> Self {
+    fn new(address: &'a Address, connection: Connection, intake: &'a Intake, devices: &'a mut DeviceFrames) -> Self {
         Self {
             address,
             connection,
             intake,
             caps: None,
             memories: Memories::default(),
+            devices,
             silent_since: Some(Instant::now()),
         }
     }
@@ -256,25 +262,44 @@ impl<'a> Session<'a> {
 
     /// Copies a picture out of the producer's memory, gives that back and hands the picture over.
     fn show(&mut self, Held { buffer, fds, caps }: Held) -> Result<(), End> {
-        if buffer.kind == MemoryKind::DmaBuf {
-            return Err(End::Hopeless(refused::dma_buf(self.address)));
-        }
         self.silent_since = None;
-        let Caps { shape, frame_rate } = caps.ok_or_else(|| Broken::from("sent a frame before its caps"))?;
-        let planes = match &buffer.planes {
-            Some(planes) => layout::told(&shape, planes),
-            None => layout::usual(&shape),
+        let caps = caps.ok_or_else(|| Broken::from("sent a frame before its caps"))?;
+        let copied = match buffer.kind {
+            MemoryKind::Ordinary => self.copy(&caps, &buffer, fds).map_err(Failed::Broken),
+            MemoryKind::DmaBuf => self.devices.copy(&caps, &buffer, fds, self.intake),
         };
-        let planes = planes.ok_or_else(|| Broken::from("sent planes that its caps do not have"))?;
-        let bytes = self.memories.open(&buffer.pieces, fds)?;
-        let mut samples = self.intake.buffer(shape.bytes().expect("the caps' size was checked"));
-        let copied = copy(&bytes, &planes, &mut samples);
-        let released = self.connection.release(buffer.id);
-        if let Err(why) = copied.and(released) {
+        let (shape, samples) = copied.map_err(|why| match why {
+            Failed::Broken(broken) => broken.into(),
+            Failed::Refused(format, reasons) => End::Hopeless(refused::device(self.address, format, &reasons)),
+        })?;
+        let frame_rate = caps.frame_rate;
+        if let Err(why) = self.connection.release(buffer.id) {
             self.intake.give_back(samples);
             return Err(why.into());
         }
         Ok(self.intake.offer(Arrived { samples, shape, frame_rate, at: Instant::now() })?)
+    }
+
+    /// Copies a picture out of ordinary memory.
+    fn copy(&mut self, caps: &Caps, buffer: &Buffer, fds: Vec<OwnedFd>) -> Result<(Shape, Vec<u8>), Broken> {
+        let shape = caps.shape;
+        if caps.device.is_some_and(|device| !device.is_linear()) {
+            return Err("sent frames of ordinary memory as tiled ones".into());
+        }
+        let planes = match &buffer.planes {
+            Some(planes) => layout::told(&shape, planes),
+            None => layout::usual(&shape),
+        };
+        let planes = planes.ok_or("sent planes that its caps do not have")?;
+        let bytes = self.memories.open(&buffer.pieces, fds)?;
+        let mut samples = self.intake.buffer(shape.bytes().expect("the caps' size was checked"));
+        match copy(&bytes, &planes, &mut samples) {
+            Ok(()) => Ok((shape, samples)),
+            Err(why) => {
+                self.intake.give_back(samples);
+                Err(why)
+            }
+        }
     }
 }
 

@@ -63,7 +63,13 @@ fn a_producer_that_lies_about_its_memory_is_told_apart() {
     peer.send(&caps(GREY), &[]);
     peer.picture(1, &shrunk);
     ftruncate(&shrunk, 0).unwrap();
-    let end = Session::new(&Address::new("test".into()), connection, &Intake::new(Keep::Latest).unwrap()).run();
+    let end = Session::new(
+        &Address::new("test".into()),
+        connection,
+        &Intake::new(Keep::Latest).unwrap(),
+        &mut DeviceFrames::default(),
+    )
+    .run();
     assert!(format!("{end:?}").contains("of memory that has 0"), "{end:?}");
 }
 
