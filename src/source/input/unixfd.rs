@@ -7,6 +7,7 @@
 
 mod caps;
 mod connection;
+mod device_format;
 mod dma_buf;
 #[cfg(all(fuzzing, feature = "cli"))]
 pub mod fuzz;

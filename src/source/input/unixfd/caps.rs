@@ -1,8 +1,7 @@
 //! GStreamer's caps as text, and what they say of the pictures that follow.
 
-use crate::gl::LINEAR;
+use super::device_format::DeviceFormat;
 use crate::settings::{ColorRange, FrameRate, Matrix, PixelFormat, Shape};
-use std::fmt;
 
 /// More bytes than a picture of 8K has in any format: whoever sends the caps decides how much memory a picture takes.
 const LARGEST_PICTURE: usize = 256 << 20;
@@ -21,54 +20,6 @@ pub struct Caps {
     pub frame_rate: Option<FrameRate>,
     /// `None` for memory that any program reads.
     pub device: Option<DeviceFormat>,
-}
-
-/// What a driver is told of pictures that lie in the memory of a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DeviceFormat {
-    /// By drm_fourcc.h.
-    pub fourcc: [u8; 4],
-    /// How they lie there, likewise; `None` where the caps do not say.
-    pub modifier: Option<u64>,
-}
-
-/// `DRM_FORMAT_MOD_INVALID`: the driver knows, or nobody does.
-const UNTOLD_MODIFIER: u64 = 0x00ff_ffff_ffff_ffff;
-
-impl DeviceFormat {
-    /// Rows one below the other.
-    pub fn linear(format: PixelFormat) -> Self {
-        Self { fourcc: fourcc(format), modifier: Some(LINEAR) }
-    }
-
-    /// Whether rows lie one below the other. Who does not say has them so, since GStreamer 1.24.
-    pub fn is_linear(&self) -> bool {
-        self.modifier.is_none_or(|modifier| modifier == LINEAR)
-    }
-
-    /// Reads a value of `drm-format`, as in `NV12:0x0100000000000002`.
-    fn parse(text: &str) -> Option<(Self, PixelFormat)> {
-        let (name, modifier) = match text.split_once(':') {
-            Some((name, modifier)) => (name, u64::from_str_radix(modifier.trim().strip_prefix("0x")?, 16).ok()?),
-            None => (text, LINEAR),
-        };
-        let mut fourcc = *b"    ";
-        let name = name.trim().as_bytes();
-        fourcc.get_mut(..name.len())?.copy_from_slice(name);
-        let format = drm_format(&fourcc)?;
-        Some((Self { fourcc, modifier: Some(modifier).filter(|it| *it != UNTOLD_MODIFIER) }, format))
-    }
-}
-
-/// As `drm-format` has it.
-impl fmt::Display for DeviceFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(String::from_utf8_lossy(&self.fourcc).trim_end())?;
-        match self.modifier {
-            Some(LINEAR) | None => Ok(()),
-            Some(modifier) => write!(f, ":{modifier:#018x}"),
-        }
-    }
 }
 
 /// What makes these caps none for pictures that can be read.
@@ -123,7 +74,7 @@ pub fn parse(text: &str) -> Result<Option<Caps>, Refused> {
     }
     let name = value("format").unwrap_or_default();
     let (format, device) = match pixel_format(&name) {
-        Some(format) if is_device => (format, Some(DeviceFormat { fourcc: fourcc(format), modifier: None })),
+        Some(format) if is_device => (format, Some(DeviceFormat::untold(format))),
         Some(format) => (format, None),
         None if is_device && name == "DMA_DRM" => {
             let drm = value("drm-format").unwrap_or_default();
@@ -219,37 +170,6 @@ fn pixel_format(name: &str) -> Option<PixelFormat> {
     })
 }
 
-/// drm_fourcc.h's names. They count the parts of a pixel from the highest byte, where GStreamer counts from the lowest.
-fn drm_format(fourcc: &[u8; 4]) -> Option<PixelFormat> {
-    Some(match fourcc {
-        b"AB24" | b"XB24" => PixelFormat::Rgba,
-        b"AR24" | b"XR24" => PixelFormat::Bgra,
-        b"BG24" => PixelFormat::Rgb24,
-        b"RG24" => PixelFormat::Bgr24,
-        b"R8  " => PixelFormat::Gray8,
-        b"YU12" => PixelFormat::Yuv420p,
-        b"YU16" => PixelFormat::Yuv422p,
-        b"YU24" => PixelFormat::Yuv444p,
-        b"NV12" => PixelFormat::Nv12,
-        _ => return None,
-    })
-}
-
-/// The name of `format`, as [`drm_format`] reads it; where alpha may be there, of the one that has none.
-fn fourcc(format: PixelFormat) -> [u8; 4] {
-    *match format {
-        PixelFormat::Rgba => b"XB24",
-        PixelFormat::Bgra => b"XR24",
-        PixelFormat::Rgb24 => b"BG24",
-        PixelFormat::Bgr24 => b"RG24",
-        PixelFormat::Gray8 => b"R8  ",
-        PixelFormat::Yuv420p => b"YU12",
-        PixelFormat::Yuv422p => b"YU16",
-        PixelFormat::Yuv444p => b"YU24",
-        PixelFormat::Nv12 => b"NV12",
-    }
-}
-
 /// `GstVideoColorMatrix`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tag {
@@ -316,7 +236,6 @@ fn untold(format: PixelFormat, height: u32) -> (Matrix, ColorRange) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Named as _;
 
     fn shape(text: &str) -> Shape {
         parse(text)
@@ -412,9 +331,6 @@ mod tests {
             assert_eq!((pixels, name.as_str(), modifier), expected, "{format}");
         }
         assert_eq!(parse("video/x-raw, format=NV12, width=2, height=2").unwrap().unwrap().device, None);
-        for format in PixelFormat::ALL {
-            assert_eq!(drm_format(&fourcc(format.0)), Some(format.0));
-        }
     }
 
     #[test]

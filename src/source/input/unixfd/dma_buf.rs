@@ -6,7 +6,8 @@
 //! driver. The buffer is not used any more then. Where there are no such pictures, no GL is loaded.
 
 use super::super::intake::Intake;
-use super::caps::{Caps, DeviceFormat};
+use super::caps::Caps;
+use super::device_format::DeviceFormat;
 use super::layout;
 use super::wire::{Broken, Buffer, Piece};
 use crate::gl::{DeviceImage, DevicePlane, Importer};
@@ -166,7 +167,7 @@ impl Picture<'_> {
             if is_drawn {
                 let draw = |gl| {
                     let mut importer = Importer::new(gl)?;
-                    let copied = self.into_buffer(self.drawn_shape(), intake, |it| self.draw(&mut importer, it))?;
+                    let copied = self.fill_buffer(self.drawn_shape(), intake, |it| self.draw(&mut importer, it))?;
                     Ok((Box::new(importer), copied))
                 };
                 match find_gl(draw) {
@@ -181,7 +182,7 @@ impl Picture<'_> {
                     Err(why) => reasons.extend(why),
                 }
             } else if self.format.is_linear() {
-                match self.into_buffer(self.shape, intake, |it| self.read(it)) {
+                match self.fill_buffer(self.shape, intake, |it| self.read(it)) {
                     Ok(copied) => {
                         tracing::info!("the frames of a device (DMABuf, {}) are mapped", self.format);
                         return Ok((Way::Mapped, copied));
@@ -196,8 +197,8 @@ impl Picture<'_> {
     /// Copies it as the one before.
     fn copy_by(&self, mut way: Way, intake: &Intake) -> Result<(Way, (Shape, Vec<u8>)), Failed> {
         let copied = match &mut way {
-            Way::Drawn(importer) => self.into_buffer(self.drawn_shape(), intake, |it| self.draw(importer, it)),
-            Way::Mapped => self.into_buffer(self.shape, intake, |it| self.read(it)),
+            Way::Drawn(importer) => self.fill_buffer(self.drawn_shape(), intake, |it| self.draw(importer, it)),
+            Way::Mapped => self.fill_buffer(self.shape, intake, |it| self.read(it)),
         };
         match copied {
             Ok(copied) => Ok((way, copied)),
@@ -211,7 +212,7 @@ impl Picture<'_> {
         Shape { format, ..self.shape }
     }
 
-    fn into_buffer(
+    fn fill_buffer(
         &self,
         shape: Shape,
         intake: &Intake,

@@ -1,7 +1,8 @@
 //! What a person has to change in the pipeline of a producer whose pictures cannot be read.
 
-use super::caps::{DeviceFormat, Refused};
+use super::caps::Refused;
 use super::connection::Address;
+use super::device_format::DeviceFormat;
 use crate::error::Error;
 
 /// For caps that cannot be read.
