@@ -98,7 +98,7 @@ pub struct StreamOptions {
     #[arg(help_heading = "Encoding")]
     bitrate: Bitrate,
 
-    /// From one IDR (keyframe) to the next: 1 to 3600 frames, or a time: 10s, 500ms [default: 1s; see supervise]
+    /// From one IDR (keyframe) to the next: 1 to 3600 frames, or a time: 10s, 500ms [default: 1s, or 4s where who joins is served]
     #[arg(long, env = "MB_ENCODE_GOP", hide_env_values = true, value_name = "LENGTH", help_heading = "Encoding")]
     gop: Option<Gop>,
 
