@@ -27,6 +27,10 @@ fn who_joins_a_stream_in_exec_mode_has_a_picture_soon() {
 fn joins(mode: &str, options: &[&str], stream: &str) {
     let _alone = alone();
     let rig = Rig::start(&[options, &["--workers", "2"]].concat(), stream);
+    // What a stream without --gop would go by.
+    let maker = if mode == "fifo" { rig.worker("omega-0") } else { rig.go2rtc() };
+    let variables = std::fs::read_to_string(format!("/proc/{}/environ", maker.as_raw_nonzero())).expect("it runs");
+    assert!(variables.split('\0').any(|variable| variable == "MB_ENCODE_GOP=4s"), "{variables}");
     players_join(&rig, mode);
     viewers_join(&rig, mode);
 }
