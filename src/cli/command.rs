@@ -23,6 +23,8 @@ Examples:
       demo: exec:mb-encode --stdout#video=h264#raw
   A FIFO for  exec:cat …/demo.h264#video=h264#raw :
       mb-encode --fifo temp/streams/demo.h264
+  The same by HTTP, for  http://127.0.0.1:9000/stream.ts :
+      mb-encode --listen 127.0.0.1:9000
   Four seconds in a file:
       mb-encode --out clip.h264 --frames 240
   Your own shader, on the screen:
@@ -46,7 +48,9 @@ Exit codes:
 /// Standard output carries the video and nothing else; everything for people goes to standard error.
 #[derive(Debug, Parser)]
 #[command(name = "mb-encode", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
-#[command(override_usage = "mb-encode --stdout | --fifo <PATH> | --out <PATH> | --listen <ADDRESS:PORT> [OPTIONS]\n       mb-encode <COMMAND>")]
+#[command(
+    override_usage = "mb-encode --stdout | --fifo <PATH> | --out <PATH> | --listen <ADDRESS:PORT> [OPTIONS]\n       mb-encode <COMMAND>"
+)]
 #[command(max_term_width = 110, disable_help_flag = true, allow_negative_numbers = true)]
 pub struct Args {
     // First, or it would stand below the heading of the last options.
