@@ -59,11 +59,9 @@ impl Control {
 
     /// Whether an IDR was asked for since the last call.
     pub fn take_idr_request(&self) -> bool {
-        let taken = self.idr.swap(false, Ordering::AcqRel);
-        if taken {
-            self.idr_wake.lower();
-        }
-        taken
+        // First: what is asked for from here on raises it again, or is taken.
+        self.idr_wake.lower();
+        self.idr.swap(false, Ordering::AcqRel)
     }
 
     /// Readable while an IDR request waits to be taken.

@@ -6,6 +6,7 @@ mod support;
 
 mod gate;
 mod healing;
+mod joining;
 mod locked;
 mod playing;
 mod rig;
