@@ -5,7 +5,7 @@ use crate::cli::streams::StreamsArgs;
 use crate::os::atomic_file::replace;
 use crate::service::exit::Exit;
 use crate::service::go2rtc::config::{Config, Source};
-use crate::service::go2rtc::safe::{SafePath, parse_absolute, parse_program};
+use crate::service::go2rtc::safe::{SafePath, Urls, parse_absolute, parse_program};
 use crate::service::streams::{Mode, Streams};
 use std::path::Path;
 
@@ -27,15 +27,27 @@ pub struct ConfigArgs {
     #[arg(long, env = "MB_ENCODE_PROGRAM", hide_env_values = true, value_name = "PROGRAM", value_parser = parse_program)]
     #[arg(help_heading = "Files")]
     program: Option<SafePath>,
+
+    /// With --mode http: where the workers are, if not on this machine; {n} in it is a stream's number and {id} its id
+    #[arg(long, env = "MB_ENCODE_SOURCE", hide_env_values = true, value_name = "URL", help_heading = "Files")]
+    source: Option<Urls>,
 }
 
 pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
-    let (streams, temp) = (args.streams.check()?, Path::new("temp"));
+    let streams = if args.source.is_some() { args.streams.check_elsewhere()? } else { args.streams.check()? };
+    let temp = Path::new("temp");
+    if args.source.is_some() && streams.mode != Mode::Http {
+        return Err(Exit::Usage("--source is where streams come from with --mode http: add that".to_owned()).into());
+    }
     let others = streams.options.iter().any(|word| !word.starts_with("--fifo-mode"));
-    if streams.mode == Mode::Fifo && others {
+    if streams.mode != Mode::Exec && others {
         let message = "options behind -- go into a config with --mode exec only, but for --fifo-mode=MODE; give them to \
-                       the workers otherwise: mb-encode --fifo temp/streams/omega-0.h264 --width 640";
-        return Err(Exit::Usage(message.to_owned()).into());
+                       the workers otherwise";
+        let worker = match streams.mode {
+            Mode::Http => format!("--listen {}", streams.worker_address(0)),
+            _ => "--fifo temp/streams/omega-0.h264".to_owned(),
+        };
+        return Err(Exit::Usage(format!("{message}: mb-encode {worker} --width 640")).into());
     }
     let yaml = args.yaml(&streams)?;
     if streams.mode == Mode::Fifo {
@@ -55,6 +67,15 @@ impl ConfigArgs {
         let source = match streams.mode {
             Mode::Fifo => Source::Fifo { folder: self.container_fifo_dir.clone() },
             Mode::Exec => Source::exec(self.program.clone(), streams)?,
+            Mode::Http => match &self.source {
+                None => Source::workers(streams, None),
+                Some(urls) => {
+                    let urls = (0..).zip(streams.ids()).map(|(number, id)| urls.of(number, &id));
+                    let urls = urls.collect::<Result<_, _>>();
+                    let urls = urls.map_err(|legal| Exit::Usage(format!("invalid --source for a stream: it {legal}")))?;
+                    Source::Http { urls, token: None }
+                }
+            },
         };
         Ok(Config { streams, source }.to_yaml())
     }
@@ -63,7 +84,7 @@ impl ConfigArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::go2rtc::lock::{MODULES, PATHS};
+    use crate::service::go2rtc::lock::{PATHS, modules};
     use clap::Parser as _;
     use proptest::prelude::*;
     use saphyr::{LoadableYamlNode as _, Yaml};

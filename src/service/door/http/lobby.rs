@@ -4,7 +4,7 @@
 //! Who asks for a stream leaves here with its socket, and comes back for the end of its connection.
 
 use crate::error::Error;
-use crate::os::poll;
+use crate::os::{listener, poll};
 use crate::service::http::{Answer, Request, split_head};
 use rustix::event::PollFlags;
 use rustix::net::sockopt;
@@ -84,13 +84,13 @@ pub struct Lobby<S> {
 }
 
 impl<S: Copy> Lobby<S> {
-    /// Listens at an address.
+    /// Listens at an address, on the parent's socket if it has passed one on.
     ///
     /// # Errors
     /// It is not to be had.
     pub fn open(address: SocketAddr) -> Result<Self, Error> {
         let listen = || {
-            let listener = TcpListener::bind(address)?;
+            let listener = listener::of_this_process(address).map_or_else(|| TcpListener::bind(address), Ok)?;
             listener.set_nonblocking(true)?;
             Ok(listener)
         };
