@@ -185,7 +185,7 @@ impl Config<'_> {
                 Source::Http { urls, token: None } => urls[at].to_string(),
                 // go2rtc repeats the address where it may be seen, and this part nowhere but in its log.
                 Source::Http { urls, token: Some(token) } => {
-                    format!("{}#header=Authorization: Bearer {token}", urls[at])
+                    format!("{}#header=Authorization:Bearer {token}", urls[at])
                 }
             };
             (id, source)

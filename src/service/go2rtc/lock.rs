@@ -105,10 +105,14 @@ mod tests {
 
     #[test]
     fn a_config_on_the_command_line_is_the_one_in_a_file() {
-        let source = || Source::Fifo { folder: "/streams".parse().unwrap() };
-        for listen in ["127.0.0.1", "0.0.0.0", "192.0.2.1"] {
-            let streams = Streams { preload: true, listen: listen.parse().unwrap(), ..Streams::default() };
-            let config = Config { streams: &streams, source: source() };
+        let source = |streams: &Streams| match streams.mode {
+            Mode::Http => Source::workers(streams, Some("0aF".parse().unwrap())),
+            _ => Source::Fifo { folder: "/streams".parse().unwrap() },
+        };
+        let listens = ["127.0.0.1", "0.0.0.0", "192.0.2.1"].map(|listen| (listen, Mode::Fifo));
+        for (listen, mode) in listens.into_iter().chain([("127.0.0.1", Mode::Http)]) {
+            let streams = Streams { mode, preload: true, listen: listen.parse().unwrap(), ..Streams::default() };
+            let config = Config { streams: &streams, source: source(&streams) };
             let [mut told, more] = config.to_json().map(|json| parse(&json));
             told.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             assert_eq!(told, parse(&config.to_yaml()));
