@@ -12,6 +12,7 @@ use std::time::Duration;
 pub use crate::source::input::fuzz::{frames, messages as unixfd};
 pub use crate::source::try_shader as shader;
 
+pub use crate::service::door::http::fuzz::request as http;
 pub use crate::service::go2rtc::gate::fuzz::{head, message, player, sdp};
 
 /// Lines between processes.

@@ -46,7 +46,9 @@ Exit codes:
 /// Standard output carries the video and nothing else; everything for people goes to standard error.
 #[derive(Debug, Parser)]
 #[command(name = "mb-encode", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
-#[command(override_usage = "mb-encode --stdout | --fifo <PATH> | --out <PATH> | --listen <ADDRESS:PORT> [OPTIONS]\n       mb-encode <COMMAND>")]
+#[command(
+    override_usage = "mb-encode --stdout | --fifo <PATH> | --out <PATH> | --listen <ADDRESS:PORT> [OPTIONS]\n       mb-encode <COMMAND>"
+)]
 #[command(max_term_width = 110, disable_help_flag = true, allow_negative_numbers = true)]
 pub struct Args {
     // First, or it would stand below the heading of the last options.

@@ -174,7 +174,15 @@ mod tests {
         let mut counts = Snapshot::default();
         counts.totals.pictures = pictures;
         let (stage, reader) = (Stage::Idle, Some(reader));
-        Event::Progress(Progress { seconds: 1.0, counts, chosen: None, stage, stage_seconds: 0.0, intake: None, reader })
+        Event::Progress(Progress {
+            seconds: 1.0,
+            counts,
+            chosen: None,
+            stage,
+            stage_seconds: 0.0,
+            intake: None,
+            reader,
+        })
     }
 
     fn failure(cause: &str) -> Failure {

@@ -35,6 +35,9 @@ use std::time::{Duration, Instant};
 
 /// Who comes as another one leaves finds its place taken for as long as a process needs to end: so long it stands in line.
 const HANDOVER: Duration = Duration::from_millis(500);
+/// Descriptors that this process has without anybody, and at most for each reader.
+const OWN_DESCRIPTORS: usize = 16;
+const DESCRIPTORS: usize = 10;
 /// Seconds after which it is worth asking again for the place of somebody else.
 const ASK_AGAIN: u64 = 2;
 
@@ -54,7 +57,7 @@ pub fn serve(place: &HttpPlace, limits: Limits, control: &Control, uplink: Optio
         Ended::Stopped => return Ok(()),
         ended => rehearsed(ended)?,
     }
-    let lobby = Lobby::open(place.address)?;
+    let lobby = Lobby::open(place.address, OWN_DESCRIPTORS + DESCRIPTORS * place.most_readers)?;
     let address = lobby.address()?;
     let (sender, told) = channel();
     let ear = Ear { sender, bell: Arc::new(Bell::new(false)?) };
@@ -161,6 +164,7 @@ impl Broadcast<'_> {
             }
             Wish::Stream(format) => match (&self.held, is_head) {
                 (Some((until, failure)), _) => held_back(failure, *until, now),
+                (None, true) if self.readers.len() >= self.most() => self.full(),
                 (None, true) => return Reply::Head(Answer::endless(media_type(format))),
                 (None, false) => return Reply::Line(format, now + HANDOVER),
             },
@@ -266,7 +270,9 @@ impl Broadcast<'_> {
             Err(error) => {
                 let failure = match error.downcast_ref::<Error>() {
                     Some(error) => Failure::from(error),
-                    None => Failure { code: String::new(), cause: error.to_string(), remedy: String::new(), input: false },
+                    None => {
+                        Failure { code: String::new(), cause: error.to_string(), remedy: String::new(), input: false }
+                    }
                 };
                 Some(self.hold_back(reader, Cause::Failed, &failure, None, now))
             }
@@ -274,14 +280,7 @@ impl Broadcast<'_> {
     }
 
     /// Reports a failure, and serves nobody for a while: whoever comes next would fail the same way.
-    fn hold_back(
-        &mut self,
-        reader: u64,
-        cause: Cause,
-        failure: &Failure,
-        how: Option<String>,
-        now: Instant,
-    ) -> Answer {
+    fn hold_back(&mut self, reader: u64, cause: Cause, failure: &Failure, how: Option<String>, now: Instant) -> Answer {
         let wait = self.backoff.fail();
         let how = how.map(|how| format!(" ({how})")).unwrap_or_default();
         tracing::error!(reader, "the stream failed{how}; taking the next reader in {} s", wait.as_secs());

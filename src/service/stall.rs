@@ -17,7 +17,7 @@ pub struct Stall {
 }
 
 impl Stall {
-    /// Of reader `reader`, whose pipe is this one.
+    /// Of reader `reader`, whose pipe is this one, if it reads from one itself.
     pub fn new(reader: u64, pipe: Option<FileId>) -> Self {
         Self { reader, pipe, is_told: false, is_warned: false }
     }
@@ -40,13 +40,19 @@ impl Stall {
         let by = self.pipe.and_then(reader_of).map(|(pid, name)| Holder { pid: pid.as_raw_nonzero().get(), name });
         if intake.taken == 0 {
             self.is_warned = true;
-            let who = match &by {
-                Some(by) => format!("{by} has it open"),
-                None => "/proc does not show who has it open".to_owned(),
-            };
-            tracing::warn!(reader, "the reader has read nothing for {idle:.0} s, and later ones wait behind it: {who}");
+            match (&by, self.pipe) {
+                (Some(by), _) => self.warn(idle, &format!(", and later ones wait behind it: {by} has it open")),
+                (None, Some(_)) => {
+                    self.warn(idle, ", and later ones wait behind it: /proc does not show who has it open");
+                }
+                (None, None) => self.warn(idle, ""),
+            }
         }
         Some(Event::Stalled { reader, seconds: idle, by })
+    }
+
+    fn warn(&self, idle: f64, who: &str) {
+        tracing::warn!(reader = self.reader, "the reader has read nothing for {idle:.0} s{who}");
     }
 }
 

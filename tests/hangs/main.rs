@@ -11,6 +11,7 @@ mod support;
 
 mod alone;
 mod fifo;
+mod http;
 mod paused;
 mod rehearsal;
 mod rig;

@@ -12,6 +12,8 @@ use std::process::{ChildStdout, Command, Stdio};
 pub enum Source<'a> {
     /// An RTSP address, over TCP.
     Rtsp(&'a str),
+    /// An address of HTTP, and the format of what is there by ffmpeg's name.
+    Http(&'a str, &'a str),
     /// A file of H.264 in Annex B.
     File(&'a Path),
     /// A file of MPEG-TS.
@@ -68,6 +70,7 @@ impl Decoder {
         command.args(["-nostdin", "-v", "error"]);
         match &source {
             Source::Rtsp(address) => command.args(["-rtsp_transport", "tcp", "-i", address]),
+            Source::Http(address, format) => command.args(["-f", format, "-i", address]),
             Source::File(path) => command.args(["-f", "h264", "-i"]).arg(path),
             Source::MpegTs(path) => command.args(["-f", "mpegts", "-i"]).arg(path),
             Source::Bytes(_) => command.args(["-f", "h264", "-i", "pipe:0"]),

@@ -5,5 +5,6 @@ pub mod browser;
 pub mod children;
 pub mod decode;
 pub mod go2rtc;
+pub mod http;
 pub mod parts;
 pub mod process;

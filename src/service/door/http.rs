@@ -1,6 +1,7 @@
 //! Readers who come by HTTP: where, who is let in, and what everybody else is told. Streams are not made here.
 
 mod admission;
+mod asking;
 mod lobby;
 mod token;
 

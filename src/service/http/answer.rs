@@ -89,7 +89,8 @@ mod tests {
 
     #[test]
     fn what_has_no_end_states_no_length() {
-        let head = "HTTP/1.1 200 OK\r\nContent-Type: video/mp2t\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n";
+        let head =
+            "HTTP/1.1 200 OK\r\nContent-Type: video/mp2t\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n";
         assert_eq!(without_date(&Answer::endless("video/mp2t")), head);
     }
 }

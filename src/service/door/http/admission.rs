@@ -108,7 +108,8 @@ fn is_this_machine(authority: &str) -> bool {
         Some(rest) => rest.split_once(']').unwrap_or((rest, "")),
         None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
     };
-    let is_port = port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()));
+    let is_port =
+        port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()));
     let is_address = name.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback());
     is_port && (is_address || name.eq_ignore_ascii_case("localhost"))
 }

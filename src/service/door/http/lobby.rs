@@ -3,18 +3,18 @@
 //!
 //! Who asks for a stream leaves here with its socket, and comes back for the end of its connection.
 
+use super::asking::{Asked, LONGEST_HEAD, asked};
 use crate::error::Error;
 use crate::os::{listener, poll};
-use crate::service::http::{Answer, Request, split_head};
+use crate::service::http::{Answer, Request};
 use rustix::event::PollFlags;
 use rustix::net::sockopt;
+use rustix::process::{Resource, getrlimit};
 use std::collections::VecDeque;
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-/// Bytes of a head.
-const LONGEST_HEAD: usize = 8 * 1024;
 /// A head has to be there within this, whole.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// An answer has to be taken within this.
@@ -25,6 +25,8 @@ const LINGER: Duration = Duration::from_millis(500);
 const LONGEST_REST: usize = 64 * 1024;
 /// Connections at once. The oldest one that has not asked for anything makes way.
 const MOST: usize = 256;
+/// At the least, however few descriptors there are.
+const LEAST: usize = 8;
 /// How long nobody is let in where descriptors are short and nobody can make way.
 const SHORTAGE: Duration = Duration::from_millis(100);
 /// Those who are let in at once, before anybody is looked after again.
@@ -78,24 +80,27 @@ enum State<S> {
 #[derive(Debug)]
 pub struct Lobby<S> {
     listener: TcpListener,
+    most: usize,
     visits: VecDeque<Visit<S>>,
     /// Nobody is let in before this.
     closed_until: Option<Instant>,
 }
 
 impl<S: Copy> Lobby<S> {
-    /// Listens at an address, on the parent's socket if it has passed one on.
+    /// Listens at an address, on the parent's socket if it has passed one on. So many descriptors are kept free for others.
     ///
     /// # Errors
     /// It is not to be had.
-    pub fn open(address: SocketAddr) -> Result<Self, Error> {
+    pub fn open(address: SocketAddr, kept_free: usize) -> Result<Self, Error> {
         let listen = || {
             let listener = listener::of_this_process(address).map_or_else(|| TcpListener::bind(address), Ok)?;
             listener.set_nonblocking(true)?;
             Ok(listener)
         };
         let listener = listen().map_err(|error: io::Error| cannot_listen(address, error))?;
-        Ok(Self { listener, visits: VecDeque::new(), closed_until: None })
+        let limit = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| limit as usize);
+        let most = limit.saturating_sub(kept_free).clamp(LEAST, MOST);
+        Ok(Self { listener, most, visits: VecDeque::new(), closed_until: None })
     }
 
     /// Where it listens, with the port that the system chose.
@@ -142,7 +147,8 @@ impl<S: Copy> Lobby<S> {
         let visits = std::mem::take(&mut self.visits);
         for (visit, is_reported) in visits.into_iter().zip(reported) {
             let visit = if is_reported { look_after(visit, now, decide) } else { Some(visit) };
-            let visit = visit.and_then(|visit| if visit.until <= now { out_of_time(visit, now, in_vain) } else { Some(visit) });
+            let visit =
+                visit.and_then(|visit| if visit.until <= now { out_of_time(visit, now, in_vain) } else { Some(visit) });
             self.visits.extend(visit);
         }
         if spots.contains(&Spot::Door) {
@@ -166,7 +172,7 @@ impl<S: Copy> Lobby<S> {
                 // It has left again.
                 Err(_) => continue,
             };
-            if self.visits.len() >= MOST && !self.make_way() {
+            if self.visits.len() >= self.most && !self.make_way() {
                 continue;
             }
             if socket.set_nonblocking(true).is_err() || sockopt::set_tcp_nodelay(&socket, true).is_err() {
@@ -222,19 +228,12 @@ fn look_after<S>(
 ) -> Option<Visit<S>> {
     match &mut visit.state {
         State::Asking(come) => {
-            let more = read(&mut visit.guest.socket, LONGEST_HEAD + 1 - come.len(), |bytes| come.extend_from_slice(bytes));
-            let head = match (split_head(come), more) {
-                (Some(head), _) if head.len() <= LONGEST_HEAD => head,
-                (None, Read::All) if come.len() <= LONGEST_HEAD => return Some(visit),
-                (None, Read::End) => return None,
-                _ => {
-                    let answer = Answer::text("431 Request Header Fields Too Large", "no request here is as long");
-                    return answered(visit.guest, answer.to_bytes(), now);
-                }
-            };
-            let Some(request) = Request::parse(&head) else {
-                let answer = Answer::text("400 Bad Request", "this is no request of HTTP/1.1");
-                return answered(visit.guest, answer.to_bytes(), now);
+            let more =
+                read(&mut visit.guest.socket, LONGEST_HEAD + 1 - come.len(), |bytes| come.extend_from_slice(bytes));
+            let request = match asked(come) {
+                Asked::Request(request) => request,
+                Asked::Nonsense(answer) => return answered(visit.guest, answer.to_bytes(), now),
+                Asked::NotYet => return (more == Read::All).then_some(visit),
             };
             match decide(&request, visit.guest.from) {
                 Reply::Answer(answer, true) => answered(visit.guest, answer.head(), now),

@@ -4,8 +4,8 @@
 
 use super::connection::{both_ways, more, set_up};
 use super::http::read_head;
-use crate::service::http::Headers;
 use super::known::Known;
+use crate::service::http::Headers;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;

@@ -1,0 +1,104 @@
+//! `--listen`: whoever asks for a stream whose driver hangs gets an HTTP error within the time of a start, or the end of
+//! the connection, and never silence.
+
+use crate::rig::{CALLS, DEADLINE, Machine, SLACK, at_once, until, watch};
+use crate::support::go2rtc::free_ports;
+use crate::support::http::{Stream, connect, get, request};
+use crate::support::process::{Process, ready};
+use rustix::event::PollFlags;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::fd::AsFd as _;
+use std::time::{Duration, Instant};
+
+const LIMITS: [&str; 4] = ["--hang-timeout", "1", "--start-timeout", "1"];
+
+fn start(machine: &Machine, options: &[&str]) -> (Process, SocketAddr) {
+    let [port] = free_ports();
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let worker = machine.stream(&["--listen", &address.to_string()], options);
+    until(DEADLINE, "it listens", || TcpStream::connect(address).ok());
+    (worker, address)
+}
+
+#[test]
+fn a_hang_is_an_http_error_or_the_end_of_the_stream() {
+    at_once(&CALLS, |(call, stage)| {
+        let machine = Machine::new(call).role("reader").once();
+        let (worker, address) = start(&machine, &LIMITS);
+        let asked = Instant::now();
+        let stream = Stream::open(address, "/stream.ts");
+        if *stage == "opening" {
+            assert!(asked.elapsed() < Duration::from_secs(1) + SLACK, "{call}: told after {:?}", asked.elapsed());
+            assert_eq!(stream.head.status, 503, "{call}: {:?}", stream.head);
+            stream.head.assert_exact();
+            assert_eq!(stream.head.header("retry-after"), Some("1"));
+            let words = String::from_utf8(stream.rest()).expect("text");
+            assert!(words.contains("no progress for 1 s") && words.contains(stage), "{call}: {words}");
+        } else {
+            assert_eq!(stream.head.status, 200, "{call}: {:?}", stream.head);
+            let hung = watch(machine.wait_until_hung(1, &worker));
+            assert!(ready(hung.as_fd(), PollFlags::IN, Duration::from_secs(1) + SLACK), "{call}: it is not killed");
+            assert!(!stream.rest().is_empty(), "{call}");
+        }
+        // For a moment it says what was wrong, and then all is well again.
+        let health = get(address, "/healthz");
+        if health.status != 200 {
+            assert!(health.status == 503 && health.text().contains("no progress for 1 s"), "{call}: {health:?}");
+        }
+        until(DEADLINE, "it takes readers again", || (get(address, "/healthz").status == 200).then_some(()));
+        Stream::open(address, "/stream.ts").take(188 * 20);
+        assert_eq!(machine.hung().len(), 1, "{call}");
+        assert!(worker.is_running(), "{call}");
+    });
+}
+
+#[test]
+fn a_reader_that_leaves_a_hanging_driver_takes_the_process_with_it() {
+    let machine = Machine::new("eglInitialize@1").role("reader").once();
+    let (worker, address) = start(&machine, &[]);
+    let mut socket = connect(address);
+    request(&mut socket, address, "/stream.h264");
+    let hung = watch(machine.wait_until_hung(1, &worker));
+    let left = Instant::now();
+    drop(socket);
+    assert!(ready(hung.as_fd(), PollFlags::IN, DEADLINE), "it stays");
+    assert!(left.elapsed() <= Duration::from_millis(300), "{:?} after its reader", left.elapsed());
+    Stream::open(address, "/stream.ts").take(188);
+}
+
+#[test]
+fn who_comes_while_it_holds_back_is_told_at_once() {
+    let machine = Machine::new("glReadPixels@1").role("reader");
+    let (worker, address) = start(&machine, &LIMITS);
+    for round in 1..=3u64 {
+        let stream = Stream::open(address, "/stream.ts");
+        assert_eq!(stream.head.status, 503, "{round}: {:?}", stream.head);
+        let asked = Instant::now();
+        let again = Stream::open(address, "/stream.h264");
+        assert_eq!(again.head.status, 503);
+        assert!(asked.elapsed() < SLACK, "{round}: {:?}", asked.elapsed());
+        let wait: u64 = again.head.header("retry-after").and_then(|text| text.parse().ok()).expect("seconds");
+        assert!((1..=1 << (round - 1)).contains(&wait), "{round}: {wait} s");
+        until(DEADLINE, "it takes readers again", || (get(address, "/healthz").status == 200).then_some(()));
+    }
+    assert_eq!(machine.hung().len(), 3);
+    assert!(worker.is_running());
+}
+
+#[test]
+fn a_stop_ends_a_worker_whose_drivers_hang() {
+    let machine = Machine::new("eglInitialize@1").role("reader");
+    let (worker, address) = start(&machine, &[]);
+    let sockets: Vec<_> = (1..=3)
+        .map(|count| {
+            let mut socket = connect(address);
+            request(&mut socket, address, "/stream.h264");
+            machine.wait_until_hung(count, &worker);
+            socket
+        })
+        .collect();
+    worker.signal(rustix::process::Signal::TERM);
+    assert_eq!(worker.wait_for(crate::rig::LAST_WORK).code(), 0);
+    machine.assert_all_gone(Duration::from_secs(1));
+    drop(sockets);
+}
