@@ -10,7 +10,6 @@ use crate::error::Error;
 use crate::service::exit::Exit;
 use crate::service::go2rtc::safe::Prefix;
 use crate::service::streams::{Format, Mode, Streams};
-use crate::settings::Named as _;
 use std::path::PathBuf;
 
 /// How many workers one machine runs at most.
@@ -110,10 +109,6 @@ impl StreamsArgs {
         }
         streams.fifo_mode = options.output.fifo_mode;
         streams.limits = options.limits();
-        let has_fifo_mode = streams.options.iter().any(|word| word.starts_with("--fifo-mode"));
-        if streams.mode != Mode::Fifo && (streams.fifo_dir.is_some() || has_fifo_mode) {
-            tracing::warn!("--fifo-dir and --fifo-mode change nothing: there are no FIFOs with --mode {}", streams.mode.name());
-        }
         Ok(streams)
     }
 
@@ -156,4 +151,12 @@ fn check_worker_ports(streams: &Streams) -> Result<(), Exit> {
         }
     }
     Ok(())
+}
+
+/// Says what changes nothing.
+pub fn note_unused(streams: &Streams) {
+    let has_fifo_mode = streams.options.iter().any(|word| word.starts_with("--fifo-mode"));
+    if streams.mode == Mode::Http && (streams.fifo_dir.is_some() || has_fifo_mode) {
+        tracing::warn!("--fifo-dir and --fifo-mode change nothing: there are no FIFOs with --mode http");
+    }
 }

@@ -15,8 +15,8 @@ mod wall;
 mod worker;
 
 use super::account::State;
-use super::exit::{Exit, WRONG_USE};
 use super::door::http::TokenFile;
+use super::exit::{Exit, WRONG_USE};
 use super::streams::{Mode, Streams};
 use super::watched::{Ended, Watcher};
 use crate::os::claim::{Claim, Refused};
@@ -138,7 +138,8 @@ impl<'a> Supervisor<'a> {
         };
         let log = Log::new(logs.join("go2rtc.log"));
         let shown = token.as_ref().map(|(_, token)| token.as_str());
-        let server = |which| Server::new(which, streams, &temp, fifo_dir.as_deref(), log, wall::teller(&folder)?, shown);
+        let server =
+            |which| Server::new(which, streams, &temp, fifo_dir.as_deref(), log, wall::teller(&folder)?, shown);
         let server = which.map(server).transpose()?;
         let socket = status::listen(&folder);
         if let Err(error) = &socket {

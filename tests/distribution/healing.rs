@@ -46,7 +46,8 @@ fn what_is_killed_comes_back_and_takes_nobody_along() {
     let rig = Rig::start(&["--workers", "3"], SMALL);
     assert_all_comes_back(&rig, || {
         let cat = children::of(raw(rig.go2rtc())).into_iter();
-        let mut cat = cat.filter(|&pid| crate::rig::command_line(pid).iter().any(|part| part.ends_with("omega-2.h264")));
+        let mut cat =
+            cat.filter(|&pid| crate::rig::command_line(pid).iter().any(|part| part.ends_with("omega-2.h264")));
         cat.next().expect("a cat for the viewer")
     });
 }

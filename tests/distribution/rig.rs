@@ -56,7 +56,11 @@ impl Rig {
             let ports = free_ports();
             let mut command = mb_encode();
             command.arg("supervise").arg("--temp").arg(temp).arg("--go2rtc").arg(go2rtc::find()).args(options);
-            command.args(port_options(ports)).args(["--worker-port", &free_run(16).to_string()]).arg("--").args(worker_options.split_whitespace());
+            command
+                .args(port_options(ports))
+                .args(["--worker-port", &free_run(16).to_string()])
+                .arg("--")
+                .args(worker_options.split_whitespace());
             if let Some(this) = Self::launch(command, temp, ports) {
                 return this;
             }

@@ -116,7 +116,9 @@ fn a_taken_port_is_told_before_anything_runs() {
 
     let first = (port - 1).to_string();
     let mut command = mb_encode();
-    command.args(["supervise", "--mode", "http", "--workers", "2", "--worker-port", &first, "--temp"]).arg(folder.path());
+    command
+        .args(["supervise", "--mode", "http", "--workers", "2", "--worker-port", &first, "--temp"])
+        .arg(folder.path());
     let output = command.output().expect("it can be run");
     let message = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{message}");

@@ -1,7 +1,7 @@
 //! `mb-encode go2rtc-config`: writes go2rtc's config, locked down, and makes the FIFOs that it reads.
 
 use crate::cli::print::print;
-use crate::cli::streams::StreamsArgs;
+use crate::cli::streams::{StreamsArgs, note_unused};
 use crate::os::atomic_file::replace;
 use crate::service::exit::Exit;
 use crate::service::go2rtc::config::{Config, Source};
@@ -50,6 +50,7 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
         return Err(Exit::Usage(format!("{message}: mb-encode {worker} --width 640")).into());
     }
     let yaml = args.yaml(&streams)?;
+    note_unused(&streams);
     if streams.mode == Mode::Fifo {
         streams.make_fifos(&streams.fifo_dir(temp))?;
     }
@@ -72,7 +73,8 @@ impl ConfigArgs {
                 Some(urls) => {
                     let urls = (0..).zip(streams.ids()).map(|(number, id)| urls.of(number, &id));
                     let urls = urls.collect::<Result<_, _>>();
-                    let urls = urls.map_err(|legal| Exit::Usage(format!("invalid --source for a stream: it {legal}")))?;
+                    let urls =
+                        urls.map_err(|legal| Exit::Usage(format!("invalid --source for a stream: it {legal}")))?;
                     Source::Http { urls, token: None }
                 }
             },
@@ -150,7 +152,8 @@ mod tests {
             assert!(!yaml.contains("killsignal") && !yaml.contains("other hosts"), "{yaml}");
             streams_of(&yaml, Mode::Http, &[])
         };
-        let lines = |urls: [&str; 2]| vec![("omega-0".to_owned(), urls[0].to_owned()), ("omega-1".into(), urls[1].into())];
+        let lines =
+            |urls: [&str; 2]| vec![("omega-0".to_owned(), urls[0].to_owned()), ("omega-1".into(), urls[1].into())];
         let two = of(&["--workers", "2"]);
         assert_eq!(two, lines(["http://127.0.0.1:9000/stream.ts", "http://127.0.0.1:9001/stream.ts"]));
         let raw = of(&["--workers", "2", "--format", "h264", "--worker-port", "7"]);

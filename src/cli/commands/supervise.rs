@@ -1,6 +1,6 @@
 //! `mb-encode supervise`: what is asked of a supervisor, checked before anything runs.
 
-use crate::cli::streams::StreamsArgs;
+use crate::cli::streams::{StreamsArgs, note_unused};
 use crate::control::{Control, signals};
 use crate::service::exit::Exit;
 use crate::service::streams::{Mode, Streams};
@@ -43,6 +43,7 @@ pub fn run(args: &SuperviseArgs) -> anyhow::Result<()> {
     if streams.mode == Mode::Http {
         check_http(args, &streams)?;
     }
+    note_unused(&streams);
     let control = Arc::new(Control::new()?);
     // It bounds its own end, and a container may take longer than a worker.
     signals::start(&control, LONGEST_END, || {})?;

@@ -16,10 +16,18 @@ pub const CAT: &str = "cat";
 
 /// Where go2rtc gets the streams from.
 pub enum Source {
-    Fifo { folder: SafePath },
-    Exec { program: SafePath, options: Vec<Vec<Word>> },
+    Fifo {
+        folder: SafePath,
+    },
+    Exec {
+        program: SafePath,
+        options: Vec<Vec<Word>>,
+    },
     /// Of each stream its own. Whoever serves them may want to be shown a token.
-    Http { urls: Vec<Url>, token: Option<Word> },
+    Http {
+        urls: Vec<Url>,
+        token: Option<Word>,
+    },
 }
 
 impl Source {
@@ -94,7 +102,10 @@ impl Config<'_> {
         let streams: Map<String, Value> = self.sources().map(|(id, source)| (id, source.into())).collect();
         let preload = streams.keys().filter(|_| self.streams.preload).map(|id| (id.clone(), "video".into()));
         let preload: Map<String, Value> = preload.collect();
-        [lock(self.streams, self.source.program().as_slice()), json!({ "streams": streams, "preload": preload }).to_string()]
+        [
+            lock(self.streams, self.source.program().as_slice()),
+            json!({ "streams": streams, "preload": preload }).to_string(),
+        ]
     }
 
     /// Who can watch, and how to change it.

@@ -153,7 +153,8 @@ fn is_legal_url(text: &str) -> bool {
         Some(_) => return false,
         None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
     };
-    let is_port = |port: &str| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0);
+    let is_port =
+        |port: &str| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0);
     text.len() <= 256
         && !text.contains("..")
         && host.starts_with(|first: char| first.is_ascii_alphanumeric())

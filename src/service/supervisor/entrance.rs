@@ -69,7 +69,8 @@ impl Entrance {
         match self {
             Self::Fifo(path) => Fifo::turn_away(path),
             Self::Http(socket, _) => {
-                let guests = std::iter::from_fn(|| accept_with(socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK).ok());
+                let guests =
+                    std::iter::from_fn(|| accept_with(socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK).ok());
                 guests.take(AT_ONCE).for_each(|guest| refuse(guest.into()));
             }
         }

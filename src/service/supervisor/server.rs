@@ -121,7 +121,8 @@ impl Server {
         let open = || -> Result<Option<Gate>, Error> {
             check_ports(streams, has_gate)?;
             let bell = keyframes.as_ref().map(Keyframes::bell);
-            let gate = |inside: &Inside| Gate::open(&streams.public(), inside.socket(), inside.rtsp, Arc::clone(&tell), bell);
+            let gate =
+                |inside: &Inside| Gate::open(&streams.public(), inside.socket(), inside.rtsp, Arc::clone(&tell), bell);
             inside.as_ref().map(gate).transpose()
         };
         let gate = open().or_else(|error| {
