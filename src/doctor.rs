@@ -35,7 +35,11 @@ pub fn examine(device: Option<u32>, limit: Duration, process: impl Fn(Group) -> 
             let own = found.iter().position(|it| it.part == part).map(|at| found.swap_remove(at));
             // What a process did not get to and nothing explains.
             let untold = || Finding::new(part, State::Skip, "the process that looks into it ended before", "");
-            findings.push(moot(part, device, &findings).or(own).unwrap_or_else(untold));
+            let finding = moot(part, device, &findings).or(own).unwrap_or_else(untold);
+            // What another part failed with in the same words is that part's.
+            let same = |it: &&Finding| it.state == State::Fail && it.found == finding.found;
+            let cause = Some(&finding).filter(|it| it.state == State::Fail).and_then(|_| findings.iter().find(same));
+            findings.push(cause.map_or(finding.clone(), |cause| skipped_for(part, cause)));
         }
     }
     findings.push(tools::ffmpeg(limit));
@@ -49,18 +53,28 @@ fn moot(part: Part, device: Option<u32>, findings: &[Finding]) -> Option<Finding
     let about = part.about();
     // The GPU that is asked for is found by asking CUDA, which is not to crash a second time.
     let asks_cuda = part == Part::GlRenderer && device.is_some();
+    // What fails on a drawn picture fails on any; where nothing draws, that is not known.
+    let is_tried = part == Part::NvencUpload;
+    let tried = [Part::NvencSession, Part::NvencH264, Part::NvencPicture];
     findings
         .iter()
         .find(|it| {
-            about.needs.contains(&it.part) && !it.state.is_usable() || asks_cuda && it.part == Part::Driver && it.fatal
+            about.needs.contains(&it.part) && !it.state.is_usable()
+                || asks_cuda && it.part == Part::Driver && it.fatal
+                || is_tried && it.state == State::Fail && tried.contains(&it.part)
         })
-        .map(|it| match it.state {
-            // The reason behind the reason is the one to look at.
-            State::Skip if !it.part.about().needs.is_empty() => it.found.clone(),
-            State::Skip => format!("needs \"{}\", which is not there", it.name()),
-            _ => format!("needs \"{}\", which failed", it.name()),
-        })
-        .map(|why| Finding::new(part, State::Skip, why, ""))
+        .map(|it| skipped_for(part, it))
+}
+
+/// What `part` is where `cause` is unusable.
+fn skipped_for(part: Part, cause: &Finding) -> Finding {
+    let why = match cause.state {
+        // The reason behind the reason is the one to look at.
+        State::Skip if !cause.part.about().needs.is_empty() => cause.found.clone(),
+        State::Skip => format!("needs \"{}\", which is not there", cause.name()),
+        _ => format!("needs \"{}\", which failed", cause.name()),
+    };
+    Finding::new(part, State::Skip, why, "")
 }
 
 #[cfg(test)]

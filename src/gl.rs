@@ -5,6 +5,7 @@
 
 mod context;
 mod egl;
+mod import;
 mod nv12;
 mod program;
 mod target;
@@ -12,6 +13,7 @@ mod texture;
 
 pub use context::{Gl, Hardware};
 pub(crate) use egl::{INSTALL_EGL, Survey};
+pub(crate) use import::{DeviceImage, DevicePlane, Importer, LINEAR};
 pub(crate) use nv12::{Nv12, Plane};
 pub use program::{Program, WHOLE_TARGET};
 pub use target::Target;

@@ -3,5 +3,5 @@
 mod choose;
 mod interop;
 
-pub use choose::{cuda_contexts, open_cuda, open_gl};
+pub use choose::{cuda_contexts, find_gl, open_cuda, open_gl};
 pub use interop::GlImages;

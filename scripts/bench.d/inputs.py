@@ -239,7 +239,8 @@ def reading(options, size, raw, folder, verdicts):
         with produced(raw, folder, rate=60, core=core_of_producer) as (path, _), only_on(core):
             frame = size[0] * size[1] * 3 // 2 + len("FRAME\n")
             command = [sys.executable, "-B", os.path.join(os.path.dirname(__file__), "bare_reader.py")]
-            return float(subprocess.run([*command, path, str(frame), str(count)], check=True, stdout=subprocess.PIPE).stdout)
+            command += [path, str(frame), str(count)]
+            return float(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
     def input_thread(core, core_of_producer):
         with (
@@ -262,7 +263,8 @@ def reading(options, size, raw, folder, verdicts):
             return nanos[0] / 1e9 / count
 
     apart, anywhere = (cores[-1:], cores[:1]), (cores, cores)
-    measures = [lambda reader=reader, where=where: reader(*where) for where in (apart, anywhere) for reader in (input_thread, bare)]
+    turns = [(reader, where) for where in (apart, anywhere) for reader in (input_thread, bare)]
+    measures = [lambda reader=reader, where=where: reader(*where) for reader, where in turns]
     mine, plain, mine_anywhere, plain_anywhere = process.in_turn(options.rounds, measures)
     table(
         [f"reading, {size[0]}x{size[1]}, CPU µs a frame", "written on another core", "anywhere"],

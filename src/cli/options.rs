@@ -99,7 +99,7 @@ pub struct StreamOptions {
     #[arg(help_heading = "Encoding")]
     bitrate: Bitrate,
 
-    /// From one IDR (keyframe) to the next: 1 to 3600 frames, or a time: 10s, 500ms [default: 1s; see supervise]
+    /// From one IDR (keyframe) to the next: 1 to 3600 frames, or a time: 10s, 500ms [default: 1s; 4s where viewers get one on joining]
     #[arg(long, env = "MB_ENCODE_GOP", hide_env_values = true, value_name = "LENGTH", help_heading = "Encoding")]
     gop: Option<Gop>,
 
@@ -273,6 +273,15 @@ mod tests {
         let options = of("--stdout");
         assert_eq!(options.settings(), Settings::default());
         assert_eq!(options.limits(), Limits::default());
+    }
+
+    #[test]
+    fn what_supervised_streams_get_as_their_gop_is_what_this_option_reads() {
+        let (name, length) = crate::service::go2rtc::keyframes::GOP;
+        let command = StreamOptions::command();
+        let gop = command.get_arguments().find(|option| option.get_long() == Some("gop")).unwrap();
+        assert_eq!(gop.get_env().unwrap(), name);
+        assert_eq!(length.parse::<Gop>().unwrap().to_string(), length);
     }
 
     #[test]

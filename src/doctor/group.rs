@@ -13,17 +13,19 @@ pub enum Group {
     Interop,
     NvencLibrary,
     Nvenc,
+    NvencUpload,
     Openh264,
 }
 
 /// In the order of [`Group`]: each with its word and its parts.
-pub(super) const GROUPS: [(Group, &str, &[Part]); 7] = [
+pub(super) const GROUPS: [(Group, &str, &[Part]); 8] = [
     (Group::Egl, "egl", &[Part::EglLoader, Part::EglVendors, Part::EglDevices]),
     (Group::Cuda, "cuda", &[Part::Driver, Part::CudaDevices]),
     (Group::Gl, "gl", &[Part::GlRenderer]),
     (Group::Interop, "interop", &[Part::GlOnCuda, Part::Interop]),
     (Group::NvencLibrary, "nvenc-library", &[Part::NvencLibrary]),
     (Group::Nvenc, "nvenc", &[Part::NvencSession, Part::NvencH264, Part::NvencPicture]),
+    (Group::NvencUpload, "nvenc-upload", &[Part::NvencUpload]),
     (Group::Openh264, "openh264", &[Part::Openh264]),
 ];
 

@@ -16,6 +16,7 @@ pub enum Part {
     NvencSession,
     NvencH264,
     NvencPicture,
+    NvencUpload,
     Openh264,
     Ffmpeg,
     Go2rtc,
@@ -34,7 +35,7 @@ pub(super) struct About {
 }
 
 /// In the order of [`Part`].
-pub(super) const PARTS: [About; 15] = {
+pub(super) const PARTS: [About; 16] = {
     use Part::*;
     const fn about(
         part: Part,
@@ -69,6 +70,13 @@ pub(super) const PARTS: [About; 15] = {
             "NVENC picture",
             &[Interop, NvencH264],
             "libnvidia-encode.so.1, encoding a frame",
+        ),
+        about(
+            NvencUpload,
+            "nvenc-upload",
+            "NVENC upload",
+            &[CudaDevices, NvencLibrary],
+            "libnvidia-encode.so.1, encoding an uploaded frame",
         ),
         about(Openh264, "openh264", "OpenH264", &[], "OpenH264"),
         about(Ffmpeg, "ffmpeg", "ffmpeg", &[], "ffmpeg"),

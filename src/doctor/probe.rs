@@ -28,6 +28,7 @@ pub fn probe(group: Group, device: Option<u32>, out: &mut dyn Write) -> std::io:
         Group::Interop => interop::interop(&mut probe),
         Group::NvencLibrary => nvenc::library(&mut probe),
         Group::Nvenc => nvenc::encoder(&mut probe),
+        Group::NvencUpload => nvenc::upload(&mut probe),
         Group::Openh264 => openh264::encoder(&mut probe),
     };
     probe.broken

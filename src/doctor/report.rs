@@ -128,7 +128,7 @@ mod tests {
         let value: serde_json::Value = serde_json::from_str(&report.json()).unwrap();
         assert_eq!(value["encoder"], "nvenc");
         assert_eq!(
-            value["checks"][13],
+            value["checks"][14],
             json!({
                 "check": "ffmpeg", "name": "ffmpeg", "state": "WARN", "found": "seen", "remedy": "",
             })

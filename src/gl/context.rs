@@ -123,6 +123,11 @@ impl Gl {
         &self.0.hardware
     }
 
+    /// libEGL, and the display that the context is of.
+    pub(super) fn egl(&self) -> (&Library, egl::Display) {
+        (&self.0.egl, self.0.display)
+    }
+
     /// Why the first GPU that EGL shows does not draw, where software draws in the place of one.
     pub(crate) fn passed_over(&self) -> Option<&str> {
         self.0.passed_over.as_deref()

@@ -33,6 +33,28 @@ pub fn open_gl(settings: &Settings) -> Result<Gl, Error> {
     }
 }
 
+/// What `suits` makes of the first context that suits it: all GPUs that EGL shows are tried in its order, and then whatever
+/// Mesa draws with where none is named. A context that does not is closed before the next one is opened.
+///
+/// # Errors
+/// None does. Why not, by GPU.
+pub fn find_gl<T>(mut suits: impl FnMut(Gl) -> Result<T, String>) -> Result<T, Vec<String>> {
+    let survey = Survey::take().map_err(|error| vec![error.cause()])?;
+    let mut reasons = Vec::new();
+    let mut look_at = |opened: Result<Gl, Error>| {
+        let (by, found) = match opened {
+            Ok(gl) => (gl.hardware().renderer.clone(), suits(gl)),
+            Err(error) => ("a GPU".to_owned(), Err(error.cause())),
+        };
+        found.map_err(|why| reasons.push(format!("{by}: {why}"))).ok()
+    };
+    let gpus = survey.devices.iter().filter(|device| !device.is_software);
+    let found = gpus.map(Gl::on_device).find_map(&mut look_at);
+    let mesa = || if survey.surfaceless { look_at(Gl::without_device(None)) } else { None };
+    let found = found.or_else(mesa);
+    found.ok_or(reasons)
+}
+
 /// The CUDA context of the GPU that draws what `gl` draws.
 ///
 /// # Errors

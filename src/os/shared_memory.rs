@@ -51,15 +51,19 @@ impl SharedMemory {
 
     /// Maps it as it is now. `None` where that is not safe, or the system refuses.
     pub fn map(&self) -> Option<Mapping> {
-        if !self.seals.contains(SealFlags::SHRINK) || self.len > LARGEST_MAPPING {
-            return None;
-        }
+        if self.never_shrinks() { Mapping::new(&self.fd, self.len) } else { None }
+    }
+
+    /// Whether all of it stays there for as long as anybody has it.
+    pub fn never_shrinks(&self) -> bool {
         // Huge pages can be sealed as well, and still run out.
-        let is_tmpfs = fstatfs(&self.fd).is_ok_and(|stat| stat.f_type == libc::TMPFS_MAGIC);
-        let len = usize::try_from(self.len).ok().filter(|len| is_tmpfs && *len > 0)?;
-        // SAFETY: the kernel chooses a place that is free.
-        let start = unsafe { mmap(std::ptr::null_mut(), len, ProtFlags::READ, MapFlags::SHARED, &self.fd, 0) }.ok()?;
-        Some(Mapping { start: NonNull::new(start.cast())?, len })
+        let is_tmpfs = || fstatfs(&self.fd).is_ok_and(|stat| stat.f_type == libc::TMPFS_MAGIC);
+        self.seals.contains(SealFlags::SHRINK) && is_tmpfs()
+    }
+
+    /// The descriptor that it came with.
+    pub fn into_fd(self) -> OwnedFd {
+        self.fd
     }
 
     /// Copies what lies from `offset` on.
@@ -88,6 +92,14 @@ pub struct Mapping {
 }
 
 impl Mapping {
+    /// Maps the first `len` bytes of what never shrinks. `None` where there are none or too many, or the system refuses.
+    pub(super) fn new(fd: &OwnedFd, len: u64) -> Option<Self> {
+        let len = usize::try_from(len).ok().filter(|_| (1..=LARGEST_MAPPING).contains(&len))?;
+        // SAFETY: the kernel chooses a place that is free.
+        let start = unsafe { mmap(std::ptr::null_mut(), len, ProtFlags::READ, MapFlags::SHARED, fd, 0) }.ok()?;
+        Some(Self { start: NonNull::new(start.cast())?, len })
+    }
+
     /// Bytes that are mapped.
     pub fn len(&self) -> usize {
         self.len

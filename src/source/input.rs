@@ -74,7 +74,8 @@ impl Input {
                 drop(producer);
                 intake.end(ended);
             };
-            threads::small("input").spawn(run).map_err(threads::cannot_start)?
+            // A producer may share what a driver has to read.
+            threads::deep("input").spawn(run).map_err(threads::cannot_start)?
         };
         Ok(Self {
             intake,

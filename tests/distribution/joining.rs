@@ -1,9 +1,12 @@
 //! Viewers who join a stream that runs: each gets a picture long before the next keyframe that would come by itself.
 
 use crate::alone;
-use crate::rig::Rig;
+use crate::rig::{Rig, port_options};
 use crate::support::browser::Browser;
+use crate::support::go2rtc::{self, free_ports};
+use crate::support::process::{Process, mb_encode};
 use serde_json::{Value, json};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 const OPTIONS: &str = "--width 640 --height 360 --fps 30 --gop 10s";
@@ -29,8 +32,30 @@ fn who_joins_a_stream_in_http_mode_has_a_picture_soon() {
 fn joins(mode: &str, options: &[&str], stream: &str) {
     let _alone = alone();
     let rig = Rig::start(&[options, &["--workers", "2"]].concat(), stream);
+    // What a stream without --gop would go by.
+    let maker = if mode == "fifo" { rig.worker("omega-0") } else { rig.go2rtc() };
+    let variables = std::fs::read_to_string(format!("/proc/{}/environ", maker.as_raw_nonzero())).expect("it runs");
+    assert!(variables.split('\0').any(|variable| variable == "MB_ENCODE_GOP=4s"), "{variables}");
     players_join(&rig, mode);
     viewers_join(&rig, mode);
+}
+
+/// Where nothing but the gate stands in front of a go2rtc that starts its streams itself.
+#[test]
+fn who_joins_a_stream_behind_the_gate_alone_has_a_picture_soon() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("go2rtc.yaml");
+    let mut command = mb_encode();
+    command.args(["go2rtc-config", "--workers", "2", "--mode", "exec", "--out"]).arg(&config);
+    assert!(command.arg("--").args(OPTIONS.split(' ')).status().expect("it can be run").success());
+    let ports = free_ports();
+    let mut gate = mb_encode();
+    gate.args(["gate", "--go2rtc"]).arg(go2rtc::find()).arg("--config").arg(&config).args(port_options(ports));
+    let process = Process::start(gate.stdin(Stdio::null()).stdout(Stdio::null()));
+    let rig = Rig { process, addresses: Vec::new(), temp: folder.path().to_owned(), ports, folder: None };
+    rig.process.wait_for_line("watch at http://127.0.0.1:");
+    players_join(&rig, "gate");
 }
 
 /// By RTSP, which ffmpeg takes a while to start with.
@@ -40,7 +65,6 @@ fn players_join(rig: &Rig, mode: &str) {
     let times: Vec<_> = (0..3)
         .map(|_| {
             let begun = Instant::now();
-            // The one before leaves as this one comes, but for the first one's sake the stream goes on.
             let mut next = rig.watch("omega-1");
             next.take_marks(1);
             first.take_marks(1);

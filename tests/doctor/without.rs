@@ -1,10 +1,10 @@
 //! Machines that lack something: no NVIDIA driver, no EGL, no ffmpeg, no go2rtc or an old one.
 
-use crate::{Report, doctor, doctor_with};
+use crate::{Report, doctor, doctor_with, sim};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-const NVENC: [&str; 8] = [
+const NVENC: [&str; 9] = [
     "nvidia-driver",
     "cuda-devices",
     "gl-on-cuda",
@@ -13,6 +13,7 @@ const NVENC: [&str; 8] = [
     "nvenc-session",
     "nvenc-h264",
     "nvenc-picture",
+    "nvenc-upload",
 ];
 
 #[test]
@@ -62,6 +63,20 @@ fn without_libegl() {
         "egl-loader",
         &["libEGL.so.1", "apt install libegl1 libgl1-mesa-dri"],
     );
+}
+
+#[test]
+fn without_gl_nvenc_takes_what_is_uploaded() {
+    let report = Report::of(&mut doctor_with(&sim::drivers_without_gl()));
+    assert_eq!((report.state("egl-loader"), report.state("nvenc-session")), ("FAIL", "SKIP"), "{:#}", report.json);
+    let upload = report.check("nvenc-upload");
+    assert_eq!(upload["state"], "OK", "{upload}");
+    assert!(upload["found"].as_str().unwrap().contains("without GL"), "{upload}");
+    for (fault, said) in [("open:10", "OUT_OF_MEMORY (10)"), ("encode:5@2", "DEVICE_NOT_EXIST (5)")] {
+        let report = Report::of(doctor_with(&sim::drivers_without_gl()).env("MB_SIM_FAULT", fault));
+        let upload = report.check("nvenc-upload");
+        assert!(upload["state"] == "FAIL" && upload["found"].as_str().unwrap().contains(said), "{upload}");
+    }
 }
 
 #[test]

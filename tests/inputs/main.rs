@@ -10,10 +10,13 @@ mod annex_b;
 #[allow(dead_code, reason = "another target uses the rest")]
 #[path = "../distribution/rig.rs"]
 mod distribution;
+#[path = "../support/sim.rs"]
+mod sim;
 #[path = "../support/mod.rs"]
 mod support;
 
 mod crowds;
+mod dma_bufs;
 mod hostile;
 mod paging;
 mod playing;

@@ -5,7 +5,7 @@ use super::pictures::{CODED, check_unit, decoder, not_decoded};
 use crate::codec::AccessUnit;
 use crate::doctor::finding::State;
 use crate::doctor::part::Part;
-use crate::encoder::Nvenc;
+use crate::encoder::{HostPicture, Nvenc};
 use crate::error::Error;
 use crate::format::byte_stream;
 use crate::gl::{Gl, Target};
@@ -34,6 +34,11 @@ pub fn encoder(probe: &mut Probe<'_>) -> Option<()> {
     // A GPU has few sessions.
     drop(session);
     probe.check(Part::NvencPicture, |settings| coded_by_nvenc(&gl, settings))
+}
+
+/// Pictures of other programs, which need no GL.
+pub fn upload(probe: &mut Probe<'_>) -> Option<()> {
+    probe.check(Part::NvencUpload, uploaded_to_nvenc)
 }
 
 fn h264(capabilities: &Capabilities) -> Result<Seen<()>, Error> {
@@ -111,4 +116,50 @@ fn coded_by_nvenc(gl: &Gl, settings: &Settings) -> Result<Seen<()>, Error> {
         ));
     }
     ok((), format!("{CODED} of {size} drawn, encoded in {bytes} bytes, decoded, and their frame numbers read"))
+}
+
+/// Encodes pictures that lie in host memory, each of one grey, decodes them again, and looks at their greys.
+fn uploaded_to_nvenc(settings: &Settings) -> Result<Seen<()>, Error> {
+    // What a rate control may take from a colour.
+    const NEAR: u8 = 8;
+    let grey = |index: u64| 50 + 40 * index as u8;
+    let size = settings.size;
+    let mut encoder = Nvenc::open_for_host(settings)?;
+    let mut decoder = decoder()?;
+    let (mut picture, mut unit) = (HostPicture::new(size), AccessUnit::default());
+    let (mut stream, mut bytes, mut greys) = (Vec::new(), 0, Vec::new());
+    let middle = |picture: &::openh264::decoder::DecodedYUV<'_>| {
+        picture.y()[picture.strides().0 * (size.height() as usize / 2) + size.width() as usize / 2]
+    };
+    for index in 0..CODED {
+        let (y, cb, cr) = picture.planes_mut();
+        y.fill(grey(index));
+        cb.fill(128);
+        cr.fill(128);
+        picture.show_at(settings.frame_rate.time_of(index));
+        encoder.encode_host(&picture, false, &mut unit)?;
+        check_unit(&unit, index)?;
+        stream.clear();
+        byte_stream(&unit, &mut stream);
+        bytes += stream.len();
+        let decoded = decoder.decode(&stream).map_err(|error| not_decoded("NVENC").caused_by(error))?;
+        greys.extend(decoded.iter().map(middle));
+    }
+    let rest = decoder.flush_remaining().map_err(|error| not_decoded("NVENC").caused_by(error))?;
+    greys.extend(rest.iter().map(middle));
+    let is_right = |(index, seen): (u64, &u8)| seen.abs_diff(grey(index)) <= NEAR;
+    if greys.len() as u64 != CODED || !(0..CODED).zip(&greys).all(is_right) {
+        return Err(Error::machine(
+            "encoder-wrong",
+            format!("NVENC encodes other pictures than were uploaded: the greys in them are {greys:?}"),
+            "",
+        ));
+    }
+    let gpu = encoder.gpu();
+    ok(
+        (),
+        format!(
+            "{CODED} of {size} uploaded to {gpu} without GL, encoded in {bytes} bytes, decoded, and their greys seen"
+        ),
+    )
 }

@@ -14,6 +14,15 @@ const PRIVATE: [&str; 5] = ["remote_addr", "user_agent", "sdp", "url", "source"]
 #[derive(Debug)]
 pub struct Streams(Value);
 
+/// One that a stream goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Consumer {
+    /// None is given twice while go2rtc runs.
+    pub number: u64,
+    /// By WebRTC, and nothing was sent yet: the connection does not stand, and go2rtc keeps what is there for it.
+    pub connects: bool,
+}
+
 impl Streams {
     /// Asks the one at `api`, such as `127.0.0.1:1984`.
     ///
@@ -52,9 +61,14 @@ impl Streams {
         Some((receiver["packets"].as_u64()?, receiver["bytes"].as_u64()?))
     }
 
-    /// The numbers of those that a stream goes to. None is given twice while go2rtc runs.
-    pub fn consumers(&self, id: &str) -> impl Iterator<Item = u64> {
-        self.0[id]["consumers"].as_array().into_iter().flatten().filter_map(|consumer| consumer["id"].as_u64())
+    /// Those that a stream goes to.
+    pub fn consumers(&self, id: &str) -> impl Iterator<Item = Consumer> {
+        let consumers = self.0[id]["consumers"].as_array().into_iter().flatten();
+        consumers.filter_map(|consumer| {
+            let is_webrtc = consumer["format_name"].as_str().is_some_and(|name| name.starts_with("webrtc"));
+            let connects = is_webrtc && consumer["bytes_send"].as_u64().is_none_or(|bytes| bytes == 0);
+            Some(Consumer { number: consumer["id"].as_u64()?, connects })
+        })
     }
 
     /// Whether go2rtc runs a program for the stream with these words behind its name.
@@ -102,12 +116,24 @@ mod tests {
         };
         assert_eq!(streams().ids().collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!((streams().counts("a"), streams().counts("b")), (Some((2, 9)), None));
-        assert_eq!((streams().consumers("a").collect::<Vec<_>>(), streams().consumers("b").count()), (vec![1], 0));
         let one = json!({"producers": [{"receivers": [{"packets": 2, "bytes": 9}]}], "consumers": [{"id": 1}]});
         assert_eq!(streams().public(Some("a")).unwrap(), one.to_string());
         assert_eq!(streams().public(Some("c")), None);
         let all = json!({"a": one, "b": {"producers": [{}], "consumers": null}});
         assert_eq!(streams().public(None).unwrap(), all.to_string());
+    }
+
+    #[test]
+    fn who_connects_by_webrtc_is_told_from_who_plays() {
+        let streams = Streams(json!({"a": {"consumers": [
+            {"id": 1, "format_name": "rtsp"},
+            {"id": 2, "format_name": "webrtc/post"},
+            {"id": 3, "format_name": "webrtc/json", "bytes_send": 7},
+            {"format_name": "preload"},
+        ]}, "b": {"consumers": null}}));
+        let consumers: Vec<_> = streams.consumers("a").map(|consumer| (consumer.number, consumer.connects)).collect();
+        assert_eq!(consumers, [(1, false), (2, true), (3, false)]);
+        assert_eq!(streams.consumers("b").chain(streams.consumers("c")).count(), 0);
     }
 
     #[test]

@@ -8,6 +8,8 @@
 mod bands;
 mod caps;
 mod connection;
+mod device_format;
+mod dma_buf;
 #[cfg(all(fuzzing, feature = "cli"))]
 pub mod fuzz;
 mod layout;
@@ -23,6 +25,7 @@ use crate::error::Error;
 use bands::{Bands, Taken};
 use caps::Caps;
 use connection::{Address, Connection, Lost};
+use dma_buf::{DeviceFrames, Failed};
 use memories::Memories;
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd as _, OwnedFd};
@@ -112,6 +115,7 @@ impl Producer for UnixFd {
     /// Runs until the stream is over, whether a producer is there or not.
     fn run(&mut self, intake: &Intake) -> Result<(), Error> {
         let mut patience = Patience::new(FIRST_WAIT, LONGEST_WAIT);
+        let mut devices = DeviceFrames::default();
         loop {
             let Some(connection) = self.address.connect()? else {
                 self.say(format!("waiting for a producer at {}", self.address));
@@ -121,7 +125,7 @@ impl Producer for UnixFd {
                 continue;
             };
             let began = Instant::now();
-            let end = Session::new(&self.address, connection, intake).run();
+            let end = Session::new(&self.address, connection, intake, &mut devices).run();
             if began.elapsed() >= GOOD {
                 patience.reset();
                 self.said.clear();
@@ -164,12 +168,14 @@ struct Session<'a> {
     caps: Option<Caps>,
     memories: Memories,
     bands: Bands,
+    /// Outlives the connection, since it takes its time to open.
+    devices: &'a mut DeviceFrames,
     /// Since when nothing has come, until that is told or something comes.
     silent_since: Option<Instant>,
 }
 
 impl<'a> Session<'a> {
-    fn new(address: &'a Address, connection: Connection, intake: &'a Intake) -> Self {
+    fn new(address: &'a Address, connection: Connection, intake: &'a Intake, devices: &'a mut DeviceFrames) -> Self {
         Self {
             address,
             connection,
@@ -177,6 +183,7 @@ impl<'a> Session<'a> {
             caps: None,
             memories: Memories::default(),
             bands: Bands::default(),
+            devices,
             silent_since: Some(Instant::now()),
         }
     }
@@ -263,22 +270,41 @@ impl<'a> Session<'a> {
 
     /// Takes a picture out of the producer's memory, gives that back and hands the picture over.
     fn show(&mut self, Held { buffer, fds, caps }: Held) -> Result<(), End> {
-        if buffer.kind == MemoryKind::DmaBuf {
-            return Err(End::Hopeless(refused::dma_buf(self.address)));
-        }
         self.silent_since = None;
-        let Caps { shape, frame_rate } = caps.ok_or_else(|| Broken::from("sent a frame before its caps"))?;
+        let caps = caps.ok_or_else(|| Broken::from("sent a frame before its caps"))?;
+        let copied = match buffer.kind {
+            MemoryKind::Ordinary => {
+                let size = self.intake.size_for(&caps.shape).map_err(End::Hopeless)?;
+                self.bands.set_up(&caps.shape, size).map_err(End::Hopeless)?;
+                self.copy(&caps, &buffer, fds).map(|taken| (caps.shape, taken)).map_err(Failed::Broken)
+            }
+            MemoryKind::DmaBuf => {
+                let copied = self.devices.copy(&caps, &buffer, fds, self.intake);
+                copied.map(|(shape, samples)| (shape, Taken { samples, is_converted: false }))
+            }
+        };
+        let (shape, taken) = copied.map_err(|why| match why {
+            Failed::Broken(broken) => broken.into(),
+            Failed::Refused(format, reasons) => End::Hopeless(refused::device(self.address, format, &reasons)),
+        })?;
+        let Taken { samples, is_converted } = taken;
+        self.connection.release(buffer.id)?;
+        let frame_rate = caps.frame_rate;
+        Ok(self.intake.offer(Arrived { samples, shape, is_converted, frame_rate, at: Instant::now() })?)
+    }
+
+    /// Takes a picture out of ordinary memory.
+    fn copy(&mut self, caps: &Caps, buffer: &Buffer, fds: Vec<OwnedFd>) -> Result<Taken, Broken> {
+        let shape = caps.shape;
+        if caps.device.is_some_and(|device| !device.is_linear()) {
+            return Err("sent frames of ordinary memory as tiled ones".into());
+        }
         let planes = match &buffer.planes {
             Some(planes) => layout::told(&shape, planes),
             None => layout::usual(&shape),
         };
-        let planes = planes.ok_or_else(|| Broken::from("sent planes that its caps do not have"))?;
+        let planes = planes.ok_or("sent planes that its caps do not have")?;
         let bytes = self.memories.open(&buffer.pieces, fds)?;
-        let size = self.intake.size_for(&shape).map_err(End::Hopeless)?;
-        self.bands.set_up(&shape, size).map_err(End::Hopeless)?;
-        let taken = self.bands.take(&bytes, &shape, &planes, self.intake);
-        self.connection.release(buffer.id)?;
-        let Taken { samples, is_converted } = taken?;
-        Ok(self.intake.offer(Arrived { samples, shape, is_converted, frame_rate, at: Instant::now() })?)
+        self.bands.take(&bytes, &shape, &planes, self.intake)
     }
 }

@@ -3,10 +3,13 @@
 //! libEGL (of libglvnd) loads it as it loads the real vendors', by a JSON file. It hands its caller Mesa's own functions
 //! and puts itself in front of five of them: the list of devices, what one says of itself by string and by number, the
 //! display that is opened on one, and the name of the vendor that GL gives then. `MB_SIM_EGL_DEVICES` says which devices there are, in which order.
+//! With `MB_SIM_DMA_BUF` it also imports memory as images, which Mesa's software renderer may not: see [`dma_buf`].
 //! Any function of EGL or GL hangs on request (`MB_SIM_HANG`); without devices, Mesa draws as it does without this library.
 //!
 //! It never draws, and it does not know CUDA. Which GPU the display was opened on last is what the simulated
 //! `cuGLGetDevices_v2` asks it.
+
+mod dma_buf;
 
 use sim_ledger::{Call, Ledger, gate, setting};
 use std::ffi::{CStr, c_char, c_void};
@@ -169,11 +172,26 @@ unsafe extern "C" fn proc_address(name: *const c_char) -> *mut c_void {
         b"eglQueryDeviceStringEXT" => query_string as *mut c_void,
         b"eglQueryDeviceAttribEXT" => query_attribute as *mut c_void,
         b"glGetString" => get_string as *mut c_void,
-        // SAFETY: as above.
-        _ => unsafe { (mesa().get_proc_address)(name) },
+        other => dma_buf::function(other).unwrap_or_else(|| {
+            // SAFETY: as above.
+            unsafe { (mesa().get_proc_address)(name) }
+        }),
     };
     // SAFETY: it is a function of EGL or GL, of which none takes more; neither library is ever unloaded.
     unsafe { gate::before(&LEDGER, &text.to_string_lossy(), function) }.cast_mut()
+}
+
+/// Mesa's own function of this name.
+///
+/// # Safety
+///
+/// Mesa has it, and `F` is the type of a pointer to it.
+unsafe fn mesa_function<F: Copy>(name: &CStr) -> F {
+    // SAFETY: Mesa is asked for the function of this name.
+    let address = unsafe { (mesa().get_proc_address)(name.as_ptr()) };
+    assert!(!address.is_null(), "Mesa has {name:?}");
+    // SAFETY: a pointer to a function is as large as any; the rest is this function's condition.
+    unsafe { std::mem::transmute_copy(&address) }
 }
 
 /// What draws calls itself NVIDIA's where a simulated GPU does.
@@ -181,10 +199,8 @@ unsafe extern "C" fn get_string(name: u32) -> *const u8 {
     if name == VENDOR && DRAWING.load(Ordering::Relaxed) >= 0 {
         return c"NVIDIA Corporation (simulated)".as_ptr().cast();
     }
-    // SAFETY: Mesa is asked for the function of this name.
-    let address = unsafe { (mesa().get_proc_address)(c"glGetString".as_ptr()) };
     // SAFETY: Mesa has the function, of the type that OpenGL gives to this name; the name is the caller's.
-    unsafe { std::mem::transmute::<*mut c_void, unsafe extern "C" fn(u32) -> *const u8>(address)(name) }
+    unsafe { mesa_function::<unsafe extern "C" fn(u32) -> *const u8>(c"glGetString")(name) }
 }
 
 unsafe extern "C" fn query_devices(capacity: i32, handles: *mut *mut c_void, count: *mut i32) -> u32 {

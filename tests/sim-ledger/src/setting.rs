@@ -75,6 +75,11 @@ pub const GL_DEVICE: &str = "MB_SIM_GL_DEVICE";
 /// [`GL_DEVICE`] is not read.
 pub const EGL_DEVICES: &str = "MB_SIM_EGL_DEVICES";
 
+/// `import`: the simulated EGL vendor imports memory that a program shares, sealed or of a device, as images;
+/// `modifiers`: in a layout of its own as well, 0x1d00000000000001, in which each byte is inverted. Unless told, what Mesa
+/// imports is imported.
+pub const DMA_BUF: &str = "MB_SIM_DMA_BUF";
+
 /// The newest API the encoder driver speaks, `12.1` unless told. Below 12.1 it refuses every struct.
 pub const NVENC_VERSION: &str = "MB_SIM_NVENC_VERSION";
 

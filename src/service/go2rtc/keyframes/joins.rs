@@ -4,17 +4,25 @@
 //! A viewer is there for a keyframe once go2rtc has it among the stream's consumers; go2rtc keeps what comes from then on
 //! until the viewer's connection stands. Consumers are told by their numbers: a count stays the same where one leaves as
 //! another one joins.
+//!
+//! What go2rtc keeps for a WebRTC viewer it can lose all the same, once the connection stands: it sends before the keys are
+//! there (seen once in 400 times), or the connection takes longer than 64 frames. So there is a second keyframe behind that.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use crate::service::go2rtc::api::Consumer;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// How long after somebody has come through the gate it is looked for. go2rtc mostly has them within milliseconds.
 const LOOKS: [Duration; 6] = [ms(15), ms(40), ms(80), ms(150), ms(300), ms(600)];
 /// How often it is looked otherwise, while a stream runs: for whoever took longer, or another way.
 const SELDOM: Duration = Duration::from_secs(1);
+/// How often while the connection of a viewer comes about, and for how long: some never do.
+const CONNECTS: (Duration, Duration) = (ms(200), Duration::from_secs(10));
 /// From one look to the next at the least, however many come.
 const LEAST: Duration = ms(15);
 
+/// A second keyframe waits so long for one that others need.
+const SECOND: Duration = ms(200);
 /// Who joins within a moment of another one shares its keyframe.
 const MOMENT: Duration = ms(40);
 /// A crowd gets a keyframe so often, as a picture that stands still has them: it does not make a stream of nothing else.
@@ -40,11 +48,18 @@ pub struct Joins {
 struct Stream {
     /// Tells one run of the stream from the next.
     run: u64,
-    consumers: HashSet<u64>,
-    /// From when on keyframes are wanted: one serves all whose time has come.
-    wanted: BTreeSet<Instant>,
+    /// The consumers by their numbers, and since when their connections come about.
+    consumers: HashMap<u64, Option<Instant>>,
+    wanted: Vec<Wish>,
     /// When the last one was asked for, and until when those that were asked for last, [`EACH`] for each.
     asked: Option<(Instant, Instant)>,
+}
+
+/// A keyframe for somebody: any of those that are asked for from then on, and one at the latest by then.
+#[derive(Clone, Copy, Debug)]
+struct Wish {
+    from: Instant,
+    by: Instant,
 }
 
 impl Joins {
@@ -53,7 +68,8 @@ impl Joins {
     pub fn came(&mut self, id: &str, set_up: bool, now: Instant) {
         self.began(now);
         if let (true, Some(stream)) = (set_up, self.streams.get_mut(id)) {
-            stream.want(now + LOOKS[0]);
+            let at = now + LOOKS[0];
+            stream.wanted.push(Wish { from: at, by: at });
         }
     }
 
@@ -82,11 +98,17 @@ impl Joins {
     }
 
     /// These are the consumers of stream `id`.
-    pub fn saw(&mut self, id: &str, consumers: impl IntoIterator<Item = u64>, now: Instant) {
+    pub fn saw(&mut self, id: &str, consumers: impl IntoIterator<Item = Consumer>, now: Instant) {
         let Some(stream) = self.streams.get_mut(id) else { return };
-        let before = std::mem::replace(&mut stream.consumers, consumers.into_iter().collect());
-        if stream.consumers.difference(&before).next().is_some() {
-            stream.want(now);
+        let before = std::mem::take(&mut stream.consumers);
+        for Consumer { number, connects } in consumers {
+            let known = before.get(&number);
+            stream.consumers.insert(number, connects.then(|| known.copied().flatten().unwrap_or(now)));
+            match known {
+                None => stream.wanted.push(Wish { from: now, by: now }),
+                Some(Some(_)) if !connects => stream.wanted.push(Wish { from: now, by: now + SECOND }),
+                Some(_) => {}
+            }
         }
     }
 
@@ -107,10 +129,13 @@ impl Joins {
         let is_ahead = |at: &Instant| self.looked.is_none_or(|looked| *at > looked);
         let after = |came: &Instant| LOOKS.iter().map(|&later| *came + later).find(is_ahead);
         let soonest = self.comers.iter().filter_map(after).min();
-        match self.looked {
-            Some(looked) => Some(soonest.map_or(looked + SELDOM, |at| at.clamp(looked + LEAST, looked + SELDOM))),
-            None => soonest,
-        }
+        let Some(looked) = self.looked else { return soonest };
+        let connects = |since: &Option<Instant>| since.is_some_and(|since| looked < since + CONNECTS.1);
+        let pause = match self.streams.values().any(|stream| stream.consumers.values().any(connects)) {
+            true => CONNECTS.0,
+            false => SELDOM,
+        };
+        Some(soonest.map_or(looked + pause, |at| at.clamp(looked + LEAST, looked + pause)))
     }
 
     /// The streams for which a keyframe is to be asked `now`, once each.
@@ -130,12 +155,8 @@ impl Joins {
 }
 
 impl Stream {
-    fn want(&mut self, at: Instant) {
-        self.wanted.insert(at);
-    }
-
     fn due(&self) -> Option<Instant> {
-        let wanted = *self.wanted.first()?;
+        let wanted = self.wanted.iter().map(|wish| wish.by).min()?;
         Some(match self.asked {
             Some((last, lasting)) => wanted.max(last + MOMENT).max(lasting - EACH * SOONER),
             None => wanted,
@@ -143,7 +164,7 @@ impl Stream {
     }
 
     fn ask(&mut self, now: Instant) {
-        self.wanted.retain(|&at| at > now);
+        self.wanted.retain(|wish| wish.from > now);
         let lasting = self.asked.map_or(now, |(_, lasting)| lasting.max(now));
         self.asked = Some((now, lasting + EACH));
     }
@@ -159,14 +180,18 @@ mod tests {
     fn running(consumers: &[u64]) -> (Joins, Instant) {
         let (mut joins, start) = (Joins::default(), Instant::now());
         joins.runs("a", 1);
-        joins.saw("a", consumers.iter().copied(), start);
+        joins.saw("a", playing(consumers), start);
         joins.looked(start);
         joins.due(start);
         (joins, start + WHILE)
     }
 
+    fn playing(numbers: &[u64]) -> Vec<Consumer> {
+        numbers.iter().map(|&number| Consumer { number, connects: false }).collect()
+    }
+
     fn see(joins: &mut Joins, consumers: &[u64], now: Instant) -> usize {
-        joins.saw("a", consumers.iter().copied(), now);
+        joins.saw("a", playing(consumers), now);
         joins.due(now).len()
     }
 
@@ -214,13 +239,43 @@ mod tests {
     }
 
     #[test]
+    fn a_webrtc_viewer_gets_a_second_one_behind_its_connection() {
+        let (mut joins, start) = running(&[1]);
+        let see = |joins: &mut Joins, number, connects, now: Instant| {
+            joins.saw("a", [Consumer { number, connects }], now);
+            joins.looked(now);
+            joins.due(now).len()
+        };
+        assert_eq!(see(&mut joins, 2, true, start), 1);
+        assert_eq!(joins.next_look(), Some(start + CONNECTS.0));
+        assert_eq!(see(&mut joins, 2, true, start + ms(200)), 0);
+        assert_eq!(see(&mut joins, 2, false, start + ms(400)), 0);
+        assert_eq!((joins.next_due(), joins.next_look()), (Some(start + ms(600)), Some(start + ms(1400))));
+        assert_eq!(joins.due(start + ms(600)), ["a"]);
+        assert_eq!((see(&mut joins, 2, false, start + ms(700)), joins.next_due()), (0, None));
+        // One that somebody else needs does as well, if it comes behind the connection.
+        let start = start + 5 * WHILE;
+        let both = |connects| [Consumer { number: 2, connects: false }, Consumer { number: 3, connects }];
+        joins.saw("a", both(true), start);
+        joins.due(start);
+        joins.saw("a", both(false), start + ms(100));
+        joins.saw("a", both(false).into_iter().chain(playing(&[4])), start + ms(150));
+        assert_eq!((joins.due(start + ms(150)), joins.next_due()), (vec!["a".to_owned()], None));
+        // One that never connects is not looked for often for long.
+        let start = start + 5 * WHILE;
+        assert_eq!(see(&mut joins, 5, true, start), 1);
+        assert_eq!(see(&mut joins, 5, true, start + CONNECTS.1), 0);
+        assert_eq!(joins.next_look(), Some(start + CONNECTS.1 + SELDOM));
+    }
+
+    #[test]
     fn a_crowd_shares_and_gets_five_a_second() {
         let (mut joins, start) = running(&[]);
         let (mut asked, mut waited) = (Vec::new(), Vec::new());
         let mut newcomers = Vec::new();
         for now in (0..3000).map(|millis| start + ms(millis)) {
             let number = joins.streams["a"].consumers.len() as u64;
-            joins.saw("a", 0..=number, now);
+            joins.saw("a", playing(&(0..=number).collect::<Vec<_>>()), now);
             newcomers.push(now);
             if !joins.due(now).is_empty() {
                 waited.extend(newcomers.drain(..).map(|came| now - came));
@@ -233,9 +288,9 @@ mod tests {
         assert!(waited.iter().all(|&waited| waited <= EACH) && newcomers.len() <= 200);
         // A while later they are served at once again.
         let calm = start + ms(6000);
-        joins.saw("a", [9000], calm);
+        joins.saw("a", playing(&[9000]), calm);
         assert_eq!(joins.due(calm), ["a"]);
-        joins.saw("a", [9001], calm + MOMENT);
+        joins.saw("a", playing(&[9001]), calm + MOMENT);
         assert_eq!(joins.due(calm + MOMENT), ["a"]);
     }
 

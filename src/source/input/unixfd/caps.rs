@@ -1,5 +1,6 @@
 //! GStreamer's caps as text, and what they say of the pictures that follow.
 
+use super::device_format::DeviceFormat;
 use crate::settings::{ColorRange, FrameRate, Matrix, PixelFormat, Shape};
 
 /// More bytes than a picture of 8K has in any format: whoever sends the caps decides how much memory a picture takes.
@@ -8,12 +9,17 @@ const LARGEST_PICTURE: usize = 256 << 20;
 /// The height up to which GStreamer takes a picture for SD, where its colours are not told.
 const HIGHEST_SD: u32 = 576;
 
+/// GStreamer's name for memory that comes as dma-bufs.
+const DEVICE_MEMORY: &str = "memory:DMABuf";
+
 /// What a producer says of the pictures that follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caps {
     pub shape: Shape,
     /// `None` for one that varies, or is not told.
     pub frame_rate: Option<FrameRate>,
+    /// `None` for memory that any program reads.
+    pub device: Option<DeviceFormat>,
 }
 
 /// What makes these caps none for pictures that can be read.
@@ -23,8 +29,10 @@ pub enum Refused {
     Type(String),
     /// Raw video in this format.
     Format(String),
-    /// In memory that only a device reads, by GStreamer's name for it.
+    /// In memory that only a library reads, by GStreamer's name for it.
     Memory(String),
+    /// In memory of a device, in this format.
+    Device(String),
     /// Fields, by GStreamer's name for how they lie.
     Interlaced(String),
     /// Luma and chroma of this colorimetry.
@@ -52,16 +60,30 @@ pub fn parse(text: &str) -> Result<Option<Caps>, Refused> {
     if name.trim() != "video/x-raw" {
         return Err(Refused::Type(shortened(name)));
     }
+    let mut is_device = false;
     for feature in features.trim_end_matches(')').split(',').map(str::trim) {
-        if feature.starts_with("memory:") && feature != "memory:SystemMemory" {
-            return Err(Refused::Memory(shortened(feature)));
+        match feature {
+            DEVICE_MEMORY => is_device = true,
+            "memory:SystemMemory" => {}
+            other if other.starts_with("memory:") => return Err(Refused::Memory(shortened(feature))),
+            _ => {}
         }
     }
     if let Some(mode) = value("interlace-mode").filter(|mode| mode != "progressive") {
         return Err(Refused::Interlaced(shortened(&mode)));
     }
-    let format = value("format").unwrap_or_default();
-    let format = pixel_format(&format).ok_or_else(|| Refused::Format(shortened(&format)))?;
+    let name = value("format").unwrap_or_default();
+    let (format, device) = match pixel_format(&name) {
+        Some(format) if is_device => (format, Some(DeviceFormat::untold(format))),
+        Some(format) => (format, None),
+        None if is_device && name == "DMA_DRM" => {
+            let drm = value("drm-format").unwrap_or_default();
+            let (device, format) = DeviceFormat::parse(&drm).ok_or_else(|| Refused::Device(shortened(&drm)))?;
+            (format, Some(device))
+        }
+        None if is_device => return Err(Refused::Device(shortened(&name))),
+        None => return Err(Refused::Format(shortened(&name))),
+    };
     let side = |name| value(name).and_then(|side| side.parse::<u32>().ok()).filter(|side| *side > 0);
     let size = || format!("{}x{}", value("width").unwrap_or_default(), value("height").unwrap_or_default());
     let (Some(width), Some(height)) = (side("width"), side("height")) else {
@@ -79,7 +101,7 @@ pub fn parse(text: &str) -> Result<Option<Caps>, Refused> {
         let (num, den) = rate.split_once('/')?;
         FrameRate::new(num.parse().ok()?, den.parse().ok()?).ok()
     });
-    Ok(Some(Caps { shape, frame_rate }))
+    Ok(Some(Caps { shape, frame_rate, device }))
 }
 
 /// What the sink says, for a message: it may be anything, and of any length.
@@ -285,6 +307,33 @@ mod tests {
     }
 
     #[test]
+    fn what_lies_in_the_memory_of_a_device_is_named_as_its_driver_names_it() {
+        let device = |format: &str| {
+            let size = "width=(int)64, height=(int)48, colorimetry=(string)bt709";
+            let text = format!("video/x-raw(memory:DMABuf), format=(string){format}, {size}");
+            let Caps { shape, device, .. } = parse(&text).unwrap().unwrap();
+            let device = device.expect("it is a device's");
+            assert_eq!((shape.width, shape.height), (64, 48));
+            (shape.format, device.to_string(), device.modifier)
+        };
+        let (nv12, bgra) = (PixelFormat::Nv12, PixelFormat::Bgra);
+        let tiled = 0x0100_0000_0000_0002;
+        for (format, expected) in [
+            ("NV12", (nv12, "NV12", None)),
+            ("BGRx", (bgra, "XR24", None)),
+            ("DMA_DRM, drm-format=(string)NV12", (nv12, "NV12", Some(0))),
+            ("DMA_DRM, drm-format=(string)AR24", (bgra, "AR24", Some(0))),
+            ("DMA_DRM, drm-format=(string)\"R8\\ \\ \"", (PixelFormat::Gray8, "R8", Some(0))),
+            ("DMA_DRM, drm-format=NV12:0x0100000000000002", (nv12, "NV12:0x0100000000000002", Some(tiled))),
+            ("DMA_DRM, drm-format=NV12:0x00ffffffffffffff", (nv12, "NV12", None)),
+        ] {
+            let (pixels, name, modifier) = device(format);
+            assert_eq!((pixels, name.as_str(), modifier), expected, "{format}");
+        }
+        assert_eq!(parse("video/x-raw, format=NV12, width=2, height=2").unwrap().unwrap().device, None);
+    }
+
+    #[test]
     fn what_cannot_be_read_is_named() {
         let refused = |text: &str| parse(text).unwrap_err();
         let raw = "video/x-raw, format=(string)I420, width=(int)640, height=(int)480";
@@ -292,8 +341,22 @@ mod tests {
         assert_eq!(refused("video/x-h264"), Refused::Type("video/x-h264".into()));
         assert_eq!(refused(&raw.replace("I420", "P010_10LE")), Refused::Format("P010_10LE".into()));
         assert_eq!(refused("video/x-raw, width=1, height=1"), Refused::Format(String::new()));
-        let dma = "video/x-raw(memory:DMABuf), format=(string)DMA_DRM, drm-format=(string)NV12:0x0100000000000002";
-        assert_eq!(refused(dma), Refused::Memory("memory:DMABuf".into()));
+        let gl = "video/x-raw(memory:GLMemory), format=(string)RGBA, width=(int)640, height=(int)480";
+        assert_eq!(refused(gl), Refused::Memory("memory:GLMemory".into()));
+        let device = "video/x-raw(memory:DMABuf), width=(int)640, height=(int)480, format=(string)";
+        for (format, shown) in [
+            ("P010_10LE", "P010_10LE"),
+            ("DMA_DRM", ""),
+            ("DMA_DRM, drm-format=(string)P010", "P010"),
+            ("DMA_DRM, drm-format=(string)NV12:0x", "NV12:0x"),
+            ("DMA_DRM, drm-format=(string)NV12:2", "NV12:2"),
+            ("DMA_DRM, drm-format=(string)NV12:0x10000000000000000", "NV12:0x10000000000000000"),
+            ("DMA_DRM, drm-format=(string)NV120", "NV120"),
+        ] {
+            assert_eq!(refused(&format!("{device}{format}")), Refused::Device(shown.into()));
+        }
+        // A format of devices alone.
+        assert_eq!(refused(&raw.replace("I420", "DMA_DRM")), Refused::Format("DMA_DRM".into()));
         let interlaced = format!("{raw}, interlace-mode=(string)interleaved");
         assert_eq!(refused(&interlaced), Refused::Interlaced("interleaved".into()));
         assert_eq!(refused(&format!("{raw}, colorimetry=(string)bt2020")), Refused::Colorimetry("bt2020".into()));

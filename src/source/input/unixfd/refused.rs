@@ -2,12 +2,22 @@
 
 use super::caps::Refused;
 use super::connection::Address;
+use super::device_format::DeviceFormat;
 use crate::error::Error;
 
 /// For caps that cannot be read.
 pub fn error(address: &Address, why: &Refused) -> Error {
     match why {
-        Refused::Memory(_) => dma_buf(address),
+        Refused::Memory(name) => Error::input(
+            "unixfd-memory",
+            format!("the producer at {address} sends frames of {name}, which only a library reads"),
+            TO_ORDINARY_MEMORY,
+        ),
+        Refused::Device(format) => Error::input(
+            "unixfd-dmabuf",
+            format!("the producer at {address} sends frames of a device (DMABuf) in the format {format:?}"),
+            TO_ORDINARY_MEMORY,
+        ),
         Refused::Type(name) => Error::input(
             "unixfd-format",
             format!("the producer at {address} sends {name:?}, not raw video"),
@@ -37,12 +47,15 @@ pub fn error(address: &Address, why: &Refused) -> Error {
     }
 }
 
-/// For memory that only a device reads.
-pub fn dma_buf(address: &Address) -> Error {
+/// For memory of a device that this machine does not read, for these reasons.
+pub fn device(address: &Address, format: DeviceFormat, reasons: &[String]) -> Error {
     Error::input(
         "unixfd-dmabuf",
-        format!("the producer at {address} shares frames in the memory of a device (DMABuf), which is not supported"),
-        "copy them to ordinary memory in the pipeline: … ! videoconvert ! video/x-raw,format=I420 ! unixfdsink …\n\
-         behind GL, gldownload comes first; behind VA, vapostproc; behind CUDA, cudadownload",
+        format!("cannot read the frames of a device (DMABuf, {format}) that the producer at {address} sends"),
+        TO_ORDINARY_MEMORY,
     )
+    .caused_by(reasons.join("; "))
 }
+
+const TO_ORDINARY_MEMORY: &str = "copy them to ordinary memory in the pipeline: … ! videoconvert ! video/x-raw,format=I420 ! unixfdsink …\n\
+     behind GL, gldownload comes first; behind VA, vapostproc; behind CUDA, cudadownload";

@@ -92,7 +92,7 @@ pub fn session(producer: impl FnOnce(&Peer)) -> (End, Option<Arrived>, Vec<u64>)
     producer(&peer);
     peer.0.shutdown(Shutdown::Write).unwrap();
     let intake = intake(Keep::Latest);
-    let end = Session::new(&Address::new("test".into()), connection, &intake).run();
+    let end = Session::new(&Address::new("test".into()), connection, &intake, &mut DeviceFrames::default()).run();
     let shown = match intake.take().unwrap() {
         Next::Picture(picture) => Some(picture),
         Next::Nothing | Next::Ended => None,
