@@ -23,6 +23,8 @@ Examples:
       demo: exec:mb-encode --stdout#video=h264#raw
   A FIFO for  exec:cat …/demo.h264#video=h264#raw :
       mb-encode --fifo temp/streams/demo.h264
+  The same by HTTP, for  http://127.0.0.1:9000/stream.ts :
+      mb-encode --listen 127.0.0.1:9000
   Four seconds in a file:
       mb-encode --out clip.h264 --frames 240
   Your own shader, on the screen:

@@ -24,7 +24,7 @@ pub struct OutputArgs {
     out: Option<PathBuf>,
 
     /// Serve readers by HTTP here: /stream.ts and /stream.h264; encodes only while one is connected
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = parse_address)]
     listen: Option<SocketAddr>,
 
     /// Readers by HTTP at once, each with an encoder of its own: 1 to 64
@@ -47,6 +47,11 @@ pub struct OutputArgs {
     /// Capacity of the FIFO's pipe, 4k to 1M bytes [default: the system's, 64k]
     #[arg(long, env = "MB_ENCODE_PIPE_SIZE", hide_env_values = true, value_name = "BYTES")]
     pipe_size: Option<PipeSize>,
+}
+
+fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    let how = "must be an address and a port, such as 127.0.0.1:9000, [::1]:9000, or 0.0.0.0:9000 for all addresses";
+    text.parse().map_err(|_| how.to_owned())
 }
 
 /// The one output that was asked for.

@@ -52,7 +52,7 @@ const BITRATE: &[&str] = &["--bitrate", "from 64k to 400M"];
 const GOP: &[&str] = &["--gop", "from 1 to 3600"];
 const MODE: &[&str] = &["--fifo-mode", "from 0600 to 0777"];
 const PIPE: &[&str] = &["--pipe-size", "from 4k to 1M"];
-const ONE_OUTPUT: &[&str] = &["--stdout", "--fifo", "--out", "mb-encode --out clip.h264"];
+const ONE_OUTPUT: &[&str] = &["--stdout", "--fifo", "--out", "--listen", "mb-encode --out clip.h264"];
 const NO_FIFO: &[&str] = &["not a FIFO", "--out"];
 
 const ROWS: &[Row] = &[
@@ -63,6 +63,14 @@ const ROWS: &[Row] = &[
     row("--stdout --fifo new", &["--stdout and --fifo", "give exactly one"]),
     row("--fifo new --out new.h264", &["--fifo and --out", "give exactly one"]),
     row("--stdout --fifo new --out new.h264", ONE_OUTPUT),
+    row("--stdout --listen 127.0.0.1:0", &["--stdout and --listen", "give exactly one"]),
+    row("--listen", &["--listen <ADDRESS:PORT>"]),
+    row("--listen 9000", &["--listen", "127.0.0.1:9000"]),
+    row("--listen localhost:9000", &["--listen", "127.0.0.1:9000"]),
+    row("--listen 127.0.0.1:65536", &["--listen", "127.0.0.1:9000"]),
+    row("--listen 0.0.0.0:9000", &["--listen 0.0.0.0:9000", "--token-file", "--insecure-no-token"]),
+    row("--listen 127.0.0.1:0 --max-readers 0", &["--max-readers"]),
+    row("--listen 127.0.0.1:0 --insecure-no-token --token-file t", &["--insecure-no-token", "--token-file"]),
     row("--out", &["--out <PATH>"]),
     row("--fifo", &["--fifo <PATH>"]),
     row("--out ''", &["--out"]),

@@ -10,13 +10,17 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
-const LIMITS: [&str; 4] = ["--hang-timeout", "1", "--start-timeout", "1"];
+/// A busy machine may take a second for a start that goes well.
+const LIMITS: [&str; 4] = ["--hang-timeout", "1", "--start-timeout", "3"];
 
 fn start(machine: &Machine, options: &[&str]) -> (Process, SocketAddr) {
     let [port] = free_ports();
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let worker = machine.stream(&["--listen", &address.to_string()], options);
-    until(DEADLINE, "it listens", || TcpStream::connect(address).ok());
+    until(DEADLINE, "it listens", || {
+        assert!(worker.is_running(), "{:?}", worker.lines());
+        TcpStream::connect(address).ok()
+    });
     (worker, address)
 }
 
@@ -28,12 +32,12 @@ fn a_hang_is_an_http_error_or_the_end_of_the_stream() {
         let asked = Instant::now();
         let stream = Stream::open(address, "/stream.ts");
         if *stage == "opening" {
-            assert!(asked.elapsed() < Duration::from_secs(1) + SLACK, "{call}: told after {:?}", asked.elapsed());
+            assert!(asked.elapsed() < Duration::from_secs(3) + SLACK, "{call}: told after {:?}", asked.elapsed());
             assert_eq!(stream.head.status, 503, "{call}: {:?}", stream.head);
             stream.head.assert_exact();
             assert_eq!(stream.head.header("retry-after"), Some("1"));
             let words = String::from_utf8(stream.rest()).expect("text");
-            assert!(words.contains("no progress for 1 s") && words.contains(stage), "{call}: {words}");
+            assert!(words.contains("no progress for 3 s") && words.contains(stage), "{call}: {words}");
         } else {
             assert_eq!(stream.head.status, 200, "{call}: {:?}", stream.head);
             let hung = watch(machine.wait_until_hung(1, &worker));
@@ -43,7 +47,7 @@ fn a_hang_is_an_http_error_or_the_end_of_the_stream() {
         // For a moment it says what was wrong, and then all is well again.
         let health = get(address, "/healthz");
         if health.status != 200 {
-            assert!(health.status == 503 && health.text().contains("no progress for 1 s"), "{call}: {health:?}");
+            assert!(health.status == 503 && health.text().contains("no progress for "), "{call}: {health:?}");
         }
         until(DEADLINE, "it takes readers again", || (get(address, "/healthz").status == 200).then_some(()));
         Stream::open(address, "/stream.ts").take(188 * 20);

@@ -93,7 +93,7 @@ fn nothing_grows_whatever_comes() {
     let door = Door::start(&["--log-level", "off"]);
     // What is loaded once is loaded now.
     for path in ["/stream.ts", "/stream.h264"] {
-        door.stream(path).take(1000);
+        door.stream(path).take(188);
     }
     get(door.address, "/metrics");
     door.wait_until_alone();

@@ -26,11 +26,14 @@ use page::{Part, parts};
 use place::{Group, Place, REPOSITORY, run};
 use rig::until;
 use std::io::Read as _;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use support::decode::{Decoder, Form, Source};
+use support::go2rtc::free_ports;
+use support::http::Stream;
 use support::process::{DEADLINE, Reader, mb_encode};
 
 /// A release build takes minutes on a small machine that has other things to do.
@@ -78,6 +81,13 @@ fn the_program_does_what_is_written() {
             let mut reader = Group::start(Command::new("cat").arg(&fifo).stdin(Stdio::null()).stdout(Stdio::piped()));
             assert_streams(&line, reader.stdout());
             reader.end();
+            group.end();
+        } else if let Some(at) = words.iter().position(|word| *word == "--listen") {
+            let [port] = free_ports();
+            let address = SocketAddr::from(([127, 0, 0, 1], port));
+            let group = Group::start(&mut place.shell(&line.replace(words[at + 1], &address.to_string())));
+            until(DEADLINE, "it listens", || TcpStream::connect(address).ok());
+            assert_eq!(Stream::open(address, "/stream.ts").take(1), [0x47], "{line}");
             group.end();
         } else {
             let (stdout, stderr) = place.run(&line, DEADLINE);
@@ -323,7 +333,7 @@ fn every_option_variable_and_path_exists() {
                 let names: Vec<_> = names.filter_map(|word| word.split('=').next()).collect();
                 assert!(names.iter().all(|name| known.contains(*name)), "there is no {options}");
                 let is_whole = words.len() > 1 && words.last() != Some(&"N") || options == "--no-pace";
-                let is_output = ["--fifo", "--out", "--stdout"].contains(&words[0]);
+                let is_output = ["--fifo", "--listen", "--out", "--stdout"].contains(&words[0]);
                 // They need somebody who makes frames: see `tests/producers`.
                 let is_input = ["--input", "--input-command"].contains(&words[0]);
                 if is_whole && !is_output && !is_input && names.iter().all(|name| encode.contains(*name)) {

@@ -119,6 +119,15 @@ fn go2rtc_plays_the_pieces_of_its_configuration() {
             workers.push(Group::start(&mut place.shell(&format!("exec mb-encode --fifo {word}"))));
             until(DEADLINE, "the FIFO is there", || Path::new(word).exists().then_some(()));
         }
+        let mut text_here = text_here;
+        for word in text.split_whitespace().filter(|word| word.starts_with("http://")) {
+            let [port] = free_ports();
+            let at = word["http://".len()..].split('/').next().expect("an address");
+            let here = format!("127.0.0.1:{port}");
+            workers.push(Group::start(&mut place.shell(&format!("exec mb-encode --listen {here}"))));
+            until(DEADLINE, "it listens", || std::net::TcpStream::connect(&here).ok());
+            text_here = text_here.replace(at, &here);
+        }
         let names: Vec<_> = text.lines().skip(1).filter_map(|line| line.split(':').next()).map(str::trim).collect();
         let (server, ports) = serve(&place, &text_here);
         for name in names {

@@ -33,7 +33,7 @@ impl Go2rtc {
         let streams: Map<String, Value> =
             streams.iter().map(|(name, source)| ((*name).into(), (*source).into())).collect();
         let config = json!({
-            "app": { "modules": ["api", "ws", "rtsp", "webrtc", "mp4", "exec"] },
+            "app": { "modules": ["api", "ws", "rtsp", "webrtc", "mp4", "exec", "http"] },
             "api": { "listen": format!("127.0.0.1:{api}") },
             "rtsp": { "listen": format!("127.0.0.1:{rtsp}") },
             // Without `loopback`, listening on 127.0.0.1 leaves a browser no address to send to.
