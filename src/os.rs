@@ -12,6 +12,7 @@ pub mod event;
 pub mod holders;
 #[cfg(feature = "cli")]
 pub mod link;
+pub mod listener;
 #[cfg(feature = "cli")]
 pub mod openings;
 pub mod others;

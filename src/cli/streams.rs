@@ -7,16 +7,20 @@ use super::input::Input;
 use super::named::{self, named};
 use super::options::StreamOptions;
 use crate::error::Error;
+use crate::service::exit::Exit;
 use crate::service::go2rtc::safe::Prefix;
 use crate::service::streams::{Format, Mode, Streams};
 use std::path::PathBuf;
 
+/// How many workers one machine runs at most.
+const MOST: u16 = 64;
+
 /// Which streams there are, and where they can be watched.
 #[derive(Clone, Debug, clap::Args)]
 pub struct StreamsArgs {
-    /// How many streams: 1 to 64
+    /// How many streams: 1 to 64, or to 1000 with go2rtc-config --source
     #[arg(long, env = "MB_ENCODE_WORKERS", hide_env_values = true, value_name = "N", default_value_t = Streams::default().workers)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=64), help_heading = "Streams")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=1000), help_heading = "Streams")]
     workers: u16,
 
     /// What their ids begin with: omega makes omega-0, omega-1 and so on
@@ -29,10 +33,10 @@ pub struct StreamsArgs {
     #[arg(default_value = named::default::<Mode>(), value_parser = named::<Mode>(), help_heading = "Streams")]
     mode: Mode,
 
-    /// What is in the pipes
+    /// What the streams are made of [default: h264, and with --mode http mpegts]
     #[arg(long, env = "MB_ENCODE_FORMAT", hide_env_values = true, value_name = "FORMAT")]
-    #[arg(default_value = named::default::<Format>(), value_parser = named::<Format>(), help_heading = "Streams")]
-    format: Format,
+    #[arg(value_parser = named::<Format>(), help_heading = "Streams")]
+    format: Option<Format>,
 
     /// Keep every stream running, watched or not, so that a viewer's first frame comes at once
     #[arg(long, env = "MB_ENCODE_PRELOAD", hide_env_values = true, help_heading = "Streams")]
@@ -41,6 +45,12 @@ pub struct StreamsArgs {
 
     #[command(flatten)]
     addresses: AddressArgs,
+
+    /// With --mode http: the first worker's port on this machine; each of the others has the next one
+    #[arg(long, env = "MB_ENCODE_WORKER_PORT", hide_env_values = true, value_name = "PORT")]
+    #[arg(default_value_t = Streams::default().worker_port)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..), help_heading = "Addresses")]
+    worker_port: u16,
 
     /// The folder of the FIFOs, which are made where they are missing [default: temp/streams]
     #[arg(long, env = "METABONK_STREAM_FIFO_DIR", hide_env_values = true, value_name = "FOLDER")]
@@ -63,6 +73,20 @@ impl StreamsArgs {
     /// # Errors
     /// [`Exit`], or what the grammar says about the options of a stream.
     pub fn check(&self) -> anyhow::Result<Streams> {
+        let streams = self.check_elsewhere()?;
+        if streams.workers > MOST {
+            let message = format!("--workers {}: one machine runs 1 to {MOST} of them", streams.workers);
+            return Err(Exit::Usage(message).into());
+        }
+        check_worker_ports(&streams)?;
+        Ok(streams)
+    }
+
+    /// The same for streams that workers elsewhere make, of which there may be more.
+    ///
+    /// # Errors
+    /// As [`StreamsArgs::check`].
+    pub fn check_elsewhere(&self) -> anyhow::Result<Streams> {
         self.addresses.check()?;
         let mut streams = self.values();
         let words = std::iter::once("--stdout".to_owned()).chain(streams.worker_options("omega-0"));
@@ -94,12 +118,45 @@ impl StreamsArgs {
             workers: self.workers,
             prefix: self.prefix.clone(),
             mode: self.mode,
-            format: self.format,
+            format: self.format.unwrap_or(self.mode.usual_format()),
             preload: self.preload,
             fifo_dir: self.fifo_dir.clone(),
+            worker_port: self.worker_port,
             out: self.out.clone(),
             options: self.options.clone(),
             ..self.addresses.values()
         }
+    }
+}
+
+/// Every worker by HTTP has a port, which is none of go2rtc's.
+fn check_worker_ports(streams: &Streams) -> Result<(), Exit> {
+    if streams.mode != Mode::Http {
+        return Ok(());
+    }
+    let (first, workers) = (streams.worker_port, streams.workers);
+    let Some(last) = first.checked_add(workers - 1) else {
+        let highest = u16::MAX - (workers - 1);
+        let message = format!("--worker-port {first} leaves no room for {workers} ports: {highest} is the highest");
+        return Err(Exit::Usage(message));
+    };
+    let others =
+        [("--api-port", streams.api_port), ("--rtsp-port", streams.rtsp_port), ("--webrtc-port", streams.webrtc_port)];
+    for (name, port) in others {
+        if (first..=last).contains(&port) {
+            let message = format!(
+                "{name} {port} is among the ports {first} to {last} of the workers: choose another {name} or --worker-port"
+            );
+            return Err(Exit::Usage(message));
+        }
+    }
+    Ok(())
+}
+
+/// Says what changes nothing.
+pub fn note_unused(streams: &Streams) {
+    let has_fifo_mode = streams.options.iter().any(|word| word.starts_with("--fifo-mode"));
+    if streams.mode == Mode::Http && (streams.fifo_dir.is_some() || has_fifo_mode) {
+        tracing::warn!("--fifo-dir and --fifo-mode change nothing: there are no FIFOs with --mode http");
     }
 }

@@ -13,7 +13,7 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect, listen,
     recv, send, socket_with, socketpair,
 };
-use rustix::process::{Pid, geteuid, getpid, getppid};
+use rustix::process::{geteuid, getpid};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io;
@@ -53,12 +53,7 @@ impl Link {
     /// The end that this process was started with. `None` where its parent passed on none; the variable alone may have
     /// come down from further up.
     pub fn of_this_process() -> Option<Self> {
-        let value = variable(Self::VARIABLE)?.into_string().ok()?;
-        let (parent, number) = value.split_once(' ')?;
-        if Pid::from_raw(parent.parse().ok()?) != getppid() {
-            return None;
-        }
-        process::inherited(number.parse().ok()?).map(|socket| Self { socket })
+        process::handed_down(&variable(Self::VARIABLE)?.into_string().ok()?).map(|socket| Self { socket })
     }
 
     /// Connects to the [`Door`] at `path`.

@@ -161,6 +161,16 @@ pub fn this_program() -> Command {
     command
 }
 
+/// Takes the descriptor that `value`, the parent's number and its own, says was passed on. `None` where another process
+/// is the parent: the value may have come down from further up.
+pub fn handed_down(value: &str) -> Option<OwnedFd> {
+    let (parent, number) = value.split_once(' ')?;
+    if Pid::from_raw(parent.parse().ok()?) != getppid() {
+        return None;
+    }
+    inherited(number.parse().ok()?)
+}
+
 /// Takes a descriptor that this process was started with, by its number, which nobody here must use otherwise. From now
 /// on it is not inherited any further. `None` where there is none, or where it is of another kind than a socket.
 pub fn inherited(number: i32) -> Option<OwnedFd> {

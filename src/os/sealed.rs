@@ -22,6 +22,11 @@ impl Sealed {
         Ok(Self(file.into()))
     }
 
+    /// The descriptor, under the same number.
+    pub fn into_fd(self) -> OwnedFd {
+        self.0
+    }
+
     /// Its path in a process that inherits it under its number here.
     pub fn path(&self) -> PathBuf {
         format!("/proc/self/fd/{}", self.0.as_raw_fd()).into()

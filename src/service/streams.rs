@@ -4,7 +4,7 @@
 
 use super::door::Fifo;
 use super::go2rtc::gate::{Hosts, Public};
-use super::go2rtc::safe::Prefix;
+use super::go2rtc::safe::{Prefix, Url};
 use crate::Error;
 use crate::settings::{FifoMode, Limits, Named};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -28,6 +28,8 @@ pub struct Streams {
     pub api_port: u16,
     pub rtsp_port: u16,
     pub webrtc_port: u16,
+    /// Where the first worker listens in [`Mode::Http`]; each of the others has the port behind the one before it.
+    pub worker_port: u16,
     /// The folder of the FIFOs, if it is not the usual one; see [`Streams::fifo_dir`].
     pub fifo_dir: Option<PathBuf>,
     /// Permissions of FIFOs that are made.
@@ -46,21 +48,33 @@ pub enum Mode {
     #[default]
     Fifo,
     Exec,
+    Http,
 }
 
 impl Named for Mode {
     const ALL: &'static [(Self, &'static str, &'static str)] = &[
         (Self::Fifo, "fifo", "From a FIFO each, which a worker serves (mb-encode --fifo)"),
         (Self::Exec, "exec", "By starting mb-encode itself, where somebody watches"),
+        (Self::Http, "http", "By HTTP from a worker each (mb-encode --listen); it can start no program then"),
     ];
 }
 
-/// What is in the pipes.
+/// What the streams are made of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     #[default]
     H264,
     Mpegts,
+}
+
+impl Mode {
+    /// What streams are made of where nobody says it. Times of its own cost nothing by HTTP.
+    pub fn usual_format(self) -> Format {
+        match self {
+            Self::Fifo | Self::Exec => Format::H264,
+            Self::Http => Format::Mpegts,
+        }
+    }
 }
 
 impl Named for Format {
@@ -85,6 +99,7 @@ impl Default for Streams {
             api_port: 1984,
             rtsp_port: 8554,
             webrtc_port: 8555,
+            worker_port: 9000,
             fifo_dir: None,
             fifo_mode: FifoMode::default(),
             limits: Limits::default(),
@@ -118,6 +133,21 @@ impl Streams {
         }
     }
 
+    /// Where worker `number` listens in [`Mode::Http`], for this machine alone.
+    pub fn worker_address(&self, number: u16) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.worker_port.saturating_add(number)).into()
+    }
+
+    /// What worker `number` is asked for there.
+    pub fn worker_url(&self, number: u16) -> Url {
+        let path = match self.format {
+            Format::H264 => "stream.h264",
+            Format::Mpegts => "stream.ts",
+        };
+        let url = format!("http://{}/{path}", self.worker_address(number));
+        url.parse().expect("an address and a path make a legal one")
+    }
+
     /// The options of mb-encode for stream `id`, but for where it writes to. `{id}` in them stands for the id.
     pub fn worker_options(&self, id: &str) -> Vec<String> {
         let given = |name: &str| self.options.iter().any(|word| word == name || word.starts_with(&format!("{name}=")));
@@ -125,7 +155,8 @@ impl Streams {
         if !given("--label") {
             words.extend(["--label".to_owned(), id.to_owned()]);
         }
-        if self.format == Format::Mpegts && !given("--mpegts") {
+        // By HTTP whoever asks says which it is to be.
+        if self.format == Format::Mpegts && self.mode != Mode::Http && !given("--mpegts") {
             words.push("--mpegts".to_owned());
         }
         words.extend(self.options.iter().map(|word| word.replace(ID, id)));

@@ -6,6 +6,7 @@
 
 mod child;
 mod compose;
+mod entrance;
 mod log;
 mod server;
 mod stale_readers;
@@ -14,15 +15,16 @@ mod wall;
 mod worker;
 
 use super::account::State;
+use super::door::http::TokenFile;
 use super::exit::{Exit, WRONG_USE};
-use super::go2rtc::keyframes;
 use super::streams::{Mode, Streams};
 use super::watched::{Ended, Watcher};
 use crate::os::claim::{Claim, Refused};
-use crate::os::process::{self, GRACE_OF_PARENT, THIS_PROGRAM};
+use crate::os::process::{self, GRACE_OF_PARENT};
 use crate::os::{others, poll};
 use crate::{Control, Error};
-use child::{Kept, Recipe};
+use child::Kept;
+use entrance::Entrance;
 use log::Log;
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use server::{Server, Which};
@@ -40,7 +42,7 @@ use worker::Worker;
 
 /// How often something is looked at that no event tells of, while there is such a thing.
 const LOOK: Duration = Duration::from_millis(250);
-/// go2rtc is started when every worker serves its FIFO; the others do not wait for one that never will.
+/// go2rtc is started when every worker serves readers; the others do not wait for one that never will.
 const LONGEST_START: Duration = Duration::from_secs(15);
 /// go2rtc ends before the workers, or it would ask for their streams anew; the workers do not wait longer for it.
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -73,6 +75,8 @@ struct Supervisor<'a> {
     args: &'a Supervise,
     control: &'a Control,
     folder: File,
+    /// What workers by HTTP want to be shown.
+    token: Option<TokenFile>,
     /// Held until everything has ended.
     _claim: Claim,
     socket: Option<UnixListener>,
@@ -91,7 +95,7 @@ impl<'a> Supervisor<'a> {
         // It may be older than the look at the folder around it, or a link to another one.
         let logs = own_folder(&temp.join("logs"))?;
         // In a container there may be another machine's program.
-        if streams.mode == Mode::Fifo || args.compose.is_none() {
+        if streams.mode != Mode::Exec || args.compose.is_none() {
             rehearse(args, control)?;
         }
         if control.stop_requested() {
@@ -103,18 +107,26 @@ impl<'a> Supervisor<'a> {
                 streams.make_fifos(&folder)?;
                 Some(folder.canonicalize()?)
             }
-            Mode::Exec => None,
+            Mode::Exec | Mode::Http => None,
         };
         let now = Instant::now();
         let mut workers = Vec::new();
-        if let Some(folder) = &fifo_dir {
-            for id in streams.ids() {
-                let fifo = folder.join(streams.fifo_name(&id));
-                let log = Log::new(logs.join(format!("{id}.log")));
-                let recipe = recipe(streams, &id, &fifo, args.go2rtc.is_some() || args.compose.is_some());
-                let kept = Kept::new(&id, recipe, log, worker::is_reason, Some(now))?;
-                workers.push(Worker::new(kept, fifo));
-            }
+        // A go2rtc that somebody else runs has none to show.
+        let token = match streams.mode {
+            Mode::Http if args.go2rtc.is_some() => Some(make_token(&temp)?),
+            _ => None,
+        };
+        for (number, id) in (0..).zip(streams.ids()) {
+            let entrance = match (streams.mode, &fifo_dir) {
+                (Mode::Fifo, Some(folder)) => Entrance::Fifo(folder.join(streams.fifo_name(&id))),
+                (Mode::Http, _) => Entrance::listen(streams.worker_address(number))?,
+                _ => break,
+            };
+            let log = Log::new(logs.join(format!("{id}.log")));
+            let served = args.go2rtc.is_some() || args.compose.is_some();
+            let recipe = entrance.recipe(streams, &id, served, token.as_ref().map(|(file, _)| file));
+            let kept = Kept::new(&id, recipe, log, worker::is_reason, Some(now))?;
+            workers.push(Worker::new(kept, entrance));
         }
         let which = match (&args.go2rtc, &args.compose) {
             (Some(program), _) => Some(Which::Program(program)),
@@ -125,7 +137,10 @@ impl<'a> Supervisor<'a> {
             (None, None) => None,
         };
         let log = Log::new(logs.join("go2rtc.log"));
-        let server = which.map(|which| Server::new(which, streams, &temp, fifo_dir.as_deref(), log, wall::teller(&folder)?)).transpose()?;
+        let shown = token.as_ref().map(|(_, token)| token.as_str());
+        let server =
+            |which| Server::new(which, streams, &temp, fifo_dir.as_deref(), log, wall::teller(&folder)?, shown);
+        let server = which.map(server).transpose()?;
         let socket = status::listen(&folder);
         if let Err(error) = &socket {
             tracing::warn!("`status` will not work: no socket in {}: {error}", temp.display());
@@ -136,6 +151,7 @@ impl<'a> Supervisor<'a> {
             args,
             control,
             folder,
+            token: token.map(|(file, _)| file),
             _claim: claim,
             socket,
             workers,
@@ -292,6 +308,7 @@ impl<'a> Supervisor<'a> {
             compose.down();
         }
         status::remove(&self.folder);
+        self.token.iter().for_each(|token| drop(std::fs::remove_file(token.path())));
     }
 }
 
@@ -348,12 +365,12 @@ fn not_made(folder: &Path, error: std::io::Error) -> Error {
     Error::machine("temp-folder", format!("cannot make {}", folder.display()), ANOTHER_FOLDER).caused_by(error)
 }
 
-/// A worker's command line. Those who join its stream are `served` with keyframes where go2rtc runs here, too.
-fn recipe(streams: &Streams, id: &str, fifo: &Path, served: bool) -> Recipe {
-    let mut args = vec!["--fifo".into(), fifo.into()];
-    args.extend(streams.worker_options(id).into_iter().map(std::ffi::OsString::from));
-    let envs = keyframes::gop().filter(|_| served).into_iter().collect();
-    Recipe { program: THIS_PROGRAM.into(), args, envs, descriptor: None }
+/// Makes what workers by HTTP want to be shown: others on this machine reach their ports, too.
+fn make_token(temp: &Path) -> Result<(TokenFile, String), Error> {
+    let path = temp.join("worker-token");
+    TokenFile::make(path.clone()).map_err(|error| {
+        Error::machine("temp-folder", format!("cannot make {}", path.display()), ANOTHER_FOLDER).caused_by(error)
+    })
 }
 
 /// In exec mode go2rtc would be the one to hear that this machine cannot draw, from its first viewer.

@@ -254,6 +254,16 @@ const ROWS: &[Row] = &[
     row("supervise --api-port 8555", &["--api-port and --webrtc-port are both 8555"]),
     row("supervise --out -", &["--out names the file", "go2rtc-config"]),
     row("go2rtc-config -- --width 640", &["--mode exec", "mb-encode --fifo"]),
+    row("go2rtc-config --mode http -- --width 640", &["--mode exec", "mb-encode --listen 127.0.0.1:9000"]),
+    row("go2rtc-config --source http://a/{n}", &["--mode http"]),
+    row(
+        "go2rtc-config --mode http --source http://a/x?token=y",
+        &["--source", "http://worker-{n}.example:9000/stream.ts"],
+    ),
+    row("go2rtc-config --workers 65", &["--workers 65", "1 to 64"]),
+    row("supervise --mode http --worker-port 8550", &["--rtsp-port 8554", "8550 to 8555", "--worker-port"]),
+    row("supervise --mode http --worker-port 65531", &["--worker-port 65531", "65530 is the highest"]),
+    row("supervise --mode http --compose x", &["--mode http has no container", "--go2rtc"]),
     row("go2rtc-config --mode exec --out fifo", &["is a FIFO", "left as it is", "--out temp/go2rtc.yaml"]),
     row("go2rtc-config --mode exec --out /dev/null", &["is a device", "left as it is", "--out -"]),
     // The same options from the environment.

@@ -44,6 +44,27 @@ fn assert_starts_anew(viewer: &mut Decoder, after: u32) {
 fn what_is_killed_comes_back_and_takes_nobody_along() {
     let _alone = alone();
     let rig = Rig::start(&["--workers", "3"], SMALL);
+    assert_all_comes_back(&rig, || {
+        let cat = children::of(raw(rig.go2rtc())).into_iter();
+        let mut cat =
+            cat.filter(|&pid| crate::rig::command_line(pid).iter().any(|part| part.ends_with("omega-2.h264")));
+        cat.next().expect("a cat for the viewer")
+    });
+}
+
+#[test]
+fn what_is_killed_in_http_mode_comes_back_and_takes_nobody_along() {
+    let _alone = alone();
+    let rig = Rig::start(&["--workers", "3", "--mode", "http"], SMALL);
+    assert_all_comes_back(&rig, || children::of(raw(rig.worker("omega-2")))[0]);
+    // go2rtc names the address that it has lost, and shows its own token.
+    let token = std::fs::read_to_string(rig.temp.join("worker-token")).expect("the token");
+    let log = std::fs::read_to_string(rig.temp.join("logs/go2rtc.log")).expect("its log");
+    assert!(log.contains("Bearer (secret)") && !log.contains(token.trim()), "{log}");
+}
+
+/// The stream of omega-2's viewer ends with `between`.
+fn assert_all_comes_back(rig: &Rig, between: impl Fn() -> Pid) {
     let mut bystander = rig.watch("omega-0");
     let mut seen = bystander.take_marks(5);
 
@@ -63,15 +84,10 @@ fn what_is_killed_comes_back_and_takes_nobody_along() {
     assert!(rig.wait_for_status("omega-1", "started again once").contains("streaming"));
     drop(viewer);
 
-    // A `cat`, with a viewer.
+    // What is between it and its viewer.
     let mut viewer = rig.watch("omega-2");
     let last = viewer.take_marks(20)[19];
-    let cat = |id: &str| {
-        let name = format!("{id}.h264");
-        let found = children::of(raw(rig.go2rtc()));
-        found.into_iter().find(|&pid| crate::rig::command_line(pid).iter().any(|part| part.ends_with(&name)))
-    };
-    kill(cat("omega-2").expect("a cat for the viewer"));
+    kill(between());
     assert_starts_anew(&mut viewer, last.frame);
     drop(viewer);
 
@@ -86,7 +102,7 @@ fn what_is_killed_comes_back_and_takes_nobody_along() {
     assert_all_end(&readers, HEALS_WITHIN);
     rig.wait_for_status("go2rtc", "running");
     for id in ["omega-0", "omega-1", "omega-2"] {
-        assert_plays(&rig, id, killed, "go2rtc was killed");
+        assert_plays(rig, id, killed, "go2rtc was killed");
     }
     assert!(rig.log().contains("go2rtc is down: signal: 9"), "{}", rig.log());
 }
@@ -199,6 +215,35 @@ fn a_worker_that_cannot_work_says_why_and_blocks_nobody() {
     rig.wait_for_status("omega-1", "waiting");
     eprintln!("the worker waits {:?} later", healed.elapsed());
     assert_plays(&rig, "omega-1", Instant::now(), "its place is free again");
+}
+
+/// Its port stays the supervisor's: whoever comes is sent away, and neither kept waiting nor served by somebody else.
+#[test]
+fn a_worker_by_http_that_cannot_work_keeps_its_port_and_blocks_nobody() {
+    let _alone = alone();
+    let rig = Rig::start(&["--workers", "2", "--mode", "http"], SMALL);
+    let address = rig.worker_address("omega-1");
+    let ask = || {
+        let begun = Instant::now();
+        let (status, _) = crate::support::go2rtc::ask("GET", &format!("http://{address}/stream.ts"), "").ok()?;
+        assert!(begun.elapsed() < DEADLINE);
+        Some(status)
+    };
+    assert_eq!(ask(), Some(401), "it wants to be shown a token");
+    let file = rig.temp.join("worker-token");
+    let token = std::fs::read(&file).expect("the token");
+    std::fs::write(&file, "").expect("it is ours");
+    kill(rig.worker("omega-1"));
+    let down = rig.wait_for_status("omega-1", "down: exit status: 2: ");
+    assert!(down.contains("[token-empty]"), "{down}");
+    rig.process.wait_for_line("starting it again in 2 s");
+    assert_eq!(until(DEADLINE, "whoever comes is sent away", ask), 503);
+    assert!(std::net::TcpListener::bind(&address).is_err(), "the port is free for anybody");
+    std::fs::write(&file, token).expect("it is ours");
+    let healed = Instant::now();
+    rig.wait_for_status("omega-1", "waiting");
+    assert_plays(&rig, "omega-1", healed, "its token is there again");
+    assert_plays(&rig, "omega-0", healed, "the other one");
 }
 
 #[test]

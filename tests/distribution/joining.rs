@@ -24,6 +24,11 @@ fn who_joins_a_stream_in_exec_mode_has_a_picture_soon() {
     joins("exec", &["--mode", "exec"], &format!("{OPTIONS} --mpegts"));
 }
 
+#[test]
+fn who_joins_a_stream_in_http_mode_has_a_picture_soon() {
+    joins("http", &["--mode", "http"], OPTIONS);
+}
+
 fn joins(mode: &str, options: &[&str], stream: &str) {
     let _alone = alone();
     let rig = Rig::start(&[options, &["--workers", "2"]].concat(), stream);

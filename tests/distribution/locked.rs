@@ -1,10 +1,10 @@
 //! What go2rtc, with the config that is made for it, refuses to anybody who reaches its ports.
 
 use crate::alone;
-use crate::rig::{Rig, SMALL};
+use crate::rig::{Rig, SMALL, assert_all_end, command_line};
 use crate::support::decode::assert_in_order;
 use crate::support::go2rtc::{self, free_ports};
-use crate::support::process::{Process, mb_encode};
+use crate::support::process::{DEADLINE, Process, mb_encode};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
@@ -62,6 +62,43 @@ fn nothing_but_watching_is_allowed() {
     assert_eq!(gate.permissions().mode() & 0o7777, 0o700);
 }
 
+#[test]
+fn in_http_mode_go2rtc_can_start_no_program_and_nobody_else_reads_the_token() {
+    let _alone = alone();
+    let rig = Rig::start(&["--workers", "2", "--mode", "http"], SMALL);
+    assert_locked(&rig);
+    let mut viewer = rig.watch("omega-0");
+    assert_in_order(&viewer.take_marks(5));
+    let file = rig.temp.join("worker-token");
+    let token = std::fs::read_to_string(&file).expect("the token");
+    assert!(token.trim().len() >= 32, "{token}");
+    assert_eq!(std::fs::metadata(&file).expect("the token").permissions().mode() & 0o7777, 0o600);
+    let (_, list) = rig.ask("GET", "api/streams", "");
+    assert!(list.contains("omega-0") && !list.contains("127.0.0.1") && !list.contains(token.trim()), "{list}");
+    for pid in [rig.go2rtc(), rig.worker("omega-0"), rig.worker("omega-1")] {
+        let words = command_line(pid);
+        assert!(!words.iter().any(|word| word.contains(token.trim())), "{words:?}");
+    }
+    let lock: serde_json::Value = serde_json::from_str(&command_line(rig.go2rtc())[2]).expect("JSON");
+    assert_eq!(lock["app"]["modules"], serde_json::json!(["api", "ws", "rtsp", "webrtc", "mp4", "http"]));
+    assert_eq!(lock["exec"]["allow_paths"], serde_json::json!([]));
+    for id in ["omega-0", "omega-1"] {
+        assert_eq!(listeners(rig.worker(id).as_raw_nonzero().get()), ["0100007F"], "only loopback");
+        let stream = format!("http://{}/stream.ts", rig.worker_address(id));
+        assert_eq!(go2rtc::ask("GET", &stream, "").expect("it answers").0, 401);
+    }
+    // What it started is gone with it, and so is the token, and the ports are anybody's again.
+    let addresses = ["omega-0", "omega-1"].map(|id| rig.worker_address(id));
+    let family = rig.family();
+    rig.process.signal(rustix::process::Signal::TERM);
+    assert_eq!(rig.process.wait().code(), 0);
+    assert_all_end(&family, DEADLINE);
+    assert!(!file.exists());
+    for address in addresses {
+        std::net::TcpListener::bind(address).expect("the port is free");
+    }
+}
+
 /// The addresses on which a process listens, as the kernel writes them.
 fn listeners(pid: i32) -> Vec<String> {
     let mut found: Vec<_> = sockets(pid).into_iter().map(|(address, _)| address).collect();
@@ -102,19 +139,37 @@ fn sockets(pid: i32) -> Vec<(String, String)> {
 /// The generated file by itself, as it goes to a container or a unit.
 #[test]
 fn the_file_alone_locks_go2rtc_too() {
+    assert_file_locks(&["--mode", "exec"], true);
+}
+
+/// The same for workers by HTTP that somebody else runs.
+#[test]
+fn the_file_alone_locks_go2rtc_in_http_mode_too() {
+    let port = go2rtc::free_run(1).to_string();
+    let mut worker = mb_encode();
+    worker.arg("--listen").arg(format!("127.0.0.1:{port}")).args(SMALL.split(' '));
+    let worker = Process::start(&mut worker);
+    worker.wait_for_line("listening at http://");
+    assert_file_locks(&["--mode", "http", "--worker-port", &port], false);
+}
+
+fn assert_file_locks(options: &[&str], has_options: bool) {
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("go2rtc.yaml");
     let ports = free_ports();
     let mut command = mb_encode();
-    command.args(["go2rtc-config", "--workers", "1", "--mode", "exec", "--out"]).arg(&config);
-    command.args(crate::rig::port_options(ports)).arg("--").args(SMALL.split(' '));
+    command.args(["go2rtc-config", "--workers", "1", "--out"]).arg(&config).args(options);
+    command.args(crate::rig::port_options(ports));
+    if has_options {
+        command.arg("--").args(SMALL.split(' '));
+    }
     assert!(command.status().expect("it can be run").success());
     let text = std::fs::read(&config).expect("the config");
     let mut gate = mb_encode();
     gate.args(["gate", "--go2rtc"]).arg(go2rtc::find()).arg("--config").arg(&config);
     let server = Process::start(gate.args(crate::rig::port_options(ports)).stdin(Stdio::null()).stdout(Stdio::null()));
     let rig = Rig { process: server, addresses: Vec::new(), temp: folder.path().to_owned(), ports, folder: None };
-    crate::rig::until(crate::support::process::DEADLINE, "go2rtc answers", || {
+    crate::rig::until(DEADLINE, "go2rtc answers", || {
         std::net::TcpStream::connect(("127.0.0.1", ports[0])).ok()?;
         (rig.ask("GET", "api/streams", "").0 == 200).then_some(())
     });
@@ -129,7 +184,7 @@ fn the_file_alone_locks_go2rtc_too() {
     let bare = Process::start(
         Command::new(go2rtc::find()).arg("-config").arg(&config).stdin(Stdio::null()).stdout(Stdio::null()),
     );
-    crate::rig::until(crate::support::process::DEADLINE, "go2rtc listens for WebRTC", || {
+    crate::rig::until(DEADLINE, "go2rtc listens for WebRTC", || {
         (ports_of(bare.id() as i32) == [ports[2]]).then_some(())
     });
     for port in &ports[..2] {
@@ -158,6 +213,13 @@ fn what_is_outside_the_alphabet_is_refused_and_nothing_is_written() {
         &["--mode", "exec", "--", "--shader", "../x.glsl"],
         &["--workers", "0"],
         &["--workers", "65"],
+        &["--mode", "http", "--workers", "65"],
+        &["--mode", "http", "--workers", "1001", "--source", "http://a/{n}"],
+        &["--mode", "http", "--source", "http://a/{n}#header=X"],
+        &["--mode", "http", "--source", "http://a/x?token=y"],
+        &["--mode", "http", "--source", "exec:id"],
+        &["--mode", "http", "--source", "http://a/{input}"],
+        &["--source", "http://a/{n}"],
         &["--listen", "localhost; id"],
         &["--", "--width", "641"],
         &["--", "--out", "x"],

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod cold;
 mod gate;
 mod healing;
 mod joining;

@@ -80,9 +80,20 @@ fn assert_ten_play(rig: &Rig, made_by: &[Pid]) {
 #[test]
 fn ten_streams_play_to_ten_viewers_and_cost_nothing_without_them() {
     let _alone = alone();
-    let rig = Rig::start(&["--workers", "10"], SMALL);
+    assert_ten_cost_nothing(&Rig::start(&["--workers", "10"], SMALL));
+}
+
+#[test]
+fn ten_streams_in_http_mode_play_to_ten_viewers_and_on_one_page_and_cost_nothing_without_them() {
+    let _alone = alone();
+    let rig = Rig::start(&["--workers", "10", "--mode", "http"], SMALL);
+    assert_ten_cost_nothing(&rig);
+    assert_one_page_shows_all(&rig);
+}
+
+fn assert_ten_cost_nothing(rig: &Rig) {
     let workers: Vec<_> = ids().iter().map(|id| rig.worker(id)).collect();
-    assert_ten_play(&rig, &workers);
+    assert_ten_play(rig, &workers);
     let all_ticks = || workers.iter().map(|&pid| ticks(pid)).sum::<u64>();
     let before = all_ticks();
     // Time in which nothing is to happen can only be waited out.
@@ -129,7 +140,10 @@ fn preloaded_streams_run_before_anybody_watches() {
 #[test]
 fn one_page_shows_all_ten() {
     let _alone = alone();
-    let rig = Rig::start(&["--workers", "10"], SMALL);
+    assert_one_page_shows_all(&Rig::start(&["--workers", "10"], SMALL));
+}
+
+fn assert_one_page_shows_all(rig: &Rig) {
     let all = rig.addresses.iter().find(|line| line.starts_with("all ")).expect("an address for all");
     let address = all.split_whitespace().nth(1).expect("an address");
     let browser = Browser::start(1280, 720);

@@ -2,7 +2,7 @@
 
 use crate::support::children;
 use crate::support::decode::{Decoder, Form, Source};
-use crate::support::go2rtc::{self, ask, free_ports};
+use crate::support::go2rtc::{self, ask, free_ports, free_run};
 use crate::support::process::{DEADLINE, Process, mb_encode, ready};
 use mb_encode::settings::Size;
 use rustix::event::PollFlags;
@@ -56,7 +56,11 @@ impl Rig {
             let ports = free_ports();
             let mut command = mb_encode();
             command.arg("supervise").arg("--temp").arg(temp).arg("--go2rtc").arg(go2rtc::find()).args(options);
-            command.args(port_options(ports)).arg("--").args(worker_options.split_whitespace());
+            command
+                .args(port_options(ports))
+                .args(["--worker-port", &free_run(16).to_string()])
+                .arg("--")
+                .args(worker_options.split_whitespace());
             if let Some(this) = Self::launch(command, temp, ports) {
                 return this;
             }
@@ -129,6 +133,13 @@ impl Rig {
 
     pub fn go2rtc(&self) -> Pid {
         until(DEADLINE, "go2rtc runs", || self.find("-config"))
+    }
+
+    /// Where a worker listens, with `--mode http`.
+    pub fn worker_address(&self, id: &str) -> String {
+        let words = command_line(self.worker(id));
+        let at = words.iter().position(|word| word == "--listen").expect("it listens");
+        words[at + 1].clone()
     }
 
     /// Everything that the supervisor has started, and what that has started, and so on.

@@ -113,6 +113,16 @@ fn a_taken_port_is_told_before_anything_runs() {
     let message = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{message}");
     assert!(message.contains("--rtsp-port"), "{message}");
+
+    let first = (port - 1).to_string();
+    let mut command = mb_encode();
+    command
+        .args(["supervise", "--mode", "http", "--workers", "2", "--worker-port", &first, "--temp"])
+        .arg(folder.path());
+    let output = command.output().expect("it can be run");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("--worker-port") && message.contains("[port-taken]"), "{message}");
 }
 
 #[test]
@@ -173,6 +183,21 @@ fn the_script_starts_what_it_is_asked_to() {
     rig.process.signal(Signal::TERM);
     assert_eq!(rig.process.wait().code(), 0);
     assert_all_end(&family, ENDS_WITHIN);
+}
+
+#[test]
+fn the_script_starts_workers_by_http() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let rig = start_script(&folder.path().join("temp"), |command| {
+        let first = go2rtc::free_run(2).to_string();
+        command.args(["--mode=http", "--workers", "2", "--go2rtc", "--worker-port", &first, "--preload"]);
+    });
+    for id in ["omega-0", "omega-1"] {
+        rig.wait_for_status(id, "fps");
+    }
+    assert_in_order(&rig.watch("omega-1").take_marks(5));
+    assert!(!rig.temp.join("streams").exists(), "nobody needs FIFOs");
 }
 
 /// As in the program that the workers come from.
@@ -260,6 +285,8 @@ fn the_script_refuses_what_makes_no_sense() {
         &["--workers"][..],
         &["--go2rtc", "--docker"],
         &["status", "--width"],
+        &["--mode", "http", "--docker"],
+        &["--mode", "http", "--go2rtc", "--", "--token-file", "x"],
         &["--workers", "0"],
         &["--width", "641"],
         &["statsu"],

@@ -17,6 +17,8 @@ pub enum How {
     Feed,
     /// While `scripts/start` runs.
     BesideStart,
+    /// While that runs with `--mode http`.
+    AskWorker,
     /// With a release build.
     Release,
     /// In a crate of the reader's own.
@@ -53,6 +55,7 @@ pub fn how(command: &str) -> Option<How> {
         ["scripts/start", ..] if has("--docker") => Some(How::Docker),
         ["scripts/start", ..] if has("--go2rtc") => Some(How::Start),
         ["ffplay", .., address] if address.starts_with("rtsp://") => Some(How::BesideStart),
+        ["curl", .., address] if address.contains("127.0.0.1:9000/") => Some(How::AskWorker),
         ["cargo", "add", ..] => Some(How::Embed),
         ["cargo", "test", ..] => Some(How::Tests),
         ["cargo", "build" | "run" | "doc" | "install", ..] | ["ffprobe", ..] | ["target/release/mb-encode", ..] => {

@@ -62,6 +62,7 @@ impl Place {
             for (name, port) in ["API", "RTSP", "WEBRTC"].iter().zip(ports) {
                 command.env(format!("MB_ENCODE_{name}_PORT"), port.to_string());
             }
+            command.env("MB_ENCODE_WORKER_PORT", go2rtc::free_run(16).to_string());
             if let Some(rig) = Rig::launch(command, &self.path("temp"), ports) {
                 return rig;
             }

@@ -49,8 +49,19 @@ fn what_scripts_start_starts_can_be_watched() {
             addresses_answer(&rig);
             commands_beside(&place, &rig);
         }
+        if line.contains("--mode http") {
+            workers_answer(&place, &rig);
+        }
         rig.process.signal(Signal::INT);
         assert_eq!(rig.process.wait().code(), 0, "{line}");
+    }
+}
+
+fn workers_answer(place: &Place, rig: &Rig) {
+    for line in commands(How::AskWorker) {
+        eprintln!("{line}");
+        let (answer, _) = place.run(&line.replace("127.0.0.1:9000", &rig.worker_address("omega-0")), DEADLINE);
+        assert!(String::from_utf8_lossy(&answer).contains("mb_encode_up"), "{line}");
     }
 }
 

@@ -1,4 +1,5 @@
-//! A real Chromium without a window, driven over WebDriver by the chromedriver of the same package.
+//! A real Chromium or Firefox without a window, driven over WebDriver by the chromedriver of the same package or by
+//! geckodriver.
 
 use super::process::{DEADLINE, Process, Reader, ready};
 use super::{children, parts};
@@ -10,11 +11,14 @@ use rustix::fd::AsFd;
 use rustix::process::{Signal, pidfd_send_signal};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::{ChildStdout, Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 
 const HOW_TO_GET_IT: &str = "apt-get install chromium chromium-driver";
+const HOW_TO_GET_FIREFOX: &str = "apt-get install firefox-esr";
+const GECKODRIVER: &str = "0.36.0";
 
 /// How long a script in a page may take.
 const SCRIPT_LIMIT: Duration = Duration::from_secs(60);
@@ -25,7 +29,7 @@ pub struct Browser {
     /// The address of the session.
     session: String,
     driver: Process,
-    /// Held open, so that chromedriver can write what it likes.
+    /// Held open, so that the driver can write what it likes.
     _driver_stdout: BufReader<Reader<ChildStdout>>,
     _profile: TempDir,
 }
@@ -41,41 +45,79 @@ impl Browser {
         Self::start_with(256, 256, &["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"])
     }
 
+    /// Starts a Firefox whose page is as wide and about as high.
+    pub fn start_firefox(width: u32, height: u32) -> Self {
+        let firefox = parts::any("FIREFOX", "firefox", &[])
+            .unwrap_or_else(|| parts::find("FIREFOX", "firefox-esr", &[], HOW_TO_GET_FIREFOX));
+        let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+        let folders = [home.join(".cargo/bin"), home.join(".cache/mb-encode")];
+        // As scripts/test keeps it.
+        let driver = parts::any("GECKODRIVER", &format!("geckodriver-{GECKODRIVER}"), &folders).unwrap_or_else(|| {
+            let how = format!("cargo install --locked geckodriver@{GECKODRIVER}");
+            parts::find("GECKODRIVER", "geckodriver", &folders, &how)
+        });
+        let mut command = Command::new(driver);
+        let this = Self::launch(command.args(["--port", "0"]), "Listening on 127.0.0.1:");
+        this.open_session(json!({
+            "moz:firefoxOptions": {
+                "binary": firefox,
+                "args": ["-headless", "--width", width.to_string(), "--height", height.to_string()],
+                // It plays without a click, and asks nobody else for anything.
+                "prefs": { "media.autoplay.default": 0, "network.dns.disabled": true, "app.update.enabled": false },
+            },
+        }))
+    }
+
     fn start_with(width: u32, height: u32, graphics: &[&str]) -> Self {
         let mut command = Command::new(parts::find("CHROMEDRIVER", "chromedriver", &[], HOW_TO_GET_IT));
-        command.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut driver = Process::start(&mut command);
-        let mut stdout = BufReader::new(driver.stdout());
-        let port = port_of(&mut stdout);
+        let this = Self::launch(command.arg("--port=0"), "started successfully on port ");
+        let capabilities = json!({
+            "goog:loggingPrefs": { "browser": "ALL" },
+            "goog:chromeOptions": {
+                "binary": parts::find("CHROMIUM", "chromium", &[], HOW_TO_GET_IT),
+                "args": this.arguments(graphics),
+            },
+        });
+        let this = this.open_session(capabilities);
+        this.resize(width, height);
+        this
+    }
 
+    /// Starts a driver, which says `ready` and its port.
+    fn launch(command: &mut Command, ready: &str) -> Self {
+        let mut driver = Process::start(command.stdin(Stdio::null()).stdout(Stdio::piped()));
+        let mut stdout = BufReader::new(driver.stdout());
+        let port = port_of(&mut stdout, ready);
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(SCRIPT_LIMIT + DEADLINE))
             .build();
-        let profile = tempfile::tempdir().expect("a folder for the browser's profile");
-        let mut this = Self {
+        Self {
             agent: ureq::Agent::new_with_config(config),
             session: format!("http://127.0.0.1:{port}/session"),
             driver,
             _driver_stdout: stdout,
-            _profile: profile,
-        };
+            _profile: tempfile::tempdir().expect("a folder for the browser's profile"),
+        }
+    }
+
+    fn open_session(mut self, mut capabilities: Value) -> Self {
         let limit_ms = SCRIPT_LIMIT.as_millis() as u64;
-        let answer = this.post(
-            "",
-            json!({ "capabilities": { "alwaysMatch": {
-                "timeouts": { "script": limit_ms, "pageLoad": limit_ms },
-                "goog:loggingPrefs": { "browser": "ALL" },
-                "goog:chromeOptions": {
-                    "binary": parts::find("CHROMIUM", "chromium", &[], HOW_TO_GET_IT),
-                    "args": this.arguments(graphics),
-                },
-            } } }),
-        );
-        this.session += &format!("/{}", answer["sessionId"].as_str().expect("a session has an id"));
+        capabilities["timeouts"] = json!({ "script": limit_ms, "pageLoad": limit_ms });
+        let answer = self.post("", json!({ "capabilities": { "alwaysMatch": capabilities } }));
+        self.session += &format!("/{}", answer["sessionId"].as_str().expect("a session has an id"));
+        self
+    }
+
+    /// Makes Chromium's page as large, as on a screen without a scale.
+    pub fn resize(&self, width: u32, height: u32) {
         let page = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
-        this.post("/goog/cdp/execute", json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": page }));
-        this
+        self.chromium("Emulation.setDeviceMetricsOverride", page);
+    }
+
+    /// A command of Chromium's own protocol.
+    pub fn chromium(&self, command: &str, parameters: Value) -> Value {
+        self.post("/goog/cdp/execute", json!({ "cmd": command, "params": parameters }))
     }
 
     fn arguments(&self, graphics: &[&str]) -> Vec<String> {
@@ -114,6 +156,46 @@ impl Browser {
         self.post("/execute/async", json!({ "script": script, "args": arguments }))
     }
 
+    /// What `script` returns at once.
+    pub fn tell(&self, script: &str) -> Value {
+        self.post("/execute/sync", json!({ "script": script, "args": [] }))
+    }
+
+    /// Presses and releases a key, by its character or WebDriver's code for it.
+    pub fn press(&self, key: char) {
+        let key = |kind: &str| json!({ "type": kind, "value": key.to_string() });
+        let keyboard = json!({ "type": "key", "id": "keyboard", "actions": [key("keyDown"), key("keyUp")] });
+        self.post("/actions", json!({ "actions": [keyboard] }));
+    }
+
+    /// Clicks what `selector` finds first.
+    pub fn click(&self, selector: &str) {
+        self.post(&format!("/element/{}/click", self.find(selector)), json!({}));
+    }
+
+    /// The role and the name that a screen reader is told of what `selector` finds first.
+    pub fn role_and_name(&self, selector: &str) -> (String, String) {
+        let element = self.find(selector);
+        let told = |what: &str| self.call(&format!("/element/{element}/{what}"), None).as_str().unwrap_or("").to_owned();
+        (told("computedrole"), told("computedlabel"))
+    }
+
+    fn find(&self, selector: &str) -> String {
+        let found = self.post("/element", json!({ "using": "css selector", "value": selector }));
+        let id = found.as_object().and_then(|found| found.values().next()?.as_str());
+        id.expect("an element has an id").to_owned()
+    }
+
+    /// Puts another tab in front, runs `hidden`, and brings the first one back.
+    pub fn behind_another_tab(&self, hidden: impl FnOnce()) {
+        let first = self.call("/window", None);
+        let other = self.post("/window/new", json!({ "type": "tab" }));
+        self.post("/window", json!({ "handle": other["handle"] }));
+        hidden();
+        self.call_with("DELETE", "/window", None);
+        self.post("/window", json!({ "handle": first }));
+    }
+
     /// As [`run`](Self::run), for `script` that finds what [`READ_STRIP`] makes: it is to look at `wanted` of whatever
     /// it looks at, where videos are as large as `picture`.
     pub fn look(&self, script: &str, wanted: usize, picture: Size) -> Value {
@@ -140,10 +222,15 @@ impl Browser {
     }
 
     fn call(&self, command: &str, body: Option<Value>) -> Value {
+        self.call_with(if body.is_some() { "POST" } else { "GET" }, command, body)
+    }
+
+    fn call_with(&self, method: &str, command: &str, body: Option<Value>) -> Value {
         let address = format!("{}{command}", self.session);
-        let answer = match body {
-            Some(body) => self.agent.post(&address).content_type("application/json").send(body.to_string()),
-            None => self.agent.get(&address).call(),
+        let answer = match (method, body) {
+            (_, Some(body)) => self.agent.post(&address).content_type("application/json").send(body.to_string()),
+            ("DELETE", None) => self.agent.delete(&address).call(),
+            (_, None) => self.agent.get(&address).call(),
         };
         let mut answer = answer.unwrap_or_else(|error| self.fail(command, &error.to_string()));
         let status = answer.status();
@@ -158,14 +245,14 @@ impl Browser {
     }
 
     fn fail(&self, command: &str, why: &str) -> ! {
-        panic!("chromedriver, {command:?}: {why}\n{}", self.driver.lines().join("\n"));
+        panic!("the browser's driver, {command:?}: {why}\n{}", self.driver.lines().join("\n"));
     }
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
         let browsers = children::watch(self.driver.id());
-        // Ends the browser in good order; what is left of it after that is killed, for chromedriver does not.
+        // Ends the browser in good order; what is left of it after that is killed, for a driver does not.
         let _ = self.agent.delete(&self.session).call();
         for browser in browsers {
             if !ready(browser.as_fd(), PollFlags::IN, Duration::from_secs(5)) {
@@ -222,14 +309,14 @@ const blocksOf = video => {
 };
 ";
 
-/// The port that chromedriver says it listens on.
-fn port_of(stdout: &mut impl BufRead) -> u16 {
+/// The port that a driver says it listens on, behind `ready`.
+fn port_of(stdout: &mut impl BufRead, ready: &str) -> u16 {
     let mut said = String::new();
     loop {
         let start = said.len();
         let read = stdout.read_line(&mut said);
-        assert!(read.is_ok_and(|bytes| bytes > 0), "chromedriver does not start: {said}");
-        if let Some((_, port)) = said[start..].split_once("started successfully on port ") {
+        assert!(read.is_ok_and(|bytes| bytes > 0), "the browser's driver does not start: {said}");
+        if let Some((_, port)) = said[start..].split_once(ready) {
             return port.trim().trim_end_matches('.').parse().expect("a port");
         }
     }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 /// A running go2rtc, which answers. It is killed when this is dropped, and its `exec:` children end with it.
 pub struct Go2rtc {
@@ -103,4 +104,14 @@ pub fn ask(method: &str, address: &str, body: &str) -> Result<(u16, String), ure
 pub fn free_ports<const N: usize>() -> [u16; N] {
     let listeners = [(); N].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port on loopback"));
     listeners.map(|listener| listener.local_addr().expect("it is bound").port())
+}
+
+/// The first of so many ports on loopback, one behind the other, that nobody listens on. The system gives others to whoever
+/// asks for any.
+pub fn free_run(ports: u16) -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let begin = (std::process::id() % 500) as u16 * 40;
+    let is_free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    let mut runs = (0..500).map(|_| 10_000 + (begin + NEXT.fetch_add(ports, Ordering::Relaxed)) % 20_000);
+    runs.find(|&first| (first..first + ports).all(is_free)).expect("free ports on loopback")
 }

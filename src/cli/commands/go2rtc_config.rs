@@ -1,11 +1,11 @@
 //! `mb-encode go2rtc-config`: writes go2rtc's config, locked down, and makes the FIFOs that it reads.
 
 use crate::cli::print::print;
-use crate::cli::streams::StreamsArgs;
+use crate::cli::streams::{StreamsArgs, note_unused};
 use crate::os::atomic_file::replace;
 use crate::service::exit::Exit;
 use crate::service::go2rtc::config::{Config, Source};
-use crate::service::go2rtc::safe::{SafePath, parse_absolute, parse_program};
+use crate::service::go2rtc::safe::{SafePath, Urls, parse_absolute, parse_program};
 use crate::service::streams::{Mode, Streams};
 use std::path::Path;
 
@@ -27,17 +27,30 @@ pub struct ConfigArgs {
     #[arg(long, env = "MB_ENCODE_PROGRAM", hide_env_values = true, value_name = "PROGRAM", value_parser = parse_program)]
     #[arg(help_heading = "Files")]
     program: Option<SafePath>,
+
+    /// With --mode http: where the workers are, if not on this machine; {n} in it is a stream's number and {id} its id
+    #[arg(long, env = "MB_ENCODE_SOURCE", hide_env_values = true, value_name = "URL", help_heading = "Files")]
+    source: Option<Urls>,
 }
 
 pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
-    let (streams, temp) = (args.streams.check()?, Path::new("temp"));
+    let streams = if args.source.is_some() { args.streams.check_elsewhere()? } else { args.streams.check()? };
+    let temp = Path::new("temp");
+    if args.source.is_some() && streams.mode != Mode::Http {
+        return Err(Exit::Usage("--source is where streams come from with --mode http: add that".to_owned()).into());
+    }
     let others = streams.options.iter().any(|word| !word.starts_with("--fifo-mode"));
-    if streams.mode == Mode::Fifo && others {
+    if streams.mode != Mode::Exec && others {
         let message = "options behind -- go into a config with --mode exec only, but for --fifo-mode=MODE; give them to \
-                       the workers otherwise: mb-encode --fifo temp/streams/omega-0.h264 --width 640";
-        return Err(Exit::Usage(message.to_owned()).into());
+                       the workers otherwise";
+        let worker = match streams.mode {
+            Mode::Http => format!("--listen {}", streams.worker_address(0)),
+            _ => "--fifo temp/streams/omega-0.h264".to_owned(),
+        };
+        return Err(Exit::Usage(format!("{message}: mb-encode {worker} --width 640")).into());
     }
     let yaml = args.yaml(&streams)?;
+    note_unused(&streams);
     if streams.mode == Mode::Fifo {
         streams.make_fifos(&streams.fifo_dir(temp))?;
     }
@@ -55,6 +68,16 @@ impl ConfigArgs {
         let source = match streams.mode {
             Mode::Fifo => Source::Fifo { folder: self.container_fifo_dir.clone() },
             Mode::Exec => Source::exec(self.program.clone(), streams)?,
+            Mode::Http => match &self.source {
+                None => Source::workers(streams, None),
+                Some(urls) => {
+                    let urls = (0..).zip(streams.ids()).map(|(number, id)| urls.of(number, &id));
+                    let urls = urls.collect::<Result<_, _>>();
+                    let urls =
+                        urls.map_err(|legal| Exit::Usage(format!("invalid --source for a stream: it {legal}")))?;
+                    Source::Http { urls, token: None }
+                }
+            },
         };
         Ok(Config { streams, source }.to_yaml())
     }
@@ -63,7 +86,8 @@ impl ConfigArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::go2rtc::lock::{MODULES, PATHS};
+    use crate::service::go2rtc::lock::{PATHS, modules};
+    use crate::settings::Named as _;
     use clap::Parser as _;
     use proptest::prelude::*;
     use saphyr::{LoadableYamlNode as _, Yaml};
@@ -87,17 +111,17 @@ mod tests {
     }
 
     /// Everything of the file that is not a stream is what it has to be, to the letter.
-    fn streams_of(yaml: &str, program: &str) -> Vec<(String, String)> {
+    fn streams_of(yaml: &str, mode: Mode, programs: &[&str]) -> Vec<(String, String)> {
         let documents = Yaml::load_from_str(yaml).unwrap();
         assert_eq!(documents.len(), 1, "{yaml}");
         let root = &documents[0];
         let mut keys: Vec<_> = root.as_mapping().unwrap().keys().map(|key| key.as_str().unwrap()).collect();
         keys.retain(|&key| key != "preload");
         assert_eq!(keys, ["app", "api", "rtsp", "webrtc", "exec", "streams"]);
-        assert_eq!(texts(&root["app"]["modules"]), MODULES);
+        assert!(texts(&root["app"]["modules"]).into_iter().eq(modules(mode)));
         assert_eq!(texts(&root["api"]["allow_paths"]), PATHS);
         assert_eq!(root["api"].as_mapping().unwrap().len(), 2);
-        assert_eq!(texts(&root["exec"]["allow_paths"]), [program]);
+        assert_eq!(texts(&root["exec"]["allow_paths"]), programs);
         assert!(root["webrtc"]["ice_servers"].as_sequence().unwrap().is_empty());
         let streams = root["streams"].as_mapping().unwrap();
         streams.iter().map(|(id, source)| (id.as_str().unwrap().into(), source.as_str().unwrap().into())).collect()
@@ -108,7 +132,7 @@ mod tests {
         let yaml = yaml_of(&parse(&["--workers", "2"]).unwrap()).unwrap();
         let line = "\n  omega-0: exec:cat /streams/omega-0.h264#video=h264#raw#killsignal=15#killtimeout=5\n";
         assert!(yaml.contains(line), "{yaml}");
-        assert_eq!(streams_of(&yaml, "cat").len(), 2);
+        assert_eq!(streams_of(&yaml, Mode::Fifo, &["cat"]).len(), 2);
         assert!(yaml.lines().all(|line| line.len() <= 125), "{yaml}");
     }
 
@@ -118,7 +142,25 @@ mod tests {
         let yaml = yaml_of(&parse(&words).unwrap()).unwrap();
         let source =
             "exec:/usr/bin/mb-encode --stdout --label omega-0 --width 640#video=h264#raw#killsignal=15#killtimeout=5";
-        assert_eq!(streams_of(&yaml, "/usr/bin/mb-encode"), [("omega-0".to_owned(), source.to_owned())]);
+        assert_eq!(streams_of(&yaml, Mode::Exec, &["/usr/bin/mb-encode"]), [("omega-0".to_owned(), source.to_owned())]);
+    }
+
+    #[test]
+    fn http_mode_runs_no_program_and_asks_each_worker() {
+        let of = |words: &[&str]| {
+            let yaml = yaml_of(&parse(&[&["--mode", "http"], words].concat()).unwrap()).unwrap();
+            assert!(!yaml.contains("killsignal") && !yaml.contains("other hosts"), "{yaml}");
+            streams_of(&yaml, Mode::Http, &[])
+        };
+        let lines =
+            |urls: [&str; 2]| vec![("omega-0".to_owned(), urls[0].to_owned()), ("omega-1".into(), urls[1].into())];
+        let two = of(&["--workers", "2"]);
+        assert_eq!(two, lines(["http://127.0.0.1:9000/stream.ts", "http://127.0.0.1:9001/stream.ts"]));
+        let raw = of(&["--workers", "2", "--format", "h264", "--worker-port", "7"]);
+        assert_eq!(raw, lines(["http://127.0.0.1:7/stream.h264", "http://127.0.0.1:8/stream.h264"]));
+        let elsewhere = of(&["--workers", "1000", "--source", "http://worker-{n}.worker:9000/{id}.ts"]);
+        assert_eq!(elsewhere.len(), 1000);
+        assert_eq!(elsewhere[999].1, "http://worker-999.worker:9000/omega-999.ts");
     }
 
     #[test]
@@ -159,26 +201,44 @@ mod tests {
             prefix in "[a-z0-9_./: #-]{1,10}|[a-zA-Z][a-zA-Z0-9_-]{0,31}|\\PC{1,8}",
             folder in "/[a-z0-9./_ #:-]{0,12}|(/[a-zA-Z0-9._+][a-zA-Z0-9._+-]{0,8}){1,4}|\\PC{1,12}",
             option in "[a-z0-9./,=+-]{1,12}|\\PC{1,12}",
-            exec in any::<bool>(),
+            mode in prop_oneof![Just(Mode::Fifo), Just(Mode::Exec), Just(Mode::Http)],
+            source in prop_oneof![
+                Just(None),
+                "https?://[a-z0-9.:@{}n-]{1,12}/[a-z0-9./_ #?:$'\"&{}-]{0,6}|\\PC{1,12}".prop_map(Some),
+            ],
         ) {
             let (prefix, folder) = (format!("--prefix={prefix}"), format!("--container-fifo-dir={folder}"));
             let program = "/usr/bin/mb-encode";
-            let mode = if exec { "--mode=exec" } else { "--mode=fifo" };
-            let words = ["--workers=3", "--program", program, mode, &prefix, &folder, "--", &option];
+            let mode_option = format!("--mode={}", mode.name());
+            let source = source.map(|source| format!("--source={source}"));
+            let mut words = vec!["--workers=3", "--program", program, &mode_option, &prefix, &folder];
+            words.extend(source.as_deref());
+            words.extend(["--", &option]);
             let Ok(args) = parse(&words) else { return Ok(()) };
             let Ok(yaml) = yaml_of(&args) else { return Ok(()) };
             let prefix = &prefix["--prefix=".len()..];
             let folder = folder["--container-fifo-dir=".len()..].trim_end_matches('/');
             prop_assert!(!yaml.contains(".."), "{}", yaml);
-            let streams = streams_of(&yaml, if exec { program } else { "cat" });
+            let programs: &[&str] = match mode {
+                Mode::Fifo => &["cat"],
+                Mode::Exec => &[program],
+                Mode::Http => &[],
+            };
+            let streams = streams_of(&yaml, mode, programs);
             prop_assert_eq!(streams.len(), 3);
             for (at, (id, source)) in streams.into_iter().enumerate() {
-                let command = match exec {
-                    true if option == "--label" || option.starts_with("--label=") => format!("{program} --stdout {option}"),
-                    true => format!("{program} --stdout --label {id} {option}"),
-                    false => format!("cat {folder}/{id}.h264"),
-                };
                 prop_assert_eq!(&id, &format!("{prefix}-{at}"));
+                let has_label = option == "--label" || option.starts_with("--label=");
+                let command = match mode {
+                    Mode::Exec if has_label => format!("{program} --stdout {option}"),
+                    Mode::Exec => format!("{program} --stdout --label {id} {option}"),
+                    Mode::Fifo => format!("cat {folder}/{id}.h264"),
+                    Mode::Http => {
+                        let harmful = " '\"`$&|;<>(){}*?!#~^\\%@\n\t";
+                        prop_assert!(source.starts_with("http") && !source.contains(|c| harmful.contains(c)), "{}", source);
+                        continue;
+                    }
+                };
                 prop_assert_eq!(source, format!("exec:{command}#video=h264#raw#killsignal=15#killtimeout=5"));
                 let harmful = "'\"`$&|;<>(){}[]*?!#~^\\%@\n\t";
                 prop_assert!(!command.contains(|c| harmful.contains(c)), "{}", command);

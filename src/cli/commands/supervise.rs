@@ -1,8 +1,9 @@
 //! `mb-encode supervise`: what is asked of a supervisor, checked before anything runs.
 
-use crate::cli::streams::StreamsArgs;
+use crate::cli::streams::{StreamsArgs, note_unused};
 use crate::control::{Control, signals};
 use crate::service::exit::Exit;
+use crate::service::streams::{Mode, Streams};
 use crate::service::supervisor::{self, Supervise};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,10 +40,29 @@ pub fn run(args: &SuperviseArgs) -> anyhow::Result<()> {
         let message = "--out names the file that go2rtc reads here; go2rtc-config prints with --out -";
         return Err(Exit::Usage(message.to_owned()).into());
     }
+    if streams.mode == Mode::Http {
+        check_http(args, &streams)?;
+    }
+    note_unused(&streams);
     let control = Arc::new(Control::new()?);
     // It bounds its own end, and a container may take longer than a worker.
     signals::start(&control, LONGEST_END, || {})?;
     let supervise =
         Supervise { streams, temp: args.temp.clone(), go2rtc: args.go2rtc.clone(), compose: args.compose.clone() };
     supervisor::run(&supervise, &control)
+}
+
+/// What does not go together with `--mode http`.
+fn check_http(args: &SuperviseArgs, streams: &Streams) -> Result<(), Exit> {
+    if args.compose.is_some() {
+        let message = "--mode http has no container: start go2rtc beside it with --go2rtc, or give your own one what \
+                       mb-encode go2rtc-config --mode http writes";
+        return Err(Exit::Usage(message.to_owned()));
+    }
+    if args.go2rtc.is_some() && streams.options.iter().any(|word| word.starts_with("--token-file")) {
+        let message = "--token-file goes with a go2rtc of your own: the one of --go2rtc shows a token that is made for it, \
+                       which is in the file worker-token of --temp";
+        return Err(Exit::Usage(message.to_owned()));
+    }
+    Ok(())
 }

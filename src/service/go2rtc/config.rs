@@ -3,10 +3,10 @@
 //! What goes into it comes from [`lock`](super::lock) and [`safe`](super::safe) alone, whose alphabets hold nothing that
 //! YAML reads; the tests parse it back.
 
-use super::lock::{MODULES, PATHS, lock, webrtc_listen};
-use super::safe::{SafePath, Word};
+use super::lock::{PATHS, lock, modules, webrtc_listen};
+use super::safe::{SafePath, Url, Word};
 use crate::service::exit::Exit;
-use crate::service::streams::Streams;
+use crate::service::streams::{Mode, Streams};
 use crate::settings::Named as _;
 use serde_json::{Map, Value, json};
 
@@ -16,8 +16,18 @@ pub const CAT: &str = "cat";
 
 /// Where go2rtc gets the streams from.
 pub enum Source {
-    Fifo { folder: SafePath },
-    Exec { program: SafePath, options: Vec<Vec<Word>> },
+    Fifo {
+        folder: SafePath,
+    },
+    Exec {
+        program: SafePath,
+        options: Vec<Vec<Word>>,
+    },
+    /// Of each stream its own. Whoever serves them may want to be shown a token.
+    Http {
+        urls: Vec<Url>,
+        token: Option<Word>,
+    },
 }
 
 impl Source {
@@ -42,11 +52,17 @@ impl Source {
         Ok(Self::Exec { program, options: streams.ids().map(words).collect::<Result<_, _>>()? })
     }
 
-    /// The one program that go2rtc may start.
-    fn program(&self) -> &str {
+    /// go2rtc asks the workers on this machine.
+    pub fn workers(streams: &Streams, token: Option<Word>) -> Self {
+        Self::Http { urls: (0..streams.workers).map(|number| streams.worker_url(number)).collect(), token }
+    }
+
+    /// The one program that go2rtc may start, if there is one.
+    fn program(&self) -> Option<&str> {
         match self {
-            Self::Fifo { .. } => CAT,
-            Self::Exec { program, .. } => program.as_str(),
+            Self::Fifo { .. } => Some(CAT),
+            Self::Exec { program, .. } => Some(program.as_str()),
+            Self::Http { .. } => None,
         }
     }
 }
@@ -66,11 +82,12 @@ impl Config<'_> {
             let (name, text) = part.split_once("}}").expect("the template closes what it opens");
             yaml += &match name {
                 "opening" => self.opening(),
-                "modules" => MODULES.join(", "),
+                "modules" => self.modules(),
                 "paths" => PATHS.join(", "),
                 "webrtc" => webrtc_listen(self.streams),
                 "filters" => self.filters(),
-                "program" => self.source.program().to_owned(),
+                "exec" => self.exec(),
+                "ends" => self.ends().to_owned(),
                 "preload" => self.preload(),
                 "streams" => self.lines(),
                 name => unreachable!("the template asks for {name}"),
@@ -85,7 +102,10 @@ impl Config<'_> {
         let streams: Map<String, Value> = self.sources().map(|(id, source)| (id, source.into())).collect();
         let preload = streams.keys().filter(|_| self.streams.preload).map(|id| (id.clone(), "video".into()));
         let preload: Map<String, Value> = preload.collect();
-        [lock(self.streams, &[self.source.program()]), json!({ "streams": streams, "preload": preload }).to_string()]
+        [
+            lock(self.streams, self.source.program().as_slice()),
+            json!({ "streams": streams, "preload": preload }).to_string(),
+        ]
     }
 
     /// Who can watch, and how to change it.
@@ -110,6 +130,33 @@ impl Config<'_> {
                  #     {how} --listen 127.0.0.1\n\
                  #     {gate}\n"
             )
+        }
+    }
+
+    fn modules(&self) -> String {
+        let comment = match self.streams.mode {
+            Mode::Fifo | Mode::Exec => "No module that opens files, devices or other hosts as a source.",
+            Mode::Http => "No module that starts programs, or opens files or devices as a source.",
+        };
+        let modules = modules(self.streams.mode).collect::<Vec<_>>().join(", ");
+        format!("  # {comment}\n  modules: [{modules}]")
+    }
+
+    fn exec(&self) -> String {
+        match self.source.program() {
+            Some(program) => {
+                let comment = "Compared to the letter with the first word of the lines below.";
+                format!("  # {comment}\n  allow_paths: [{program}]")
+            }
+            None => "  # No program at all, should the module ever come back.\n  allow_paths: []".to_owned(),
+        }
+    }
+
+    /// How what was started is ended.
+    fn ends(&self) -> &'static str {
+        match self.source.program() {
+            Some(_) => "# killsignal and killtimeout: ended with SIGTERM, and killed only after five more seconds.\n",
+            None => "",
         }
     }
 
@@ -138,15 +185,21 @@ impl Config<'_> {
 
     /// Each stream's id, and what go2rtc does for it.
     fn sources(&self) -> impl Iterator<Item = (String, String)> + '_ {
-        let source = |(at, id): (usize, String)| {
-            let command = match &self.source {
-                Source::Fifo { folder } => format!("{CAT} {folder}/{}", self.streams.fifo_name(&id)),
+        let exec = |command| format!("exec:{command}#video=h264#raw#killsignal=15#killtimeout=5");
+        let source = move |(at, id): (usize, String)| {
+            let source = match &self.source {
+                Source::Fifo { folder } => exec(format!("{CAT} {folder}/{}", self.streams.fifo_name(&id))),
                 Source::Exec { program, options } => {
                     let words = ["--stdout"].into_iter().chain(options[at].iter().map(Word::as_str));
-                    format!("{program} {}", words.collect::<Vec<_>>().join(" "))
+                    exec(format!("{program} {}", words.collect::<Vec<_>>().join(" ")))
+                }
+                Source::Http { urls, token: None } => urls[at].to_string(),
+                // go2rtc repeats the address where it may be seen, and this part nowhere but in its log.
+                Source::Http { urls, token: Some(token) } => {
+                    format!("{}#header=Authorization:Bearer {token}", urls[at])
                 }
             };
-            (id, format!("exec:{command}#video=h264#raw#killsignal=15#killtimeout=5"))
+            (id, source)
         };
         self.streams.ids().enumerate().map(source)
     }

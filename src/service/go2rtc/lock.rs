@@ -3,14 +3,24 @@
 //! The one place that says so. The config is rendered from it, go2rtc gets it on its command line in front of the
 //! config, and the tests compare the files in `docker/` with it.
 
-use crate::service::streams::Streams;
+use crate::service::streams::{Mode, Streams};
 use serde_json::json;
 use std::net::SocketAddr;
 
-/// What a viewer needs, and no module that opens files, devices or other hosts as a source.
-pub const MODULES: [&str; 6] = ["api", "ws", "rtsp", "webrtc", "mp4", "exec"];
+/// What a viewer needs.
+const VIEWING: [&str; 5] = ["api", "ws", "rtsp", "webrtc", "mp4"];
 /// What a viewer asks for; the gate in front holds the rest of each request against what viewers need.
 pub const PATHS: [&str; 4] = ["/", "/api/ws", "/api/webrtc", "/api/streams"];
+
+/// The modules: what a viewer needs, and the one that gets the streams. None opens files or devices as a source, and only
+/// one of the two that get streams is there: with `exec` go2rtc asks no other host, and with `http` it starts no program.
+pub fn modules(mode: Mode) -> impl Iterator<Item = &'static str> {
+    let source = match mode {
+        Mode::Fifo | Mode::Exec => "exec",
+        Mode::Http => "http",
+    };
+    VIEWING.into_iter().chain([source])
+}
 
 /// The lock by itself, for go2rtc's command line in front of the config: go2rtc takes a file that it cannot read for an
 /// empty one, and without this it would then listen everywhere with every module. `programs` are those that it may
@@ -21,7 +31,7 @@ pub fn lock(streams: &Streams, programs: &[&str]) -> String {
         webrtc["filters"] = json!({ "loopback": true, "ips": [streams.listen] });
     }
     json!({
-        "app": { "modules": MODULES },
+        "app": { "modules": modules(streams.mode).collect::<Vec<_>>() },
         "api": { "listen": "", "allow_paths": PATHS },
         "rtsp": { "listen": "" },
         "webrtc": webrtc,
@@ -47,7 +57,6 @@ pub fn webrtc_listen(streams: &Streams) -> String {
 mod tests {
     use super::*;
     use crate::service::go2rtc::config::{CAT, Config, Source};
-    use crate::service::streams::Mode;
     use saphyr::{LoadableYamlNode as _, Yaml};
     use serde_json::Value;
 
@@ -96,10 +105,14 @@ mod tests {
 
     #[test]
     fn a_config_on_the_command_line_is_the_one_in_a_file() {
-        let source = || Source::Fifo { folder: "/streams".parse().unwrap() };
-        for listen in ["127.0.0.1", "0.0.0.0", "192.0.2.1"] {
-            let streams = Streams { preload: true, listen: listen.parse().unwrap(), ..Streams::default() };
-            let config = Config { streams: &streams, source: source() };
+        let source = |streams: &Streams| match streams.mode {
+            Mode::Http => Source::workers(streams, Some("0aF".parse().unwrap())),
+            _ => Source::Fifo { folder: "/streams".parse().unwrap() },
+        };
+        let listens = ["127.0.0.1", "0.0.0.0", "192.0.2.1"].map(|listen| (listen, Mode::Fifo));
+        for (listen, mode) in listens.into_iter().chain([("127.0.0.1", Mode::Http)]) {
+            let streams = Streams { mode, preload: true, listen: listen.parse().unwrap(), ..Streams::default() };
+            let config = Config { streams: &streams, source: source(&streams) };
             let [mut told, more] = config.to_json().map(|json| parse(&json));
             told.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             assert_eq!(told, parse(&config.to_yaml()));

@@ -2,6 +2,7 @@
 //! command lines, nor a shell has anything to read.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -16,6 +17,15 @@ pub struct SafePath(String);
 /// A word of a command line, of letters, digits and `. _ - + / , =`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word(String);
+
+/// The address of a stream by HTTP: a name or an address, a port, and a path of letters, digits and `. _ ~ - /`. No user
+/// and no `?`: go2rtc tells viewers the address of what it cannot reach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Url(String);
+
+/// Such addresses, with `{n}` and `{id}` for what differs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Urls(String);
 
 impl Default for Prefix {
     /// `omega`.
@@ -120,6 +130,58 @@ impl FromStr for Word {
     }
 }
 
+impl FromStr for Url {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if is_legal_url(text) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("must be http:// or https://, a name or an address, and a path of letters, digits and . _ ~ - / without .., \
+                 such as http://worker-{n}.example:9000/stream.ts"
+                .to_owned())
+        }
+    }
+}
+
+fn is_legal_url(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")) else { return false };
+    let Some((authority, path)) = rest.split_once('/') else { return false };
+    // An IPv6 address stands in brackets.
+    let (host, port) = match authority.strip_prefix('[').map(|rest| rest.split_once(']')) {
+        Some(Some((address, port))) if address.parse::<Ipv6Addr>().is_ok() => ("ipv6", port),
+        Some(_) => return false,
+        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+    };
+    let is_port =
+        |port: &str| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0);
+    text.len() <= 256
+        && !text.contains("..")
+        && host.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
+        && path.bytes().all(|b| b.is_ascii_alphanumeric() || b"._~-/".contains(&b))
+}
+
+impl Urls {
+    /// That of stream `number`, which is called `id`.
+    ///
+    /// # Errors
+    /// It is too long.
+    pub fn of(&self, number: u16, id: &str) -> Result<Url, String> {
+        self.0.replace("{n}", &number.to_string()).replace("{id}", id).parse()
+    }
+}
+
+impl FromStr for Urls {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let urls = Self(text.to_owned());
+        urls.of(0, &Prefix::default().id(0)).map(|_| urls)
+    }
+}
+
 macro_rules! show {
     ($($name:ty),*) => {
         $(impl fmt::Display for $name {
@@ -129,7 +191,7 @@ macro_rules! show {
         })*
     };
 }
-show!(Prefix, SafePath, Word);
+show!(Prefix, SafePath, Word, Url);
 
 #[cfg(test)]
 mod tests {
@@ -159,6 +221,50 @@ mod tests {
         for text in ["", "a b", "#video", "{output}", "${HOME}", "a:", "'x'", "../x", "--shader=../x", "\\"] {
             assert!(text.parse::<Word>().is_err(), "{text}");
         }
+        for text in [
+            "http://127.0.0.1:9000/stream.ts",
+            "https://worker-1.example/",
+            "http://[::1]:9000/a/b_c~d.h264",
+            "http://worker_1:1/x",
+        ] {
+            assert!(text.parse::<Url>().is_ok(), "{text}");
+        }
+        for text in [
+            "",
+            "http://",
+            "http://a",
+            "http:///x",
+            "ftp://a/x",
+            "exec:cat",
+            "tcp://a:1/x",
+            "HTTP://a/x",
+            "http://a:/x",
+            "http://a:0/x",
+            "http://a:65536/x",
+            "http://a:+1/x",
+            "http://a:1:2/x",
+            "http://u:p@a/x",
+            "http://u@a/x",
+            "http://a/x?token=y",
+            "http://a/x#header=Y",
+            "http://a/x y",
+            "http://a/../x",
+            "http://a/{input}",
+            "http://a/${HOME}",
+            "http://a/%2e",
+            "http://[::1/x",
+            "http://[a]/x",
+            "http://-a/x",
+            "http://a/x:",
+            "http://ä/x",
+        ] {
+            assert!(text.parse::<Url>().is_err(), "{text}");
+        }
+        let urls: Urls = "http://{id}.worker-{n}.example:9000/{n}.ts".parse().unwrap();
+        assert_eq!(urls.of(12, "omega-12").unwrap().to_string(), "http://omega-12.worker-12.example:9000/12.ts");
+        for text in ["http://{N}/x", "http://a:{id}/x", "http://a/{n", "http://a/{n}}", "{n}"] {
+            assert!(text.parse::<Urls>().is_err(), "{text}");
+        }
         assert!(parse_program("bin/mb-encode").is_err() && parse_program("mb-encode").is_ok());
         assert!(parse_absolute("streams").is_err());
     }
@@ -168,7 +274,8 @@ mod tests {
         prop_oneof![
             any::<String>(),
             "[a-z0-9./_-]{0,12}[ #:$;'\"`.\n/|&{}-]{0,3}[a-z./]{0,6}",
-            "[a-zA-Z0-9._/+-]{1,24}"
+            "[a-zA-Z0-9._/+-]{1,24}",
+            "https?://[a-z0-9.:@-]{1,12}/[a-z0-9./_ #?:$'\"&{}-]{0,6}"
         ]
     }
 
@@ -181,9 +288,15 @@ mod tests {
                 text.parse::<Prefix>().ok().map(|prefix| prefix.to_string()),
                 text.parse::<SafePath>().ok().map(|path| path.to_string()),
                 text.parse::<Word>().ok().map(|word| word.to_string()),
+                text.parse::<Url>().ok().map(|url| url.to_string()),
             ];
             for value in accepted.into_iter().flatten() {
-                prop_assert!(!value.chars().any(|c| HARMFUL.contains(c) || c.is_control() || !c.is_ascii()));
+                // What is harmful in the others has its place in an address, and only there.
+                let rest = match value.split_once("://").and_then(|(_, rest)| rest.split_once('/')) {
+                    Some((authority, path)) => format!("{}{path}", authority.replacen(':', "", 1)),
+                    None => value.clone(),
+                };
+                prop_assert!(!rest.chars().any(|c| HARMFUL.contains(c) || c.is_control() || !c.is_ascii()));
                 prop_assert!(!value.contains("..") && !value.is_empty());
             }
         }

@@ -38,8 +38,10 @@ pub struct Recipe {
     pub program: OsString,
     pub args: Vec<OsString>,
     pub envs: Vec<(&'static str, OsString)>,
-    /// Inherited under its number here.
-    pub descriptor: Option<Arc<OwnedFd>>,
+    /// Inherited under their numbers here.
+    pub descriptors: Vec<Arc<OwnedFd>>,
+    /// Not to be read in the log.
+    pub secret: Option<String>,
 }
 
 /// One such process.
@@ -167,7 +169,7 @@ impl Kept {
             command.env(Link::VARIABLE, link.for_child());
         }
         let inherited = link.iter().map(|link| link.as_fd());
-        let inherited: Vec<_> = inherited.chain(self.recipe.descriptor.iter().map(|fd| fd.as_fd())).collect();
+        let inherited: Vec<_> = inherited.chain(self.recipe.descriptors.iter().map(|fd| fd.as_fd())).collect();
         Child::start(command, Orphaned::Asked, &inherited)
     }
 
@@ -218,7 +220,8 @@ impl Kept {
                         let room = LONGEST_LINE.saturating_sub(self.line.len());
                         self.line.extend_from_slice(&part[..part.len().min(room)]);
                         if part.ends_with(b"\n") {
-                            let line = String::from_utf8_lossy(&self.line).trim_end().to_owned();
+                            let mut line = String::from_utf8_lossy(&self.line).trim_end().to_owned();
+                            self.recipe.secret.iter().for_each(|secret| line = line.replace(secret, "(secret)"));
                             self.line.clear();
                             self.log.add(&line);
                             if self.reason.is_none() && (self.is_reason)(&line) {

@@ -62,7 +62,7 @@ impl Compose {
             envs.push(("MB_ENCODE_INNER_RTSP_PORT", port.to_string().into()));
         }
         envs.extend(fifo_dir.map(|folder| ("METABONK_STREAM_FIFO_DIR", folder.into())));
-        Ok((Self(words), Recipe { program, args, envs, descriptor: None }))
+        Ok((Self(words), Recipe { program, args, envs, descriptors: Vec::new(), secret: None }))
     }
 
     /// Ends and removes the container, if there is one.

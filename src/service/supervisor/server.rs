@@ -6,6 +6,7 @@ use super::log::Log;
 use crate::Error;
 use crate::os::atomic_file::replace;
 use crate::os::ports;
+use crate::os::sealed::Sealed;
 use crate::service::exit::Exit;
 use crate::service::go2rtc::config::{Config, Source};
 use crate::service::go2rtc::gate::{Gate, Tell};
@@ -72,7 +73,7 @@ pub enum Which<'a> {
 
 impl Server {
     /// Prepares it: the gate is open, and the other port is free. It is started by [`Server::start`]. `tell` says on the
-    /// wall how the streams are.
+    /// wall how the streams are. Workers by HTTP are shown the `token`.
     ///
     /// # Errors
     /// A port is taken, or the config cannot be written.
@@ -83,22 +84,31 @@ impl Server {
         fifo_dir: Option<&Path>,
         log: Log,
         tell: Arc<Tell>,
+        token: Option<&str>,
     ) -> anyhow::Result<Self> {
         let in_container = matches!(which, Which::Compose(_));
-        let config = Config { streams, source: source(streams, fifo_dir, in_container)? };
+        let config = Config { streams, source: source(streams, fifo_dir, in_container, token)? };
         // In exec mode the gate is in the container, beside mb-encode.
-        let has_gate = !in_container || streams.mode == Mode::Fifo;
+        let has_gate = !in_container || streams.mode != Mode::Exec;
         let inside = if has_gate { Some(inside(&temp.join("gate"))?) } else { None };
         let mut ports = vec![streams.webrtc_port];
         ports.extend(inside.as_ref().map(|inside| inside.rtsp.port()));
         let (recipe, compose, file) = match which {
             Which::Program(program) => {
                 let inside = inside.as_ref().expect("there is a gate");
-                let told = config.to_json().into_iter().chain([told_last(inside)]);
-                let args = told.flat_map(|json| ["-config".into(), json.into()]).collect();
-                let descriptor = Some(Arc::clone(inside.folder()));
+                let mut descriptors = vec![Arc::clone(inside.folder())];
+                let [lock, mut sources] = config.to_json();
+                if token.is_some() {
+                    // Everybody on this machine may read command lines.
+                    let sealed = Sealed::copy(sources.as_bytes())?;
+                    sources = sealed.path().to_string_lossy().into_owned();
+                    descriptors.push(Arc::new(sealed.into_fd()));
+                }
+                let told = [lock, sources, told_last(inside)];
+                let args = told.into_iter().flat_map(|told| ["-config".into(), told.into()]).collect();
                 let envs = keyframes::environment(inside);
-                (Recipe { program: program.into(), args, envs, descriptor }, None, None)
+                let secret = token.map(str::to_owned);
+                (Recipe { program: program.into(), args, envs, descriptors, secret }, None, None)
             }
             Which::Compose(file) => {
                 let path = std::path::absolute(streams.out(temp))?;
@@ -111,7 +121,8 @@ impl Server {
         let open = || -> Result<Option<Gate>, Error> {
             check_ports(streams, has_gate)?;
             let bell = keyframes.as_ref().map(Keyframes::bell);
-            let gate = |inside: &Inside| Gate::open(&streams.public(), inside.socket(), inside.rtsp, Arc::clone(&tell), bell);
+            let gate =
+                |inside: &Inside| Gate::open(&streams.public(), inside.socket(), inside.rtsp, Arc::clone(&tell), bell);
             inside.as_ref().map(gate).transpose()
         };
         let gate = open().or_else(|error| {
@@ -235,8 +246,17 @@ fn is_reason(line: &str) -> bool {
     [" ERR ", " FTL "].iter().any(|level| line.contains(level)) || line.starts_with("panic:")
 }
 
-fn source(streams: &Streams, fifo_dir: Option<&Path>, in_container: bool) -> anyhow::Result<Source> {
+fn source(
+    streams: &Streams,
+    fifo_dir: Option<&Path>,
+    in_container: bool,
+    token: Option<&str>,
+) -> anyhow::Result<Source> {
     match fifo_dir {
+        None if streams.mode == Mode::Http => {
+            let token = token.map(|token| token.parse().expect("a legal word"));
+            Ok(Source::workers(streams, token))
+        }
         Some(_) if in_container => Ok(Source::Fifo { folder: "/streams".parse().expect("a legal path") }),
         Some(folder) => {
             let folder = SafePath::of(folder).map_err(|legal| {

@@ -2,11 +2,11 @@
 //!
 //! go2rtc reads a FIFO through `cat`, and while that blocks in its `open`, go2rtc holds a lock that every later viewer
 //! of the stream waits for, without a limit. Two things must not last, therefore: a FIFO without a worker, and a `cat`
-//! that waits on a FIFO which has been removed.
+//! that waits on a FIFO which has been removed. The same goes for a port on which no worker answers.
 
+use super::entrance::Entrance;
 use super::worker::Worker;
 use crate::service::account::{LOOK_ON, State};
-use crate::service::door::Fifo;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
@@ -19,11 +19,12 @@ const LONGEST_OPEN: Duration = Duration::from_secs(1);
 /// Sees to it that nobody waits for `worker` in vain. `go2rtc` is the local one's process.
 pub fn look_after(worker: &mut Worker, go2rtc: Option<Pid>, now: Instant) {
     if worker.needs_turning_away(now) {
-        Fifo::turn_away(&worker.fifo);
+        worker.entrance.turn_away();
     }
+    let Entrance::Fifo(fifo) = &worker.entrance else { return };
     let account = &mut worker.account;
     let waits = account.state == State::Waiting && account.look_until.is_some_and(|until| until > now);
-    let found = go2rtc.filter(|_| waits).and_then(|go2rtc| blocked(go2rtc, &worker.fifo));
+    let found = go2rtc.filter(|_| waits).and_then(|go2rtc| blocked(go2rtc, fifo));
     // A worker that waits takes a reader within milliseconds, on a busy machine a few more: one that is not taken for so
     // long waits elsewhere.
     match (found, worker.blocked) {
@@ -31,7 +32,7 @@ pub fn look_after(worker: &mut Worker, go2rtc: Option<Pid>, now: Instant) {
             account.look_until = Some(now + LOOK_ON);
             if now.saturating_duration_since(since) > LONGEST_OPEN {
                 tracing::warn!("ending a reader of {} that waits on a FIFO which is gone", worker.kept.name);
-                end(reader, &worker.fifo);
+                end(reader, fifo);
             }
         }
         _ => worker.blocked = found.map(|reader| (reader, now)),
@@ -81,6 +82,7 @@ fn end(pid: Pid, fifo: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::door::Fifo;
     use std::process::{Child, Command, Stdio};
 
     struct Killed(Child);

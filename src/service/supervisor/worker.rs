@@ -1,12 +1,12 @@
 //! A worker under supervision: kept running, and heard.
 
 use super::child::Kept;
+use super::entrance::Entrance;
 use crate::events::Request;
 use crate::os::link::{Link, Received};
 use crate::service::account::{Account, State};
 use crate::service::go2rtc::keyframes::Keyframes;
 use rustix::process::{Pid, Signal};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ pub fn is_reason(line: &str) -> bool {
 #[derive(Debug)]
 pub struct Worker {
     pub kept: Kept,
-    pub fifo: PathBuf,
+    pub entrance: Entrance,
     pub account: Account,
     /// A reader that has not got the FIFO open, and since when.
     pub blocked: Option<(Pid, Instant)>,
@@ -30,8 +30,8 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub fn new(kept: Kept, fifo: PathBuf) -> Self {
-        Self { kept, fifo, account: Account::default(), blocked: None, link: None, served: None }
+    pub fn new(kept: Kept, entrance: Entrance) -> Self {
+        Self { kept, entrance, account: Account::default(), blocked: None, link: None, served: None }
     }
 
     /// Readable when it has told something.
@@ -102,7 +102,7 @@ impl Worker {
         }
     }
 
-    /// Whether nobody serves its FIFO, for longer than a start takes.
+    /// Whether nobody serves those who come, for longer than a start takes.
     pub fn needs_turning_away(&self, now: Instant) -> bool {
         let long_down = self.kept.due().is_some_and(|due| due > now + Duration::from_secs(1));
         self.account.state == State::Down && (self.kept.restarts > 3 || long_down)

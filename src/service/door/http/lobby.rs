@@ -5,7 +5,7 @@
 
 use super::asking::{Asked, LONGEST_HEAD, asked};
 use crate::error::Error;
-use crate::os::poll;
+use crate::os::{listener, poll};
 use crate::service::http::{Answer, Request};
 use rustix::event::PollFlags;
 use rustix::net::sockopt;
@@ -87,13 +87,13 @@ pub struct Lobby<S> {
 }
 
 impl<S: Copy> Lobby<S> {
-    /// Listens at an address. So many descriptors are kept free for others.
+    /// Listens at an address, on the parent's socket if it has passed one on. So many descriptors are kept free for others.
     ///
     /// # Errors
     /// It is not to be had.
     pub fn open(address: SocketAddr, kept_free: usize) -> Result<Self, Error> {
         let listen = || {
-            let listener = TcpListener::bind(address)?;
+            let listener = listener::of_this_process(address).map_or_else(|| TcpListener::bind(address), Ok)?;
             listener.set_nonblocking(true)?;
             Ok(listener)
         };

@@ -1,14 +1,17 @@
 //! The token that readers show, which is in a file: a command line is for everybody to see.
 
 use crate::error::Error;
-use std::fs::File;
-use std::io::Read as _;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use rustix::rand::{GetRandomFlags, getrandom};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
 use subtle::ConstantTimeEq as _;
 
 /// Bytes of the file.
 const LONGEST: u64 = 4096;
+/// Random bytes of one that is made.
+const BYTES: usize = 32;
 /// Permissions of others, of which none may be there.
 const OTHERS: u32 = 0o006;
 
@@ -26,6 +29,27 @@ impl TokenFile {
         file.read().map(|_| file)
     }
 
+    /// Makes one at a path, in the place of an earlier one. Also returns the token.
+    ///
+    /// # Errors
+    /// The file system makes none, or the system has no randomness.
+    pub fn make(path: PathBuf) -> io::Result<(Self, String)> {
+        let mut random = [0; BYTES];
+        getrandom(&mut random, GetRandomFlags::empty())?;
+        let token: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        writeln!(file, "{token}")?;
+        Ok((Self(path), token))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// Whether `shown` is the token. How long that takes tells nothing but its length.
     ///
     /// # Errors
@@ -37,7 +61,7 @@ impl TokenFile {
 
     fn read(&self) -> Result<String, Error> {
         let shown = self.0.display();
-        let cannot = |error: std::io::Error| {
+        let cannot = |error: io::Error| {
             Error::input(
                 "token-unreadable",
                 format!("cannot read --token-file {shown}"),
@@ -102,5 +126,10 @@ mod tests {
         assert!(admits("newer") && !admits("secret"));
         write("newer\n", 0o644);
         assert!(file.admits("newer").is_err());
+
+        let (file, token) = TokenFile::make(path.clone()).unwrap();
+        assert!(token.len() == 2 * BYTES && file.admits(&token).unwrap());
+        let (_, another) = TokenFile::make(path).unwrap();
+        assert!(another != token && !file.admits(&token).unwrap());
     }
 }
