@@ -5,6 +5,7 @@ use crate::rig::{Rig, until};
 use crate::sight::{tiles, wait_for_play};
 use crate::support::browser::Browser;
 use crate::support::process::DEADLINE;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -104,7 +105,7 @@ fn shaders_fill_the_window() {
     let _alone = alone();
     let shaders = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/shaders");
     let folder = tempfile::tempdir().expect("a folder");
-    let names = ["waves", "tunnel", "clock", "picture", "tunnel", "waves"];
+    let names = ["hills", "tunnel", "waves", "clock", "cells", "ink"];
     for (at, name) in names.iter().enumerate() {
         let link = folder.path().join(format!("omega-{at}.glsl"));
         std::os::unix::fs::symlink(shaders.join(format!("{name}.glsl")), link).expect("a link");
@@ -117,7 +118,7 @@ fn shaders_fill_the_window() {
     let all: Vec<_> = (0..6).map(|at| format!("omega-{at}")).collect();
     until(DEADLINE, "tiles", || (tiles(&browser).len() == 6).then_some(()));
     wait_for_play(&browser, &all);
-    for (width, height, columns) in [(1000, 480, 3), (600, 800, 2), (1600, 400, 4)] {
+    for (width, height, columns) in [(1000, 480, 3), (600, 800, 2), (1600, 400, 6)] {
         browser.resize(width, height);
         let fits = "return [document.getElementById('wall').dataset.columns, document.documentElement.scrollHeight - innerHeight,
             document.documentElement.scrollWidth - innerWidth]";
@@ -128,6 +129,10 @@ fn shaders_fill_the_window() {
     if let Some(path) = std::env::var_os("MB_ENCODE_WALL") {
         browser.resize(1000, 480);
         wait_for_play(&browser, &all);
-        std::fs::write(path, browser.screenshot()).expect("$MB_ENCODE_WALL can be written");
+        let moving = || tiles(&browser).iter().all(|tile| tile.rate.starts_with("15")).then_some(());
+        until(DEADLINE, "all play at their rate", moving);
+        let picture = browser.chromium("Page.captureScreenshot", json!({ "format": "webp", "quality": 85 }));
+        let picture = BASE64_STANDARD.decode(picture["data"].as_str().expect("base64")).expect("base64");
+        std::fs::write(path, picture).expect("$MB_ENCODE_WALL can be written");
     }
 }

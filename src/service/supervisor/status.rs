@@ -43,6 +43,9 @@ pub struct Member {
     pub state: String,
     /// Why it fails or is down.
     pub why: Option<String>,
+    /// What to do about that, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
     pub restarts: u64,
     /// When it is started again, if it is down.
     pub starts_in_seconds: Option<f64>,
@@ -131,6 +134,7 @@ pub fn of_worker(worker: &Worker, now: Instant) -> Member {
         name: worker.kept.name.clone(),
         state: state.to_owned(),
         why: account.why.clone(),
+        remedy: account.remedy.clone().filter(|remedy| !remedy.is_empty()),
         restarts: worker.kept.restarts,
         starts_in_seconds: seconds_until(worker.kept.due(), now),
         stream,

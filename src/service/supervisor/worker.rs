@@ -33,6 +33,8 @@ pub struct Account {
     pub state: State,
     /// Why it fails or is down.
     pub why: Option<String>,
+    /// What to do about that.
+    pub remedy: Option<String>,
     /// The latest progress of its stream, and an earlier one to compare it with.
     pub latest: Option<(Progress, Instant)>,
     pub earlier: Option<(Progress, Instant)>,
@@ -59,6 +61,7 @@ impl Default for Account {
         Self {
             state: State::Starting,
             why: None,
+            remedy: None,
             latest: None,
             earlier: None,
             stalled: None,
@@ -101,10 +104,15 @@ impl Account {
                 self.look_until = Some(now + LOOK_ON);
             }
             Event::Failed(failure) => {
+                // A rehearsal is no stream.
+                let was_stream = self.state != State::Starting;
                 self.idle(State::Failing);
                 self.why = Some(failure.to_string());
+                self.remedy = Some(failure.remedy.clone());
                 self.failure = Some(failure.clone());
-                self.last_end = Some((LastEnd::Failed(failure), now));
+                if was_stream {
+                    self.last_end = Some((LastEnd::Failed(failure), now));
+                }
             }
         }
     }
@@ -112,6 +120,7 @@ impl Account {
     fn idle(&mut self, state: State) {
         self.state = state;
         self.why = None;
+        self.remedy = None;
         self.latest = None;
         self.earlier = None;
         self.stalled = None;
@@ -131,12 +140,13 @@ impl Account {
 
     /// It has ended although nobody asked it to: `how`, and for what reason if it wrote one. Returns why, for people.
     pub fn ended(&mut self, how: &str, reason: Option<String>) -> String {
-        let said = self.failure.take().map(|failure| failure.to_string()).or(reason);
-        let why = match said {
+        let failure = self.failure.take();
+        let why = match failure.as_ref().map(ToString::to_string).or(reason) {
             Some(said) => format!("{how}: {said}"),
             None => how.to_owned(),
         };
         self.down(why.clone());
+        self.remedy = failure.map(|failure| failure.remedy);
         why
     }
 
