@@ -122,7 +122,9 @@ impl<'a> Supervisor<'a> {
             (None, None) => None,
         };
         let log = Log::new(logs.join("go2rtc.log"));
-        let server = which.map(|which| Server::new(which, streams, &temp, fifo_dir.as_deref(), log, wall::teller(&folder)?)).transpose()?;
+        let tell = wall::teller(&folder)?;
+        let server =
+            which.map(|which| Server::new(which, streams, &temp, fifo_dir.as_deref(), log, tell)).transpose()?;
         let socket = status::listen(&folder);
         if let Err(error) = &socket {
             tracing::warn!("`status` will not work: no socket in {}: {error}", temp.display());

@@ -87,14 +87,17 @@ fn everybody_can_read_it() {
     assert!(sizes["over"].as_f64() <= Some(0.0) && sizes["least"].as_f64() > Some(150.0), "{sizes}");
     wait_for_play(&browser, &["omega-0".to_owned()]);
     browser.click(".tile");
-    let back = "const {width, height} = document.getElementById('back').getBoundingClientRect(); return [width, height]";
+    let back =
+        "const {width, height} = document.getElementById('back').getBoundingClientRect(); return [width, height]";
     let back = until(DEADLINE, "a way back", || Some(browser.tell(back)).filter(|size| size[0].as_f64() > Some(0.0)));
     assert!(back[0].as_f64() >= Some(44.0) && back[1].as_f64() >= Some(44.0), "for a finger: {back}");
     assert_eq!(browser.tell("return document.documentElement.scrollWidth <= innerWidth"), true);
 
     let marks = "return ['header', 'main', 'h1', 'ul', 'li'].map(name => document.querySelectorAll(name).length)";
     assert_eq!(browser.tell(marks), json!([1, 1, 1, 1, 3]));
-    for (selector, role) in [("header", "banner"), ("main", "main"), ("h1", "heading"), ("ul", "list"), ("#back", "button")] {
+    for (selector, role) in
+        [("header", "banner"), ("main", "main"), ("h1", "heading"), ("ul", "list"), ("#back", "button")]
+    {
         assert_eq!(browser.role_and_name(selector).0, role, "{selector}");
     }
 }
@@ -113,16 +116,19 @@ fn shaders_fill_the_window() {
     let options = format!("--width 640 --height 360 --fps 15 --shader {}/{{id}}.glsl", folder.path().display());
     let rig = Rig::start(&["--workers", "6"], &options);
     let browser = Browser::start(1000, 480);
-    browser.chromium("Emulation.setEmulatedMedia", json!({ "features": [{ "name": "prefers-color-scheme", "value": "dark" }] }));
+    browser.chromium(
+        "Emulation.setEmulatedMedia",
+        json!({ "features": [{ "name": "prefers-color-scheme", "value": "dark" }] }),
+    );
     browser.open(&rig.http(""));
     let all: Vec<_> = (0..6).map(|at| format!("omega-{at}")).collect();
     until(DEADLINE, "tiles", || (tiles(&browser).len() == 6).then_some(()));
     wait_for_play(&browser, &all);
-    for (width, height, columns) in [(1000, 480, 3), (600, 800, 2), (1600, 400, 6)] {
+    for (width, height, columns) in [(1000, 480, "3"), (600, 800, "2"), (1600, 400, "6")] {
         browser.resize(width, height);
         let fits = "return [document.getElementById('wall').dataset.columns, document.documentElement.scrollHeight - innerHeight,
             document.documentElement.scrollWidth - innerWidth]";
-        let fits = until(DEADLINE, "all fit", || Some(browser.tell(fits)).filter(|fits| fits[0] == columns.to_string()));
+        let fits = until(DEADLINE, "all fit", || Some(browser.tell(fits)).filter(|fits| fits[0] == json!(columns)));
         assert!(fits[1].as_f64() <= Some(0.0) && fits[2].as_f64() <= Some(0.0), "{width}x{height}: {fits}");
         assert!(tiles(&browser).iter().all(|tile| tile.visible), "{width}x{height}");
     }

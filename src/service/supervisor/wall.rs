@@ -40,7 +40,8 @@ fn tile(member: &Member) -> Tile {
     let of_end = member.last_end.as_ref().and_then(|end| Some(&end.failure.as_ref()?.remedy));
     let remedy = member.remedy.as_ref().or(of_end.filter(|remedy| why.is_some() && !remedy.is_empty()));
     // One that is about a file is for whoever owns the machine, but for a place in a text.
-    let is_place = |word: &str| word.split_once(':').is_some_and(|(_, at)| at.starts_with(|c: char| c.is_ascii_digit()));
+    let is_place =
+        |word: &str| word.split_once(':').is_some_and(|(_, at)| at.starts_with(|c: char| c.is_ascii_digit()));
     let remedy = remedy.filter(|remedy| remedy.split_whitespace().all(|word| !word.contains('/') || is_place(word)));
     let chosen = member.stream.as_ref().and_then(|stream| stream.chosen.as_ref());
     let figures = member.stream.as_ref().and_then(|stream| stream.figures.as_ref());
@@ -99,13 +100,19 @@ mod tests {
     fn strangers_learn_why_and_not_where() {
         for (text, shown) in [
             ("the shader /home/ann/a b.glsl does not compile", "the shader a b.glsl does not compile"),
-            ("'/home/ann/waves.glsl':3: 'x' is not declared [shader-compile]", "'waves.glsl':3: 'x' is not declared [shader-compile]"),
+            (
+                "'/home/ann/waves.glsl':3: 'x' is not declared [shader-compile]",
+                "'waves.glsl':3: 'x' is not declared [shader-compile]",
+            ),
             ("cannot read from unix:/run/sim/frames", "cannot read from frames"),
             ("cannot write temp/streams/omega-0.h264", "cannot write omega-0.h264"),
             ("in ~/x and ../y and ./z/", "in x and y and z"),
             ("holds 12.5 pictures/s at 30000/1001", "holds 12.5 pictures/s at 30000/1001"),
             ("killed by cat (pid 12): gone", "killed by cat: gone"),
-            ("the worker of another user (uid 1000) serves the FIFO /a/b", "the worker of another user serves the FIFO b"),
+            (
+                "the worker of another user (uid 1000) serves the FIFO /a/b",
+                "the worker of another user serves the FIFO b",
+            ),
             ("signal: 9 (SIGKILL)", "signal: 9 (SIGKILL)"),
             ("<img src=x onerror=alert(1)>", "<img src=x onerror=alert(1)>"),
             ("", ""),
