@@ -319,8 +319,11 @@ mod tests {
         assert_eq!(account.ended("exit status: 2", Some("error: no".to_owned())), "exit status: 2: error: no");
         assert_eq!(account.state, State::Down);
         account.started();
-        account.hear(Event::Failed(failure("no driver")), Instant::now());
+        let rehearsal = Failure { remedy: "install one".to_owned(), ..failure("no driver") };
+        account.hear(Event::Failed(rehearsal), Instant::now());
+        assert_eq!(account.last_end, None, "a rehearsal is no stream");
         assert_eq!(account.ended("exit status: 1", Some("INFO waiting".to_owned())), "exit status: 1: no driver");
+        assert_eq!(account.remedy.as_deref(), Some("install one"));
         account.started();
         assert_eq!(account.ended("signal: 9 (SIGKILL)", None), "signal: 9 (SIGKILL)");
     }
