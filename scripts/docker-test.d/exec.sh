@@ -28,7 +28,7 @@ test_exec() {
 }
 
 page_answers() {
-    [[ $(http_status http://127.0.0.1:1984/) == 200 ]]
+    [[ $(http_status http://127.0.0.1:1984/api/streams) == 200 ]]
 }
 
 # With the config that is in it, on its well-known ports: without a network, which others may use those of.
@@ -40,6 +40,9 @@ test_plain_image() {
     within 20 page_answers || die "go2rtc does not answer in the image by itself"
     inside curl -s -m 10 --noproxy '*' "http://127.0.0.1:1984/api/streams" | has '"demo"' ||
         die "the image's own config has no demo stream"
+    [[ $(http_status http://127.0.0.1:1984/) == 200 ]] || die "the image by itself has no wall"
+    inside curl -s -m 10 --noproxy '*' "http://127.0.0.1:1984/wall.json" | has '"demo"' ||
+        die "the wall of the image by itself has no demo stream"
     inside test -s /usr/share/glvnd/egl_vendor.d/10_nvidia.json || die "the image does not name NVIDIA's EGL"
     engine inspect -f '{{.Config.Env}}' "$container" | has 'NVIDIA_DRIVER_CAPABILITIES=[a-z,]*video' ||
         die "the image asks for no NVIDIA driver"

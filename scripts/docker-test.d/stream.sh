@@ -12,7 +12,7 @@ choose_ports() {
     done
     read -r api_port rtsp_port webrtc_port inner_port <<<"${!chosen[*]}"
     port_options=(--api-port "$api_port" --rtsp-port "$rtsp_port" --webrtc-port "$webrtc_port")
-    export MB_ENCODE_HEALTH_URL=http://127.0.0.1:$api_port/
+    export MB_ENCODE_HEALTH_URL=http://127.0.0.1:$api_port/api/streams
 }
 
 # Reads a stream as a viewer does, and counts pictures and different pictures.

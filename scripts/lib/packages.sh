@@ -19,6 +19,7 @@ present() {
         certificates) any_file /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt ;;
         libc-headers) any_file /usr/include/stdlib.h ;;
         libclang) any_file '/usr/lib/llvm-*/lib/libclang*.so*' '/usr/lib/*/libclang*.so*' '/usr/lib*/libclang*.so*' ;;
+        firefox) have firefox-esr || have firefox ;;
         egl) any_file '/usr/lib/*/libEGL.so.1' '/usr/lib*/libEGL.so.1' ;;
         egl-driver) any_file '/usr/share/glvnd/egl_vendor.d/*.json' '/etc/glvnd/egl_vendor.d/*.json' ;;
         software-gl)
@@ -55,6 +56,7 @@ package_of() {
         dpkg-shlibdeps) echo dpkg-dev ;;
         chromium) from_ubuntu && echo chromium-browser || echo chromium ;;
         chromedriver) from_ubuntu && echo chromium-chromedriver || echo chromium-driver ;;
+        firefox) from_ubuntu && echo firefox || echo firefox-esr ;;
         gst-launch-1.0) echo gstreamer1.0-tools ;;
         gst-gl) echo gstreamer1.0-gl ;;
         gst-openh264) echo gstreamer1.0-plugins-bad ;;
@@ -129,7 +131,7 @@ need() {
     for thing in "$@"; do
         present "$thing" ||
             die "$thing is still missing after its package $(package_of "$thing") was installed" \
-                "On Ubuntu, Chromium comes as a snap and needs snapd running; on Debian it does not."
+                "On Ubuntu, browsers come as snaps and need snapd running; on Debian they do not."
     done
 }
 
@@ -144,7 +146,7 @@ need_to_play() {
     need ffmpeg ffprobe
 }
 need_to_test() {
-    need shellcheck chromium chromedriver systemd-analyze
+    need shellcheck chromium chromedriver firefox systemd-analyze
 }
 # Programs that make frames.
 need_to_produce() {

@@ -54,6 +54,28 @@ build_cargo_fuzz() {
         mv "$1/bin/cargo-fuzz" "$1/program"
 }
 
+# As tests/support/browser.rs names it.
+GECKODRIVER_VERSION=0.36.0
+
+# need_geckodriver: sets and exports GECKODRIVER, which drives Firefox.
+need_geckodriver() {
+    GECKODRIVER=${GECKODRIVER:-$PROJECT_CACHE/geckodriver-$GECKODRIVER_VERSION}
+    is_geckodriver || make_cached "$GECKODRIVER" build_geckodriver ||
+        die "geckodriver $GECKODRIVER_VERSION could not be built" "Name one that is there: GECKODRIVER=/path/to/geckodriver"
+    export GECKODRIVER
+}
+
+is_geckodriver() {
+    [[ $("$GECKODRIVER" --version 2>/dev/null) == "geckodriver "* ]]
+}
+
+# build_geckodriver FOLDER
+build_geckodriver() {
+    say "Building geckodriver $GECKODRIVER_VERSION (once; about two minutes)"
+    cargo install --quiet --locked --no-track --root "$1" --target-dir "$1/target" \
+        "geckodriver@$GECKODRIVER_VERSION" >&2 && mv "$1/bin/geckodriver" "$1/program"
+}
+
 # need_actionlint: sets ACTIONLINT.
 need_actionlint() {
     # shellcheck disable=SC2034 # For whoever called.

@@ -30,6 +30,8 @@ pub struct Account {
     pub state: State,
     /// Why it fails or is down.
     pub why: Option<String>,
+    /// What to do about that.
+    pub remedy: Option<String>,
     /// Its streams, by their readers' numbers.
     pub running: BTreeMap<u64, Running>,
     /// How its last stream ended, and when.
@@ -63,6 +65,7 @@ impl Default for Account {
         Self {
             state: State::Starting,
             why: None,
+            remedy: None,
             running: BTreeMap::new(),
             last_end: None,
             failure: None,
@@ -92,6 +95,7 @@ impl Account {
             Event::Connected { reader } => {
                 self.state = State::Streaming;
                 self.why = None;
+                self.remedy = None;
                 self.running.insert(reader, Running::default());
             }
             // A rehearsal has progress, too, and no reader.
@@ -115,13 +119,18 @@ impl Account {
                 self.look_until = Some(now + LOOK_ON);
             }
             Event::Failed { reader, failure } => {
+                // A rehearsal is no stream.
+                let was_stream = self.state != State::Starting;
                 reader.iter().for_each(|reader| drop(self.running.remove(reader)));
                 if self.running.is_empty() {
                     self.idle(State::Failing);
                     self.why = Some(failure.to_string());
+                    self.remedy = Some(failure.remedy.clone());
                 }
                 self.failure = Some(failure.clone());
-                self.last_end = Some((LastEnd::Failed(failure), now));
+                if was_stream {
+                    self.last_end = Some((LastEnd::Failed(failure), now));
+                }
             }
         }
     }
@@ -129,17 +138,19 @@ impl Account {
     fn idle(&mut self, state: State) {
         self.state = state;
         self.why = None;
+        self.remedy = None;
         self.running.clear();
     }
 
     /// It has ended although nobody asked it to: `how`, and for what reason if it wrote one. Returns why, for people.
     pub fn ended(&mut self, how: &str, reason: Option<String>) -> String {
-        let said = self.failure.take().map(|failure| failure.to_string()).or(reason);
-        let why = match said {
+        let failure = self.failure.take();
+        let why = match failure.as_ref().map(ToString::to_string).or(reason) {
             Some(said) => format!("{how}: {said}"),
             None => how.to_owned(),
         };
         self.down(why.clone());
+        self.remedy = failure.map(|failure| failure.remedy);
         why
     }
 
@@ -259,8 +270,11 @@ mod tests {
         assert_eq!(account.ended("exit status: 2", Some("error: no".to_owned())), "exit status: 2: error: no");
         assert_eq!(account.state, State::Down);
         account.started();
-        account.hear(Event::failed(failure("no driver")), Instant::now());
+        let rehearsal = Failure { remedy: "install one".to_owned(), ..failure("no driver") };
+        account.hear(Event::failed(rehearsal), Instant::now());
+        assert_eq!(account.last_end, None, "a rehearsal is no stream");
         assert_eq!(account.ended("exit status: 1", Some("INFO waiting".to_owned())), "exit status: 1: no driver");
+        assert_eq!(account.remedy.as_deref(), Some("install one"));
         account.started();
         assert_eq!(account.ended("signal: 9 (SIGKILL)", None), "signal: 9 (SIGKILL)");
     }

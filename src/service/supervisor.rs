@@ -138,8 +138,8 @@ impl<'a> Supervisor<'a> {
         };
         let log = Log::new(logs.join("go2rtc.log"));
         let shown = token.as_ref().map(|(_, token)| token.as_str());
-        let server =
-            |which| Server::new(which, streams, &temp, fifo_dir.as_deref(), log, wall::teller(&folder)?, shown);
+        let tell = wall::teller(&folder)?;
+        let server = |which| Server::new(which, streams, &temp, fifo_dir.as_deref(), log, tell, shown);
         let server = which.map(server).transpose()?;
         let socket = status::listen(&folder);
         if let Err(error) = &socket {

@@ -45,7 +45,13 @@ pub fn serve(place: &FifoPlace, limits: Limits, control: &Control, uplink: Optio
     let turn_away = || Fifo::turn_away(&place.path);
     match rehearse(&watcher, || same_again(Stdio::null()), &turn_away)? {
         Ended::Stopped => return Ok(()),
-        ended => rehearsed(ended)?,
+        ended => {
+            // It has printed it, too; whoever keeps this process running reads no log.
+            if let (Ended::Failed(_, Some(failure)), Some(uplink)) = (&ended, &uplink) {
+                uplink.send(&Event::failed(failure.clone()));
+            }
+            rehearsed(ended)?;
+        }
     }
     let reopened = {
         let uplink = uplink.clone();

@@ -322,6 +322,8 @@ fn every_option_variable_and_path_exists() {
         .expect("the folder")
         .map(|file| std::fs::read_to_string(file.expect("it is there").path()).expect("text"))
         .collect();
+    // Which picture it takes.
+    let wall = std::fs::read_to_string(Path::new(REPOSITORY).join("tests/wall/looks.rs")).expect("text");
     let encode = place.run("mb-encode --help", DEADLINE).0;
     let encode = String::from_utf8(encode).expect("UTF-8");
     place.run("ffmpeg -v error -f lavfi -i testsrc=duration=1 -pix_fmt yuv420p frames.y4m", DEADLINE);
@@ -343,7 +345,7 @@ fn every_option_variable_and_path_exists() {
             }
             Part::Variable(setting) => {
                 let name = setting.split('=').next().unwrap_or_default();
-                assert!(known.contains(name) || compose.contains(name), "nobody reads {name}");
+                assert!(known.contains(name) || compose.contains(name) || wall.contains(name), "nobody reads {name}");
             }
             Part::Path(path) => assert!(Path::new(REPOSITORY).join(&path).exists(), "there is no {}", path.display()),
             _ => {}

@@ -176,7 +176,8 @@ impl Browser {
     /// The role and the name that a screen reader is told of what `selector` finds first.
     pub fn role_and_name(&self, selector: &str) -> (String, String) {
         let element = self.find(selector);
-        let told = |what: &str| self.call(&format!("/element/{element}/{what}"), None).as_str().unwrap_or("").to_owned();
+        let told =
+            |what: &str| self.call(&format!("/element/{element}/{what}"), None).as_str().unwrap_or("").to_owned();
         (told("computedrole"), told("computedlabel"))
     }
 

@@ -45,8 +45,11 @@ fn a_killed_worker_plays_again_by_itself() {
             (longest > 100.0).then(|| Duration::from_secs_f64(longest / 1e3))
         };
         let longest = until(DEADLINE, &format!("it plays again\n{}", describe(&browser)), plays);
-        eprintln!("{mode}: a killed worker's tile has no new picture for {longest:?}, and plays {:?} later", killed.elapsed());
-        assert!(longest < PLAYS_AGAIN * 2, "{longest:?}");
+        eprintln!(
+            "{mode}: a killed worker's tile has no new picture for {longest:?}, and plays {:?} later",
+            killed.elapsed()
+        );
+        assert!(longest < PLAYS_AGAIN, "{longest:?}");
     }
 
     let killed = Instant::now();
@@ -77,7 +80,8 @@ fn what_is_down_says_why_and_plays_once_that_is_mended() {
     let rig = Rig::start(&["--workers", "2"], &options);
     let browser = Browser::start(1024, 600);
     browser.open(&rig.http(""));
-    let down = wait_for_tile(&browser, "omega-1", "is down", |tile| tile.state == "down" && tile.why.contains("compile"));
+    let down =
+        wait_for_tile(&browser, "omega-1", "is down", |tile| tile.state == "down" && tile.why.contains("compile"));
     assert!(down.why.contains("omega-1.glsl"), "{down:?}");
     let (_, list) = rig.ask("GET", "wall.json", "");
     let place = folder.path().to_str().expect("UTF-8");

@@ -5,6 +5,7 @@ use crate::rig::{Rig, until};
 use crate::sight::{tiles, wait_for_play};
 use crate::support::browser::Browser;
 use crate::support::process::DEADLINE;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -86,14 +87,17 @@ fn everybody_can_read_it() {
     assert!(sizes["over"].as_f64() <= Some(0.0) && sizes["least"].as_f64() > Some(150.0), "{sizes}");
     wait_for_play(&browser, &["omega-0".to_owned()]);
     browser.click(".tile");
-    let back = "const {width, height} = document.getElementById('back').getBoundingClientRect(); return [width, height]";
+    let back =
+        "const {width, height} = document.getElementById('back').getBoundingClientRect(); return [width, height]";
     let back = until(DEADLINE, "a way back", || Some(browser.tell(back)).filter(|size| size[0].as_f64() > Some(0.0)));
     assert!(back[0].as_f64() >= Some(44.0) && back[1].as_f64() >= Some(44.0), "for a finger: {back}");
     assert_eq!(browser.tell("return document.documentElement.scrollWidth <= innerWidth"), true);
 
     let marks = "return ['header', 'main', 'h1', 'ul', 'li'].map(name => document.querySelectorAll(name).length)";
     assert_eq!(browser.tell(marks), json!([1, 1, 1, 1, 3]));
-    for (selector, role) in [("header", "banner"), ("main", "main"), ("h1", "heading"), ("ul", "list"), ("#back", "button")] {
+    for (selector, role) in
+        [("header", "banner"), ("main", "main"), ("h1", "heading"), ("ul", "list"), ("#back", "button")]
+    {
         assert_eq!(browser.role_and_name(selector).0, role, "{selector}");
     }
 }
@@ -104,7 +108,7 @@ fn shaders_fill_the_window() {
     let _alone = alone();
     let shaders = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/shaders");
     let folder = tempfile::tempdir().expect("a folder");
-    let names = ["waves", "tunnel", "clock", "picture", "tunnel", "waves"];
+    let names = ["hills", "tunnel", "waves", "clock", "cells", "ink"];
     for (at, name) in names.iter().enumerate() {
         let link = folder.path().join(format!("omega-{at}.glsl"));
         std::os::unix::fs::symlink(shaders.join(format!("{name}.glsl")), link).expect("a link");
@@ -112,22 +116,29 @@ fn shaders_fill_the_window() {
     let options = format!("--width 640 --height 360 --fps 15 --shader {}/{{id}}.glsl", folder.path().display());
     let rig = Rig::start(&["--workers", "6"], &options);
     let browser = Browser::start(1000, 480);
-    browser.chromium("Emulation.setEmulatedMedia", json!({ "features": [{ "name": "prefers-color-scheme", "value": "dark" }] }));
+    browser.chromium(
+        "Emulation.setEmulatedMedia",
+        json!({ "features": [{ "name": "prefers-color-scheme", "value": "dark" }] }),
+    );
     browser.open(&rig.http(""));
     let all: Vec<_> = (0..6).map(|at| format!("omega-{at}")).collect();
     until(DEADLINE, "tiles", || (tiles(&browser).len() == 6).then_some(()));
     wait_for_play(&browser, &all);
-    for (width, height, columns) in [(1000, 480, 3), (600, 800, 2), (1600, 400, 4)] {
+    for (width, height, columns) in [(1000, 480, "3"), (600, 800, "2"), (1600, 400, "6")] {
         browser.resize(width, height);
         let fits = "return [document.getElementById('wall').dataset.columns, document.documentElement.scrollHeight - innerHeight,
             document.documentElement.scrollWidth - innerWidth]";
-        let fits = until(DEADLINE, "all fit", || Some(browser.tell(fits)).filter(|fits| fits[0] == columns.to_string()));
+        let fits = until(DEADLINE, "all fit", || Some(browser.tell(fits)).filter(|fits| fits[0] == json!(columns)));
         assert!(fits[1].as_f64() <= Some(0.0) && fits[2].as_f64() <= Some(0.0), "{width}x{height}: {fits}");
         assert!(tiles(&browser).iter().all(|tile| tile.visible), "{width}x{height}");
     }
     if let Some(path) = std::env::var_os("MB_ENCODE_WALL") {
         browser.resize(1000, 480);
         wait_for_play(&browser, &all);
-        std::fs::write(path, browser.screenshot()).expect("$MB_ENCODE_WALL can be written");
+        let moving = || tiles(&browser).iter().all(|tile| tile.rate.starts_with("15")).then_some(());
+        until(DEADLINE, "all play at their rate", moving);
+        let picture = browser.chromium("Page.captureScreenshot", json!({ "format": "webp", "quality": 85 }));
+        let picture = BASE64_STANDARD.decode(picture["data"].as_str().expect("base64")).expect("base64");
+        std::fs::write(path, picture).expect("$MB_ENCODE_WALL can be written");
     }
 }

@@ -65,7 +65,8 @@ fn assert_hostile_words_stay_words(rig: &Rig, browser: &Browser) {
         "starts_in_seconds": 1, "frames_per_second": null, "encoder": markup, "gpu": markup });
     let list = json!({ "streams": [tile], "go2rtc": { "state": "running" } });
     browser.tell(&format!("const list = {list}; window.fetch = async () => Response.json(list);"));
-    let tile = until(DEADLINE, "the list is taken", || tiles(browser).into_iter().find(|tile| tile.why.contains(markup)));
+    let tile =
+        until(DEADLINE, "the list is taken", || tiles(browser).into_iter().find(|tile| tile.why.contains(markup)));
     assert!(tile.name.starts_with(markup) && tile.state == "down" && tile.by.contains(markup), "{tile:?}");
     assert_eq!(names(browser).len(), 1, "streams that have gone lose their tiles");
     assert_eq!(browser.tell("return document.querySelectorAll('img').length + (window.hit ?? 0)"), 0);
@@ -121,7 +122,9 @@ fn assert_nobody_changes_anything(rig: &Rig, browser: &Browser) {
         assert!(raw(rig.ports[0], "GET", target, "evil.example").starts_with("HTTP/1.1 421 "), "{target}");
     }
     // go2rtc's own pages are where they were, and its list beside them.
-    for (path, words) in [("stream.html?src=omega-0", "video-stream.js"), ("index.html", "go2rtc"), ("video-rtc.js", "VideoRTC")] {
+    for (path, words) in
+        [("stream.html?src=omega-0", "video-stream.js"), ("index.html", "go2rtc"), ("video-rtc.js", "VideoRTC")]
+    {
         let (status, page) = rig.ask("GET", path, "");
         assert!(status == 200 && page.contains(words), "{path}: {status} {page}");
     }

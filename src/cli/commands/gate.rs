@@ -12,8 +12,8 @@ use std::time::Duration;
 /// Let viewers in to go2rtc, and nobody else
 ///
 /// With a port of its own go2rtc lets whoever reaches it add, change and delete streams, connect it to anywhere and publish
-/// into a stream. Behind the gate it has a socket that nobody else gets at, and viewers get the page, the list of streams,
-/// WebRTC, MSE and RTSP.
+/// into a stream. Behind the gate it has a socket that nobody else gets at, and viewers get the wall (a page with
+/// a tile for each stream), go2rtc's player, the list of streams, WebRTC, MSE and RTSP.
 #[derive(Clone, Debug, clap::Args)]
 #[command(override_usage = "mb-encode gate --go2rtc <PROGRAM> --config <FILE> [OPTIONS]\n       \
                             mb-encode gate --socket <PATH> [OPTIONS]")]

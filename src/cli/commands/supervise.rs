@@ -14,7 +14,8 @@ const LONGEST_END: Duration = Duration::from_secs(30);
 
 /// Run workers and go2rtc, keep them running, and end them all with this process
 ///
-/// This is what scripts/start does once everything is installed and built.
+/// This is what scripts/start does once everything is installed and built. The first address that it prints is the wall: a
+/// page on which each stream plays while its tile is in sight.
 #[derive(Clone, Debug, clap::Args)]
 pub struct SuperviseArgs {
     #[command(flatten)]

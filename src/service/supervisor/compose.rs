@@ -50,7 +50,7 @@ impl Compose {
             ("METABONK_GO2RTC_CONFIG", config.into()),
             ("MB_ENCODE_UID", rustix::process::getuid().as_raw().to_string().into()),
             ("MB_ENCODE_GID", rustix::process::getgid().as_raw().to_string().into()),
-            ("MB_ENCODE_HEALTH_URL", format!("http://{health}/").into()),
+            ("MB_ENCODE_HEALTH_URL", format!("http://{health}/api/streams").into()),
             ("MB_ENCODE_LISTEN", streams.listen.to_string().into()),
             ("MB_ENCODE_HOST", hosts.join(",").into()),
             ("MB_ENCODE_API_PORT", streams.api_port.to_string().into()),

@@ -44,6 +44,9 @@ pub struct Member {
     pub state: String,
     /// Why it fails or is down.
     pub why: Option<String>,
+    /// What to do about that, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
     pub restarts: u64,
     /// When it is started again, if it is down.
     pub starts_in_seconds: Option<f64>,
@@ -127,6 +130,7 @@ pub fn of_account(name: &str, account: &Account, now: Instant) -> Member {
         name: name.to_owned(),
         state: state.to_owned(),
         why: account.why.clone(),
+        remedy: account.remedy.clone().filter(|remedy| !remedy.is_empty()),
         stream: streams.next(),
         more_streams: streams.collect(),
         last_end,

@@ -27,7 +27,6 @@ fn told(status: Status) -> Told {
 }
 
 fn tile(member: &Member) -> Tile {
-    let failure = member.last_end.as_ref().and_then(|end| end.failure.as_ref());
     let earlier = || {
         let end = member.last_end.as_ref().filter(|_| member.stream.is_none())?;
         let failure = end.failure.as_ref()?;
@@ -38,16 +37,19 @@ fn tile(member: &Member) -> Tile {
         Some(format!("its reader has read nothing for {:.0} s", stalled.seconds))
     };
     let why = member.why.clone().or_else(earlier).or_else(stalled);
-    // One that is about paths is for whoever owns the machine.
-    let remedy = failure.map(|failure| failure.remedy.clone());
-    let remedy = remedy.filter(|remedy| why.is_some() && !remedy.is_empty() && !remedy.contains('/'));
+    let of_end = member.last_end.as_ref().and_then(|end| Some(&end.failure.as_ref()?.remedy));
+    let remedy = member.remedy.as_ref().or(of_end.filter(|remedy| why.is_some() && !remedy.is_empty()));
+    // One that is about a file is for whoever owns the machine, but for a place in a text.
+    let is_place =
+        |word: &str| word.split_once(':').is_some_and(|(_, at)| at.starts_with(|c: char| c.is_ascii_digit()));
+    let remedy = remedy.filter(|remedy| remedy.split_whitespace().all(|word| !word.contains('/') || is_place(word)));
     let chosen = member.stream.as_ref().and_then(|stream| stream.chosen.as_ref());
     let figures = member.stream.as_ref().and_then(|stream| stream.figures.as_ref());
     Tile {
         name: member.name.clone(),
         state: member.state.clone(),
         why: why.as_deref().map(for_strangers),
-        remedy: remedy.as_deref().map(for_strangers),
+        remedy: remedy.map(|remedy| for_strangers(remedy)),
         starts_in_seconds: member.starts_in_seconds,
         frames_per_second: figures.map(|figures| figures.frames_per_second),
         encoder: chosen.map(|chosen| chosen.encoder.clone()),
@@ -98,13 +100,19 @@ mod tests {
     fn strangers_learn_why_and_not_where() {
         for (text, shown) in [
             ("the shader /home/ann/a b.glsl does not compile", "the shader a b.glsl does not compile"),
-            ("'/home/ann/waves.glsl':3: 'x' is not declared [shader-compile]", "'waves.glsl':3: 'x' is not declared [shader-compile]"),
+            (
+                "'/home/ann/waves.glsl':3: 'x' is not declared [shader-compile]",
+                "'waves.glsl':3: 'x' is not declared [shader-compile]",
+            ),
             ("cannot read from unix:/run/sim/frames", "cannot read from frames"),
             ("cannot write temp/streams/omega-0.h264", "cannot write omega-0.h264"),
             ("in ~/x and ../y and ./z/", "in x and y and z"),
             ("holds 12.5 pictures/s at 30000/1001", "holds 12.5 pictures/s at 30000/1001"),
             ("killed by cat (pid 12): gone", "killed by cat: gone"),
-            ("the worker of another user (uid 1000) serves the FIFO /a/b", "the worker of another user serves the FIFO b"),
+            (
+                "the worker of another user (uid 1000) serves the FIFO /a/b",
+                "the worker of another user serves the FIFO b",
+            ),
             ("signal: 9 (SIGKILL)", "signal: 9 (SIGKILL)"),
             ("<img src=x onerror=alert(1)>", "<img src=x onerror=alert(1)>"),
             ("", ""),
@@ -130,8 +138,14 @@ mod tests {
         assert_eq!(after.remedy.as_deref(), Some("try another driver"));
         let owners = tile(&Member { last_end: failed("remove it: rm -r /home/ann/x"), ..waiting.clone() });
         assert_eq!(owners.remedy, None);
-        let down = Member { state: "down".to_owned(), why: Some("signal: 9 (SIGKILL)".to_owned()), ..waiting.clone() };
-        assert_eq!(tile(&down).why.as_deref(), Some("signal: 9 (SIGKILL)"));
+        let down = |remedy: &str| {
+            let why = Some("exit status: 2: the shader /home/ann/a.glsl does not compile".to_owned());
+            tile(&Member { state: "down".to_owned(), why, remedy: Some(remedy.to_owned()), ..waiting.clone() })
+        };
+        let broken = down("/home/ann/a.glsl:3: 'x' : undeclared identifier");
+        assert_eq!(broken.why.as_deref(), Some("exit status: 2: the shader a.glsl does not compile"));
+        assert_eq!(broken.remedy.as_deref(), Some("a.glsl:3: 'x' : undeclared identifier"));
+        assert_eq!(down("allow it: chmod u+r /home/ann/a.glsl").remedy, None);
 
         let by = Some(Holder { pid: 12, name: "cat".to_owned() });
         let chosen = Some(Chosen { encoder: "OpenH264".to_owned(), gpu: None, renderer: "llvmpipe".to_owned() });

@@ -183,7 +183,8 @@ mod tests {
             let (again, _) = Wall::page().unwrap();
             assert!(!again.contains(nonce), "a nonce is used once");
         }
-        for other in ["http:", "https:", "//cdn", " onclick", " onload", "innerHTML", "outerHTML", "insertAdjacentHTML"] {
+        for other in ["http:", "https:", "//cdn", " onclick", " onload", "innerHTML", "outerHTML", "insertAdjacentHTML"]
+        {
             assert!(!page.contains(other), "{other}");
         }
         assert!(!page.contains(" style=\""), "a style in an attribute needs 'unsafe-inline'");

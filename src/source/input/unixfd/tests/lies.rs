@@ -64,7 +64,8 @@ fn a_producer_that_lies_about_its_memory_is_told_apart() {
     peer.picture(1, &shrunk);
     ftruncate(&shrunk, 0).unwrap();
     let end =
-        Session::new(&Address::new("test".into()), connection, &intake(Keep::Latest), &mut DeviceFrames::default()).run();
+        Session::new(&Address::new("test".into()), connection, &intake(Keep::Latest), &mut DeviceFrames::default())
+            .run();
     assert!(format!("{end:?}").contains("of memory that has 0"), "{end:?}");
 }
 
