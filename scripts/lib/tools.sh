@@ -59,8 +59,9 @@ GECKODRIVER_VERSION=0.36.0
 
 # need_geckodriver: sets and exports GECKODRIVER, which drives Firefox.
 need_geckodriver() {
-    GECKODRIVER=${GECKODRIVER:-$PROJECT_CACHE/geckodriver-$GECKODRIVER_VERSION}
-    is_geckodriver || make_cached "$GECKODRIVER" build_geckodriver ||
+    local cached=$PROJECT_CACHE/geckodriver-$GECKODRIVER_VERSION
+    GECKODRIVER=${GECKODRIVER:-$(command -v geckodriver || echo "$cached")}
+    is_geckodriver || { GECKODRIVER=$cached && is_geckodriver; } || make_cached "$cached" build_geckodriver ||
         die "geckodriver $GECKODRIVER_VERSION could not be built" "Name one that is there: GECKODRIVER=/path/to/geckodriver"
     export GECKODRIVER
 }

@@ -5,7 +5,7 @@ use crate::page::{Part, parts};
 use crate::place::{Group, Place, size_in};
 use crate::rig::{Rig, until};
 use crate::support::decode::{Decoder, Form, Source, assert_in_order};
-use crate::support::go2rtc::free_ports;
+use crate::support::go2rtc::{ask, free_ports};
 use crate::support::process::{DEADLINE, Process};
 use crate::{alone, assert_shown};
 use rustix::process::Signal;
@@ -191,6 +191,15 @@ fn a_stream_by_hand_plays() {
     until(DEADLINE, "the FIFO is there", || place.path("temp/streams/demo.h264").exists().then_some(()));
     let mut decoder = Decoder::start(Source::Rtsp(&address), size_in(&scripts[0]), Form::Yuv420p, None);
     assert_in_order(&decoder.take_marks(3));
+    // The gate is alone, and its wall shows what go2rtc knows.
+    let ask = |path: &str| ask("GET", &format!("http://127.0.0.1:{}/{path}", ports[0]), "").expect("the gate answers");
+    let (code, page) = ask("");
+    assert!(code == 200 && page.contains("id=\"wall\""), "{code} {page}");
+    let (_, list) = ask("wall.json");
+    let list: serde_json::Value = serde_json::from_str(&list).expect("JSON");
+    let streams = list["streams"].as_array().expect("streams");
+    let demo = streams.iter().find(|stream| stream["name"] == "demo");
+    assert!(demo.is_some_and(|demo| demo["state"] == "streaming") && streams.len() == 2, "{list}");
     assert!(group.process().is_running());
     group.end();
 }

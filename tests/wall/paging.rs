@@ -77,6 +77,8 @@ fn of_forty_streams_those_that_are_seen_are_encoded() {
     let words: Vec<_> = name.split(", ").collect();
     assert!(words[0] == "omega-0" && words.len() >= 2, "{name}");
 
+    let log = browser.log();
+    assert!(!log.contains("Content Security Policy"), "the page does what its policy forbids: {log}");
     drop(browser);
     wait_for_encoded(&rig, &[]);
 }
