@@ -121,7 +121,11 @@ impl Account {
             Event::Failed { reader, failure } => {
                 // A rehearsal is no stream.
                 let was_stream = self.state != State::Starting;
-                reader.iter().for_each(|reader| drop(self.running.remove(reader)));
+                match reader {
+                    Some(reader) => drop(self.running.remove(&reader)),
+                    // It is all of them.
+                    None => self.running.clear(),
+                }
                 if self.running.is_empty() {
                     self.idle(State::Failing);
                     self.why = Some(failure.to_string());
