@@ -7,3 +7,4 @@ pub mod decode;
 pub mod go2rtc;
 pub mod parts;
 pub mod process;
+pub mod turn;
