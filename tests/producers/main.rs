@@ -28,6 +28,7 @@ mod paging;
 mod python;
 mod reader;
 mod seen;
+mod unwatched;
 mod workers;
 
 use support::turn::alone;
