@@ -144,7 +144,7 @@ need_to_play() {
     need ffmpeg ffprobe
 }
 need_to_test() {
-    need shellcheck chromium chromedriver systemd-analyze
+    need ccache shellcheck chromium chromedriver systemd-analyze
 }
 # Programs that make frames.
 need_to_produce() {
