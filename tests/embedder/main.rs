@@ -71,8 +71,8 @@ impl Stranger {
              [[bin]]\nname = \"own_renderer\"\npath = \"own_renderer.rs\"\n\n\
              [dependencies]\nmb-encode = {{ path = \"{}\"{dependency} }}\n\n\
              # As in the project, whose builds of OpenH264 and ANGLE are used again.\n\
-             [profile.dev.package.openh264-sys2]\nopt-level = 3\n\
-             [profile.dev.package.mozangle]\ndebug = false\n",
+             [profile.dev.package.openh264-sys2]\nopt-level = 3\ndebug = false\n\
+             [profile.dev.package.mozangle]\nopt-level = 3\ndebug = false\n",
             project.display()
         );
         std::fs::write(folder.path().join("Cargo.toml"), manifest).expect("a file");
