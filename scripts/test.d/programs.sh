@@ -6,8 +6,9 @@
 # turns, wherever they are: tests/support/turn.rs.
 readonly LANES=3
 
-# The order in which they start: what takes longest first, and last what needs the release builds. `-` is all others.
-readonly ORDER='distribution nvenc producers inputs behaviour hangs signals mpegts real neighbours doctor shaders - readme'
+# The order in which they start: what takes longest first, but those after each other whose tests take turns, and last what
+# needs the release build. `-` is all others.
+readonly ORDER='distribution nvenc behaviour hangs signals mpegts neighbours producers inputs doctor shaders - real readme'
 
 # build_tests: with the examples.
 build_tests() {
