@@ -4,11 +4,11 @@
 
 # So many run at the same time, for most tests wait more than they compute. Those that need the machine to themselves take
 # turns, wherever they are: tests/support/turn.rs.
-readonly LANES=3
+readonly LANES=2
 
 # The order in which they start: what takes longest first, but those after each other whose tests take turns, and last what
 # needs the release build. `-` is all others.
-readonly ORDER='distribution nvenc behaviour hangs signals mpegts neighbours producers inputs doctor shaders - real readme'
+readonly ORDER='distribution nvenc behaviour producers hangs signals inputs mpegts neighbours real doctor shaders - readme'
 
 # build_tests: with the examples.
 build_tests() {
