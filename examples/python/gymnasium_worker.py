@@ -18,6 +18,7 @@ import time
 os.environ.setdefault("SDL_NO_SIGNAL_HANDLERS", "1")
 
 import gymnasium
+import pygame  # else the first frame waits until Gymnasium has imported it
 from mb_frames import Frames
 
 # With the size that each one renders, which Gymnasium tells in no common way.

@@ -146,7 +146,7 @@ need_to_play() {
     need ffmpeg ffprobe
 }
 need_to_test() {
-    need shellcheck chromium chromedriver firefox systemd-analyze
+    need ccache shellcheck chromium chromedriver firefox systemd-analyze
 }
 # Programs that make frames.
 need_to_produce() {

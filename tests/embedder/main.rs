@@ -65,13 +65,15 @@ impl Stranger {
     fn new(dependency: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+        // As in the project, whose builds of OpenH264 and ANGLE are used again. Cargo warns of a package that is not there.
+        let of_program =
+            if dependency.is_empty() { "[profile.dev.package.mozangle]\nopt-level = 3\ndebug = false\n" } else { "" };
         let manifest = format!(
             "[package]\nname = \"stranger\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n\
              [lib]\npath = \"names.rs\"\n\n\
              [[bin]]\nname = \"own_renderer\"\npath = \"own_renderer.rs\"\n\n\
              [dependencies]\nmb-encode = {{ path = \"{}\"{dependency} }}\n\n\
-             # As in the project, whose build of OpenH264 is used again.\n\
-             [profile.dev.package.openh264-sys2]\nopt-level = 3\n",
+             [profile.dev.package.openh264-sys2]\nopt-level = 3\ndebug = false\n{of_program}",
             project.display()
         );
         std::fs::write(folder.path().join("Cargo.toml"), manifest).expect("a file");

@@ -27,10 +27,4 @@ mod standing;
 mod unixfd;
 mod wrong_use;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// Tests that need the machine to themselves take turns, so that a small one is fast enough.
-fn alone() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
+use support::turn::alone;

@@ -28,12 +28,7 @@ mod paging;
 mod python;
 mod reader;
 mod seen;
+mod unwatched;
 mod workers;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// Tests that show frames in real time take turns, so that a small machine shows them smoothly.
-fn alone() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
+use support::turn::alone;

@@ -13,13 +13,13 @@ use serde_json::json;
 use std::process::Command;
 
 /// The line of the pages that has all of these words.
-fn line_with(words: &[&str]) -> String {
+pub fn line_with(words: &[&str]) -> String {
     let lines = commands(How::Feed);
     let found = lines.iter().find(|line| words.iter().all(|word| line.contains(word)));
     found.unwrap_or_else(|| panic!("no line with {words:?}: {lines:?}")).clone()
 }
 
-fn start(place: &Place, line: &str) -> Process {
+pub fn start(place: &Place, line: &str) -> Process {
     let mut command: Command = place.shell(&format!("exec {line}"));
     environment(&mut command);
     command.env("MB_ENCODE_BITRATE", "8M");
@@ -27,7 +27,7 @@ fn start(place: &Place, line: &str) -> Process {
 }
 
 /// How many frames the worker says it has rendered, in its `nth` report from now on.
-fn rendered(worker: &Process, nth: usize) -> u32 {
+pub fn rendered(worker: &Process, nth: usize) -> u32 {
     let before = worker.lines().iter().filter(|line| line.contains("frames rendered")).count();
     let line = worker.wait_for_nth_line(before + nth, "frames rendered");
     let words: Vec<_> = line.split(' ').collect();

@@ -29,21 +29,15 @@ use std::io::Read as _;
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use support::decode::{Decoder, Form, Source};
 use support::go2rtc::free_ports;
 use support::http::Stream;
 use support::process::{DEADLINE, Reader, mb_encode};
+use support::turn::alone;
 
 /// A release build takes minutes on a small machine that has other things to do.
 const BUILT_WITHIN: Duration = Duration::from_secs(1200);
-
-/// Tests that play streams in real time take turns, so that a small machine plays them smoothly.
-fn alone() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 #[test]
 fn it_is_known_how_to_run_every_command() {

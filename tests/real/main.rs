@@ -11,14 +11,8 @@ mod sizes;
 
 use mb_encode::settings::Size;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use support::process::mb_encode;
-
-/// Tests that play a stream in real time take turns, so that a small machine plays them smoothly.
-fn alone() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
+use support::turn::alone;
 
 fn size(width: u32, height: u32) -> Size {
     Size::new(width, height).expect("a legal size")

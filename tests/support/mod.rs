@@ -8,3 +8,4 @@ pub mod go2rtc;
 pub mod http;
 pub mod parts;
 pub mod process;
+pub mod turn;
