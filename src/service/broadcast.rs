@@ -155,8 +155,8 @@ impl Broadcast<'_> {
                 Some((until, failure)) => held_back(failure, *until, now),
             },
             Wish::Metrics => {
-                let text = metrics::text(&self.books.borrow(), self.held.is_none(), now);
-                Answer::of_kind(metrics::KIND, text)
+                let form = metrics::Form::of(request);
+                Answer::of_kind(form.kind(), metrics::text(form, &self.books.borrow(), self.held.is_none(), now))
             }
             Wish::Status => {
                 let member = status::of_account(&self.address.to_string(), &self.books.borrow().account, now);

@@ -33,6 +33,10 @@ fn everything_has_its_answer() {
     assert_answers(&door, "/status", 200, "application/json; charset=utf-8");
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     assert!(assert_answers(&door, "/metrics", 200, kind).text().ends_with("\n# EOF\n"));
+    // Scrapers from before OpenMetrics.
+    let plain = ask(door.address, "GET", "/metrics", &["Accept: text/plain;version=0.0.4;q=1,*/*;q=0.1"]);
+    assert_says(&plain, 200, "text/plain; version=0.0.4; charset=utf-8");
+    assert!(plain.text().contains("\n# TYPE mb_encode_pictures_total counter\n"), "{}", plain.text());
     assert_answers(&door, "/nothing", 404, TEXT);
 
     // Asking for the head of a stream starts none.
@@ -125,7 +129,7 @@ fn figures_and_state_follow_the_readers_and_never_go_down() {
         "mb_encode_ends_total{cause=\"failed\"} 0",
         "mb_encode_pictures_skipped_total{cause=\"late\"} ",
         "mb_encode_pictures_skipped_total{cause=\"held_back\"} ",
-        "mb_encode_bytes_total ",
+        "mb_encode_written_bytes_total ",
         "encoder=\"OpenH264\",gpu=\"\"",
         "mb_encode_encode_time_seconds_bucket{le=\"+Inf\"} ",
     ] {

@@ -1,5 +1,7 @@
 //! The headers of a request, of HTTP and of RTSP alike, as `httparse` has found them.
 
+use super::accept::Accept;
+
 /// Names in lower case, each with its value, in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Headers(pub Vec<(String, String)>);
@@ -24,5 +26,10 @@ impl Headers {
 
     pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(other, _)| other == name)
+    }
+
+    /// What the answer may be.
+    pub fn accept(&self) -> Accept<'_> {
+        Accept(self.0.iter().filter(|(name, _)| name == "accept").map(|(_, value)| value.as_str()).collect())
     }
 }
