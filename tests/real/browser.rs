@@ -1,8 +1,7 @@
 //! go2rtc's own page in a real browser: what it shows is read back from a canvas.
 
 use crate::support::browser::{Browser, mark_of};
-use crate::support::go2rtc::{Go2rtc, free_ports};
-use crate::support::process::{DEADLINE, Process, mb_encode};
+use crate::support::go2rtc::Go2rtc;
 use crate::{alone, exec_source, size};
 use mb_encode::parts::Mark;
 use mb_encode::settings::Size;
@@ -32,69 +31,6 @@ fn webrtc_plays_in_a_browser() {
 fn mse_plays_in_a_browser() {
     assert_plays("mse", &play("mse", None));
 }
-
-/// From the click to the first frame on the page, cold, where go2rtc reads by HTTP and where it starts the program itself.
-#[test]
-fn a_stream_by_http_begins_no_later_than_one_by_exec() {
-    let _alone = alone();
-    let picture = size(640, 360);
-    let options = "--width 640 --height 360 --fps 30";
-    let [port] = free_ports();
-    let address = format!("127.0.0.1:{port}");
-    let worker = Process::start(mb_encode().args(options.split(' ')).args(["--listen", &address]));
-    worker.wait_for_line("listening at");
-    let (by_http, by_exec) =
-        (format!("http://{address}/stream.ts"), exec_source(&format!("--stdout --mpegts {options}")));
-    let go2rtc = Go2rtc::start(&[("http", &by_http), ("exec", &by_exec)]);
-    let browser = Browser::start(picture.width(), picture.height());
-    let first_frame = |stream: &str| {
-        browser.open(&go2rtc.http(&format!("stream.html?src={stream}&mode=webrtc")));
-        let seen = browser.run(FIRST_FRAME, serde_json::json!([]));
-        // Nobody watches in between, so that each one is the first.
-        browser.open("about:blank");
-        until_unwatched(&go2rtc);
-        seen.as_f64().unwrap_or_else(|| panic!("{stream} does not play: {seen}\n{}", go2rtc.log()))
-    };
-    first_frame("exec");
-    let mut times = [Vec::new(), Vec::new()];
-    for _ in 0..9 {
-        times[0].push(first_frame("http"));
-        times[1].push(first_frame("exec"));
-    }
-    times.iter_mut().for_each(|times| times.sort_by(f64::total_cmp));
-    let [http, exec] = times;
-    eprintln!("click to first frame: {:.0} ms by HTTP, {:.0} by exec (medians of {})", http[4], exec[4], http.len());
-    // Both are the start of the same process; what differs between two medians of a few is the machine.
-    assert!(http[4] <= exec[4] * 1.25, "by HTTP {http:?}, by exec {exec:?}");
-}
-
-fn until_unwatched(go2rtc: &Go2rtc) {
-    let begun = std::time::Instant::now();
-    loop {
-        let (_, streams) = go2rtc.get("api/streams");
-        let streams: Value = serde_json::from_str(&streams).expect("JSON");
-        let is_watched = |stream: &Value| stream["consumers"].as_array().is_some_and(|list| !list.is_empty());
-        if !streams.as_object().expect("streams").values().any(is_watched) {
-            // What it has read from ends now.
-            return std::thread::sleep(std::time::Duration::from_millis(300));
-        }
-        assert!(begun.elapsed() < DEADLINE, "somebody still watches: {streams}");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-}
-
-/// When the first frame was shown, in milliseconds since the page was asked for.
-const FIRST_FRAME: &str = "
-const done = arguments[arguments.length - 1];
-const wait = () => {
-    const video = document.querySelector('video');
-    if (!video) return setTimeout(wait, 1);
-    if (video.currentTime > 0 && video.videoWidth > 0) return done(performance.now());
-    video.requestVideoFrameCallback(() => done(performance.now()));
-};
-setTimeout(() => done('nothing came'), 20000);
-wait();
-";
 
 fn assert_plays(mode: &str, sights: &[Sight]) {
     for sight in sights {
