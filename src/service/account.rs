@@ -115,7 +115,11 @@ impl Account {
                 self.look_until = Some(now + LOOK_ON);
             }
             Event::Failed { reader, failure } => {
-                reader.iter().for_each(|reader| drop(self.running.remove(reader)));
+                match reader {
+                    Some(reader) => drop(self.running.remove(&reader)),
+                    // It is all of them.
+                    None => self.running.clear(),
+                }
                 if self.running.is_empty() {
                     self.idle(State::Failing);
                     self.why = Some(failure.to_string());

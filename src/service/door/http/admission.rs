@@ -104,10 +104,11 @@ fn check_site(request: &Request, authority: Option<&str>) -> Result<(), Answer> 
 
 /// Whether `authority`, a name or an address with or without a port, can only be this machine.
 fn is_this_machine(authority: &str) -> bool {
-    let (name, port) = match authority.strip_prefix('[') {
-        Some(rest) => rest.split_once(']').unwrap_or((rest, "")),
-        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+    let parts = match authority.strip_prefix('[') {
+        Some(rest) => rest.split_once(']'),
+        None => Some(authority.split_at(authority.find(':').unwrap_or(authority.len()))),
     };
+    let Some((name, port)) = parts else { return false };
     let is_port =
         port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()));
     let is_address = name.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback());
