@@ -24,6 +24,7 @@ use crate::sink::Written;
 use ffmpeg::Ffmpeg;
 pub use mpegts::Muxer;
 use rustix::fd::BorrowedFd;
+use rustix::time::{ClockId, clock_gettime};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -52,6 +53,14 @@ impl Format {
         // So that no picture has to make some.
         format.reserve(room_for(settings.size));
         Ok(format)
+    }
+
+    /// Has the times of a stream go on from those of one that it follows, which ran on this machine.
+    pub fn go_on(&mut self) {
+        if let Self::MpegTs(muxer) = self {
+            let now = clock_gettime(ClockId::Monotonic);
+            muxer.begin_at(Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs() as u32));
+        }
     }
 
     fn reserve(&mut self, bytes: usize) {

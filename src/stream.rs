@@ -136,7 +136,11 @@ pub(crate) fn run_source(
         }
     };
     let settings = &*settings;
-    let format = Format::open(settings, early.is_some() && source.is_on_grid())?;
+    let mut format = Format::open(settings, early.is_some() && source.is_on_grid())?;
+    if early.is_some() {
+        // Whoever takes it as it comes may have taken another one before it.
+        format.go_on();
+    }
     let opening = Opening::new(settings, early.is_some());
     let pipeline = Pipeline::open(settings, &mut source, Plan::at_the_start(settings.encoder), vitals)?;
     let writer = early.map_or_else(|| Writer::open(output), Ok)?;

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::service::door::FifoPlace;
-use crate::service::door::http::{HttpPlace, TokenFile};
+use crate::service::door::http::{HttpPlace, TokenFile, is_local};
 use crate::service::exit::Exit;
 use crate::settings::{FifoMode, PipeSize};
 use std::net::SocketAddr;
@@ -100,7 +100,7 @@ impl OutputArgs {
 
     fn http(&self, address: SocketAddr) -> Result<HttpPlace, Error> {
         let token = self.token_file.clone().map(TokenFile::at).transpose()?;
-        if token.is_none() && !address.ip().to_canonical().is_loopback() && !self.insecure_no_token {
+        if token.is_none() && !is_local(address) && !self.insecure_no_token {
             return Err(Error::input(
                 "listen-open",
                 format!("--listen {address} is for everybody who reaches this machine, and nothing asks who they are"),

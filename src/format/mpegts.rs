@@ -58,6 +58,8 @@ pub struct Muxer {
     /// From the time of a picture on the grid, which is its PCR, until it is shown. It covers drawing, encoding and
     /// writing, so no byte of a picture arrives after its time (section 2.4.2.3).
     lead: Duration,
+    /// The time at which the stream begins, in units of the 90 kHz clock.
+    epoch: u64,
     tables_at: Option<Duration>,
     continuity: Continuity,
     pes: Vec<u8>,
@@ -105,7 +107,14 @@ impl Muxer {
 
     /// A stream that somebody else began to write.
     pub fn continuing(lead: Duration, continuity: Continuity) -> Self {
-        Self { lead, tables_at: None, continuity, pes: Vec::new(), packets: Vec::new() }
+        Self { lead, epoch: 0, tables_at: None, continuity, pes: Vec::new(), packets: Vec::new() }
+    }
+
+    /// Has the stream begin at a time on a clock of this machine. A stream that follows it, made by another process, then
+    /// begins later than it has ended: go2rtc passes times on as they are, and a browser that has seen a later one may wait
+    /// until it comes again.
+    pub fn begin_at(&mut self, time: Duration) {
+        self.epoch = clock_90khz(time);
     }
 
     /// Makes room for access units of so many bytes.
@@ -125,15 +134,20 @@ impl Muxer {
             self.write_tables();
         }
         self.pes.clear();
-        let decode = (dts != pts).then(|| clock_90khz(dts + self.lead));
-        pes_header(clock_90khz(pts + self.lead), decode, &mut self.pes);
+        let decode = (dts != pts).then(|| self.time(dts + self.lead));
+        pes_header(self.time(pts + self.lead), decode, &mut self.pes);
         self.pes.extend_from_slice(&ACCESS_UNIT_DELIMITER);
         byte_stream(unit, &mut self.pes);
         // The 6 bytes up to the field are not counted.
         let length = u16::try_from(self.pes.len() - 6).unwrap_or(0);
         self.pes[4..6].copy_from_slice(&length.to_be_bytes());
-        self.write_pes(clock_90khz(dts), unit.is_idr());
+        self.write_pes(self.time(dts), unit.is_idr());
         &self.packets
+    }
+
+    /// A time in the stream on the 90 kHz clock. The epoch is whole, so pictures on a grid stay on it.
+    fn time(&self, since_begin: Duration) -> u64 {
+        (clock_90khz(since_begin) + self.epoch) & CLOCK_MASK
     }
 
     fn write_tables(&mut self) {
@@ -288,6 +302,27 @@ pub mod tests {
         // Table 2-21: stream 0xe0, 21 bytes follow; aligned; PTS only, 5 bytes: 10800, the 80 ms and one interval.
         assert_eq!(video[161..175], [0, 0, 1, 0xe0, 0, 21, 0x84, 0x80, 5, 0x21, 0, 1, 0x54, 0x61]);
         assert_eq!(video[175..], [0, 0, 0, 1, 9, 0xf0, 0, 0, 0, 1, 0x65, 0xaa, 0xbb]);
+    }
+
+    #[test]
+    fn times_begin_where_they_are_told_to_and_stay_on_the_grid() {
+        let (mut plain, mut later) = (Muxer::new(40 * MS), Muxer::new(40 * MS));
+        // 26.5 hours, after which the clock wraps around, and no whole number of its ticks.
+        let epoch = Duration::from_nanos(((1 << 33) + 90_000) * 100_000 / 9 + 7);
+        later.begin_at(epoch);
+        let times = |stream: &[u8]| {
+            let video = stream[stream.len() - PACKET_BYTES..].to_vec();
+            // The PCR's base without its lowest bit, and the PTS of less than 32768 ticks times 128.
+            let pcr = u32::from_be_bytes(video[6..10].try_into().unwrap()) << 1 | u32::from(video[10] >> 7);
+            let pts = video.windows(3).position(|three| three == [0x84, 0x80, 5]).unwrap() + 3;
+            let middle = u32::from(video[pts + 1]) << 8 | u32::from(video[pts + 2] & 0xfe);
+            (pcr, middle << 14 | u32::from(video[pts + 3]) << 7 | u32::from(video[pts + 4] >> 1))
+        };
+        for k in 0..100 {
+            let picture = unit(&[0x41, 0xaa], Duration::from_nanos(k * 1001 * 1_000_000_000 / 30_000));
+            let (begun, moved) = (times(plain.write(&picture)), times(later.write(&picture)));
+            assert_eq!((moved.0 - begun.0, moved.1 - begun.1), (90_000, 90_000), "a second behind the wrap");
+        }
     }
 
     #[test]

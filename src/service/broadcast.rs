@@ -63,7 +63,7 @@ pub fn serve(place: &HttpPlace, limits: Limits, control: &Control, uplink: Optio
     let ear = Ear { sender, bell: Arc::new(Bell::new(false)?) };
     let mut broadcast = Broadcast {
         place,
-        rules: Rules { is_local: place.address.ip().is_loopback(), token: place.token.clone() },
+        rules: Rules { is_local: place.is_local(), token: place.token.clone() },
         address,
         limits,
         control,
@@ -152,7 +152,9 @@ impl Broadcast<'_> {
             Wish::Index => Answer::text("200 OK", INDEX),
             Wish::Health => match &self.held {
                 None => Answer::text("200 OK", "ok"),
-                Some((until, failure)) => held_back(failure, *until, now),
+                Some((until, failure)) => {
+                    Answer::text(UNAVAILABLE, &words(failure)).with("Retry-After", seconds_until(*until, now))
+                }
             },
             Wish::Metrics => {
                 let form = metrics::Form::of(request);
@@ -183,7 +185,7 @@ impl Broadcast<'_> {
             (None, 1) => "one reader is here already (--max-readers 1)".to_owned(),
             (None, most) => format!("{most} readers are here already (--max-readers {most})"),
         };
-        Answer::text("503 Service Unavailable", &words).with("Retry-After", ASK_AGAIN)
+        Answer::text(UNAVAILABLE, &words).with("Retry-After", ASK_AGAIN)
     }
 
     /// Starts streams for those in line, as long as there is room.
@@ -238,21 +240,21 @@ impl Broadcast<'_> {
                 crate::stream::log_disconnected(reader, &totals, over.since.elapsed());
                 (self.tell)(&Event::Disconnected { reader, last: last.clone() });
                 let words = "the stream ended before its first frame";
-                Some(Answer::text("503 Service Unavailable", words).with("Retry-After", ASK_AGAIN))
+                Some(Answer::text(UNAVAILABLE, words).with("Retry-After", ASK_AGAIN))
             }
             Ok(Ended::Late) => {
                 let failure = Failure::from(&no_first_frame(self.limits.opening));
                 tracing::warn!(reader, "{failure}");
                 self.books.borrow_mut().close(reader, Cause::Late, None);
                 (self.tell)(&Event::Disconnected { reader, last: None });
-                Some(unavailable(&failure).with("Retry-After", ASK_AGAIN))
+                Some(Answer::text(UNAVAILABLE, &words(&failure)).with("Retry-After", ASK_AGAIN))
             }
             Ok(Ended::Killed(signal)) => {
                 let failure = Failure::from(&killed(*signal));
                 tracing::error!(reader, "{failure}");
                 self.books.borrow_mut().close(reader, Cause::Killed, None);
                 (self.tell)(&Event::Failed { reader: Some(reader), failure: failure.clone() });
-                Some(unavailable(&failure).with("Retry-After", ASK_AGAIN))
+                Some(Answer::text(UNAVAILABLE, &words(&failure)).with("Retry-After", ASK_AGAIN))
             }
             Ok(Ended::Hung(hang)) => {
                 tracing::error!(reader, "{hang}");
@@ -311,16 +313,25 @@ impl Broadcast<'_> {
 const INDEX: &str = "mb-encode: GET /stream.ts (MPEG-TS) or /stream.h264 (raw H.264) starts a stream of your own; \
                      /healthz, /status, /metrics";
 
-fn unavailable(failure: &Failure) -> Answer {
-    // A request that is at fault stays so until somebody changes something.
-    let status = if failure.input { "500 Internal Server Error" } else { "503 Service Unavailable" };
+const UNAVAILABLE: &str = "503 Service Unavailable";
+
+/// What a failure was, and the first thing to do about it.
+fn words(failure: &Failure) -> String {
     let remedy = failure.remedy.lines().next().filter(|line| !line.is_empty());
-    Answer::text(status, &format!("{failure}{}", remedy.map(|line| format!(": {line}")).unwrap_or_default()))
+    format!("{failure}{}", remedy.map(|line| format!(": {line}")).unwrap_or_default())
 }
 
+fn seconds_until(until: Instant, now: Instant) -> u64 {
+    until.saturating_duration_since(now).as_secs_f64().ceil().max(1.0) as u64
+}
+
+/// What a reader is told while nobody is served.
 fn held_back(failure: &Failure, until: Instant, now: Instant) -> Answer {
-    let left = until.saturating_duration_since(now).as_secs_f64().ceil().max(1.0);
-    unavailable(failure).with("Retry-After", left as u64)
+    match failure.input {
+        // What is at fault stays so until somebody changes it.
+        true => Answer::text("500 Internal Server Error", &words(failure)),
+        false => Answer::text(UNAVAILABLE, &words(failure)).with("Retry-After", seconds_until(until, now)),
+    }
 }
 
 fn no_first_frame(limit: Duration) -> Error {

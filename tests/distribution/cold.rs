@@ -1,16 +1,19 @@
 //! A viewer who comes to a stream that nobody watches: how soon there is a picture, by the way in which go2rtc gets it.
 
 use crate::alone;
-use crate::rig::{Rig, kill};
+use crate::rig::{Rig, kill, until};
 use crate::support::browser::Browser;
 use crate::support::children;
+use crate::support::process::DEADLINE;
 use serde_json::json;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const OPTIONS: &str = "--width 640 --height 360 --fps 30";
 const TRIES: usize = 4;
 /// A second of them: more than a browser has in store.
 const MORE_PICTURES: usize = 30;
+/// The pictures take a second of it, and a machine that is busy with other things much of the rest.
+const HEALS_WITHIN: Duration = Duration::from_secs(10);
 
 /// One after the other, so that all see the same machine.
 #[test]
@@ -35,20 +38,23 @@ fn a_cold_stream_has_a_picture_in_each_mode_and_in_http_mode_goes_on_with_anothe
         eprintln!("{mode}: from asking to the first picture of a cold stream: {median} ms, of {times:?}");
     }
 
-    // The times in a stream that begins anew begin anew.
+    // A stream whose times began anew would be waited for until they have come again.
     let (_, rig) = &rigs[2];
     let seen = browser.run(&format!("{WATCH}{STAY}"), json!([]));
     assert!(seen["asked"].is_number(), "{seen}");
-    for what in ["a worker", "a stream"] {
+    for what in ["a stream", "a worker", "a stream", "a worker"] {
         let worker = rig.worker("omega-0");
-        let stream = children::of(worker.as_raw_nonzero().get() as u32);
-        kill(if what == "a worker" { worker } else { stream[0] });
+        let stream = || children::of(worker.as_raw_nonzero().get() as u32).first().copied();
+        let stream = until(DEADLINE, "a stream", stream);
+        kill(if what == "a worker" { worker } else { stream });
         let killed = Instant::now();
         let seen = browser.run(GOES_ON, json!([MORE_PICTURES]));
         assert!(seen.is_number(), "{what} was killed: {seen}\n{}", rig.log());
-        eprintln!("{what} was killed: {MORE_PICTURES} more pictures {:?} later", killed.elapsed());
+        let took = killed.elapsed();
+        eprintln!("{what} was killed: {MORE_PICTURES} more pictures {took:?} later");
+        assert!(took < HEALS_WITHIN, "{what} was killed: {took:?}\n{}", rig.log());
     }
-    rig.wait_for_status("omega-0", "[started again once]");
+    rig.wait_for_status("omega-0", "[started again 2 times]");
 }
 
 const WATCH: &str = "

@@ -26,3 +26,15 @@ pub struct HttpPlace {
     /// Who has it may read.
     pub token: Option<TokenFile>,
 }
+
+impl HttpPlace {
+    /// Whether only this machine reaches it.
+    pub fn is_local(&self) -> bool {
+        is_local(self.address)
+    }
+}
+
+/// Whether only this machine reaches an address.
+pub fn is_local(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
+}
