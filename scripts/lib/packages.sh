@@ -27,6 +27,7 @@ present() {
             ;;
         gst-gl) any_file '/usr/lib/*/gstreamer-1.0/libgstopengl.so' ;;
         gst-openh264) any_file '/usr/lib/*/gstreamer-1.0/libgstopenh264.so' ;;
+        gst-soup) any_file '/usr/lib/*/gstreamer-1.0/libgstsoup.so' ;;
         gst-y4menc) any_file '/usr/lib/*/gstreamer-1.0/libgsty4menc.so' ;;
         imagemagick) any_file '/usr/bin/convert*' '/usr/bin/magick*' '/usr/local/bin/magick' ;;
         opengl) any_file '/usr/lib/*/libOpenGL.so.0' '/usr/lib*/libOpenGL.so.0' ;;
@@ -61,7 +62,7 @@ package_of() {
         gst-gl) echo gstreamer1.0-gl ;;
         gst-openh264) echo gstreamer1.0-plugins-bad ;;
         gst-videoconvert) echo gstreamer1.0-plugins-base ;;
-        gst-y4menc) echo gstreamer1.0-plugins-good ;;
+        gst-soup | gst-y4menc) echo gstreamer1.0-plugins-good ;;
         node) echo nodejs ;;
         opengl) echo libopengl0 ;;
         *) echo "$1" ;;
@@ -151,6 +152,10 @@ need_to_test() {
 # Programs that make frames.
 need_to_produce() {
     need ffmpeg gst-launch-1.0 gst-videoconvert gst-y4menc imagemagick node opengl
+}
+# Programs that read streams by HTTP.
+need_to_read() {
+    need curl ffmpeg gst-launch-1.0 gst-openh264 gst-soup gst-y4menc
 }
 need_to_compare() {
     need python3 gst-launch-1.0 gst-gl gst-openh264 gst-videoconvert

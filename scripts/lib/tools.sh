@@ -90,3 +90,79 @@ build_actionlint() {
     build_with_go $ACTIONLINT_NEEDS_GO $ACTIONLINT_MODULE $ACTIONLINT_VERSION $ACTIONLINT_MODULE/cmd/actionlint \
         $ACTIONLINT_MODULE_SUM "$1"
 }
+
+MEDIAMTX_MODULE=github.com/bluenviron/mediamtx
+MEDIAMTX_VERSION=1.12.3
+MEDIAMTX_MODULE_SUM=h1:NfHiMm6UQKQZEVhJhypl8Ccp+i8ZGt/IASqB2bSA7Gw=
+# The go line of its go.mod.
+MEDIAMTX_NEEDS_GO=1.24.0
+
+# need_mediamtx: sets and exports MEDIAMTX.
+need_mediamtx() {
+    local cached=$PROJECT_CACHE/mediamtx-$MEDIAMTX_VERSION
+    MEDIAMTX=${MEDIAMTX:-$(command -v mediamtx || echo "$cached")}
+    is_mediamtx || { MEDIAMTX=$cached && is_mediamtx; } || make_cached "$cached" build_mediamtx ||
+        die "MediaMTX $MEDIAMTX_VERSION could not be built" "It needs Go $MEDIAMTX_NEEDS_GO or newer." \
+            "Name one that is there: MEDIAMTX=/path/to/mediamtx"
+    export MEDIAMTX
+}
+
+is_mediamtx() {
+    [[ $("$MEDIAMTX" --version 2>/dev/null) == "v$MEDIAMTX_VERSION" ]]
+}
+
+# build_mediamtx FOLDER
+build_mediamtx() {
+    local module=$1/module folder sum
+    find_go $MEDIAMTX_NEEDS_GO || return
+    say "Building MediaMTX $MEDIAMTX_VERSION with $(go env GOVERSION) (once; about a minute)"
+    # Its module has no place for what `go install` misses: two files that its own release makes.
+    go mod download -json "$MEDIAMTX_MODULE@v$MEDIAMTX_VERSION" >"$1/module.json" || return
+    sum=$(sed -n 's/^\t"Sum": "\(.*\)",*$/\1/p' "$1/module.json")
+    [[ $sum == "$MEDIAMTX_MODULE_SUM" ]] || {
+        note "the module of MediaMTX $MEDIAMTX_VERSION has another checksum than expected: $sum"
+        return 1
+    }
+    folder=$(sed -n 's/^\t"Dir": "\(.*\)",*$/\1/p' "$1/module.json")
+    cp -r "$folder" "$module" && chmod -R u+w "$module" || return
+    echo "v$MEDIAMTX_VERSION" >"$module/internal/core/VERSION"
+    # The player of its HLS page, which nothing here opens.
+    : >"$module/internal/servers/hls/hls.min.js"
+    (cd "$module" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$1/program" .) >"$1/log" 2>&1 || {
+        note "Go could not build it:"
+        tail -n 5 "$1/log" >&2
+        return 1
+    }
+}
+
+# need_prometheus: sets and exports PROMETHEUS, a folder with prometheus and promtool. Debian's package is unpacked and not
+# installed, for it would start one.
+need_prometheus() {
+    local cached=$PROJECT_CACHE/prometheus
+    if [[ -z ${PROMETHEUS:-} ]]; then
+        PROMETHEUS=$cached
+        ! have prometheus || ! have promtool || PROMETHEUS=$(dirname "$(command -v prometheus)")
+    fi
+    is_prometheus || { PROMETHEUS=$cached && is_prometheus; } || make_cached "$cached" unpack_prometheus ||
+        die "Debian's package prometheus could not be unpacked" \
+            "Name a folder with prometheus and promtool: PROMETHEUS=/path/to/folder"
+    export PROMETHEUS
+}
+
+is_prometheus() {
+    "$PROMETHEUS/prometheus" --version >/dev/null 2>&1 && "$PROMETHEUS/promtool" --version >/dev/null 2>&1
+}
+
+# unpack_prometheus FOLDER
+unpack_prometheus() {
+    have apt-get || return
+    refresh_packages
+    say "Getting Prometheus $(candidate prometheus)"
+    # apt checks what it gets.
+    (cd "$1" && apt-get download -qq -o APT::Sandbox::User=root prometheus >"$1/log" 2>&1) || {
+        tail -n 5 "$1/log" >&2
+        return 1
+    }
+    dpkg-deb --extract "$1"/prometheus_*.deb "$1/package" && mkdir "$1/program" &&
+        mv "$1/package/usr/bin/prometheus" "$1/package/usr/bin/promtool" "$1/program/"
+}

@@ -15,6 +15,10 @@ pub enum How {
     Produce,
     /// By `tests/producers`: it shows frames that another program makes, or is one that makes them.
     Feed,
+    /// By `tests/recipes`: it reads a worker's stream by HTTP.
+    Read,
+    /// By `tests/recipes`: a server that stands beside workers, or what checks its files.
+    Neighbour,
     /// While `scripts/start` runs.
     BesideStart,
     /// While that runs with `--mode http`.
@@ -41,6 +45,10 @@ pub fn how(command: &str) -> Option<How> {
     let words: Vec<_> = without_variables(command).split_whitespace().collect();
     let has = |word| words.contains(&word);
     match words[..] {
+        ["ffplay" | "ffmpeg" | "curl" | "gst-launch-1.0", ..] if command.contains("http://127.0.0.1:9000/stream.") => {
+            Some(How::Read)
+        }
+        ["mediamtx" | "prometheus" | "promtool", ..] => Some(How::Neighbour),
         ["mb-encode" | "scripts/start", ..] if has("--input") || has("--input-command") => Some(How::Feed),
         ["python3", file, ..] if file.starts_with("examples/") => Some(How::Feed),
         // Looks at a pipeline of the reader's own.

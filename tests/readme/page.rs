@@ -8,8 +8,8 @@ pub const PAGES: [&str; 6] =
 
 /// The first words of a command. Within a sentence such a word alone is a name.
 const PROGRAMS: &str = "apt apt-get bash cargo chmod curl df dmesg docker docker-compose ffmpeg ffplay ffprobe free git \
-                        go2rtc gst-launch-1.0 install kill ls mb-encode modprobe node nvidia-smi pgrep python3 rustup sh \
-                        ss sudo systemctl ulimit umask unset";
+                        go2rtc gst-launch-1.0 install kill ls mb-encode mediamtx modprobe node nvidia-smi pgrep \
+                        prometheus promtool python3 rustup sh ss sudo systemctl ulimit umask unset";
 
 /// Something to run or to look at.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,6 +18,8 @@ pub enum Source<'a> {
     File(&'a Path),
     /// A file of MPEG-TS.
     MpegTs(&'a Path),
+    /// A file of whatever it begins like.
+    Any(&'a Path),
     /// H.264 in Annex B.
     Bytes(Vec<u8>),
 }
@@ -73,6 +75,7 @@ impl Decoder {
             Source::Http(address, format) => command.args(["-f", format, "-i", address]),
             Source::File(path) => command.args(["-f", "h264", "-i"]).arg(path),
             Source::MpegTs(path) => command.args(["-f", "mpegts", "-i"]).arg(path),
+            Source::Any(path) => command.arg("-i").arg(path),
             Source::Bytes(_) => command.args(["-f", "h264", "-i", "pipe:0"]),
         };
         if let Some(limit) = limit {
