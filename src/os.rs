@@ -16,6 +16,8 @@ pub mod listener;
 #[cfg(feature = "cli")]
 pub mod openings;
 pub mod others;
+#[cfg(feature = "cli")]
+pub mod own_code;
 pub mod poll;
 #[cfg(feature = "cli")]
 pub mod ports;

@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::events::{Event, Failure};
 use crate::os::event::Event as Bell;
 use crate::os::link::Link;
-use crate::os::poll;
+use crate::os::{own_code, poll};
 use crate::settings::Limits;
 use reader::{Ear, Over, Serving, Told, media_type};
 use std::cell::RefCell;
@@ -78,6 +78,7 @@ pub fn serve(place: &HttpPlace, limits: Limits, control: &Control, uplink: Optio
     tracing::info!("listening at http://{address}/stream.ts and /stream.h264");
     tell(&Event::Listening { address });
     tell(&Event::Waiting);
+    own_code::unmap();
     broadcast.run(lobby, &told);
     Ok(())
 }

@@ -12,7 +12,7 @@ use crate::control::Control;
 use crate::error::Error;
 use crate::events::{Event, Failure};
 use crate::os::link::Link;
-use crate::os::process;
+use crate::os::{own_code, process};
 use crate::settings::Limits;
 use rustix::event::PollFlags;
 use std::process::{Command, ExitStatus, Stdio};
@@ -59,6 +59,7 @@ pub fn serve(place: &FifoPlace, limits: Limits, control: &Control, uplink: Optio
     };
     let fifo = Fifo::serve(place, reopened)?;
     tracing::info!(fifo = %place.path.display(), "waiting for a reader");
+    own_code::unmap();
     Worker { watcher, fifo, backoff: Backoff::new(WAITS) }.run()
 }
 
