@@ -19,8 +19,9 @@ pub const THIS_PROGRAM: &str = "/proc/self/exe";
 
 /// What a process has from the request to end until it is killed: a picture takes a fraction of it, and only a driver
 /// that hangs takes more.
-pub const GRACE: Duration = Duration::from_millis(1500);
-/// The same for a process that gives [`GRACE`] to children of its own first.
+pub const GRACE: Duration = Duration::from_millis(1300);
+/// The same for a process that gives [`GRACE`] to children of its own first: on a busy machine it takes a while to hear of
+/// the end of one that was killed.
 pub const GRACE_OF_PARENT: Duration = Duration::from_millis(1700);
 
 /// How long the end of a process that was killed is waited for.
