@@ -73,12 +73,16 @@ run_tests() {
     ((failed == 0))
 }
 
-# check_all_ran: whether cargo has run as many as it had built.
+# check_all_ran: whether cargo has run each that it had built. With --lib it also runs libraries that have no tests.
 check_all_ran() {
-    local built ran
-    built=$(grep -c '^ *Executable ' "$work/built.log")
-    ran=$(grep -c '^ *Running .*(.*)$' "$work/tests.log")
-    ((built == ran)) || die "$built test programs were built, and $ran have run"
+    local missing
+    missing=$(comm -23 <(paths Executable "$work/built.log") <(paths Running "$work/tests.log"))
+    [[ -z $missing ]] || die "test programs that were built and have not run:" "$missing"
+}
+
+# paths WORD LOG: of the programs in lines such as "Running tests/real/main.rs (target/debug/deps/real-0123)".
+paths() {
+    sed -n "s/^ *$1 .*(\(.*\))\$/\1/p" "$2" | sort -u
 }
 
 # total WORD: adds up what they said of themselves: "test result: ok. 12 passed; 0 failed; …".
