@@ -37,9 +37,9 @@ pub fn examine(device: Option<u32>, limit: Duration, process: impl Fn(Group) -> 
             let untold = || Finding::new(part, State::Skip, "the process that looks into it ended before", "");
             let finding = moot(part, device, &findings).or(own).unwrap_or_else(untold);
             // What another part failed with in the same words is that part's.
-            let same = |it: &&Finding| it.state == State::Fail && it.found == finding.found;
-            let cause = Some(&finding).filter(|it| it.state == State::Fail).and_then(|_| findings.iter().find(same));
-            findings.push(cause.map_or(finding.clone(), |cause| skipped_for(part, cause)));
+            let same = |it: &&Finding| [it.state, finding.state] == [State::Fail; 2] && it.found == finding.found;
+            let of_another = findings.iter().find(same).map(|cause| skipped_for(part, cause));
+            findings.push(of_another.unwrap_or(finding));
         }
     }
     findings.push(tools::ffmpeg(limit));

@@ -45,13 +45,7 @@ pub fn serve(place: &FifoPlace, limits: Limits, control: &Control, uplink: Optio
     let turn_away = || Fifo::turn_away(&place.path);
     match rehearse(&watcher, || same_again(Stdio::null()), &turn_away)? {
         Ended::Stopped => return Ok(()),
-        ended => {
-            // It has printed it, too; whoever keeps this process running reads no log.
-            if let (Ended::Failed(_, Some(failure)), Some(uplink)) = (&ended, &uplink) {
-                uplink.send(&Event::failed(failure.clone()));
-            }
-            rehearsed(ended)?;
-        }
+        ended => rehearsed(ended)?,
     }
     let reopened = {
         let uplink = uplink.clone();
@@ -186,7 +180,7 @@ pub fn same_again(stdout: Stdio) -> Command {
     command
 }
 
-/// Has a rehearsal made, again where somebody kills it: that says nothing of whether streams work.
+/// Has a rehearsal made, again where somebody kills it: that says nothing of whether streams work. Tells why it failed.
 ///
 /// # Errors
 /// It cannot be started.
@@ -200,6 +194,10 @@ pub fn rehearse(
         let Ended::Killed(signal) = ended else { break };
         tracing::warn!("{}; trying again", killed(signal).cause());
         ended = watcher.run(command(), Role::Rehearsal, &mut Nobody, while_waiting)?;
+    }
+    // It has printed it, too; whoever keeps this process running reads no log.
+    if let Ended::Failed(_, Some(failure)) = &ended {
+        (watcher.tell)(&Event::failed(failure.clone()));
     }
     Ok(ended)
 }

@@ -9,6 +9,7 @@ mod token;
 pub mod fuzz;
 
 pub use admission::{Rules, Wish, admit};
+pub use asking::LONGEST_HEAD;
 pub use lobby::{Guest, Lobby, Reply, Spot};
 pub use token::TokenFile;
 

@@ -28,7 +28,7 @@ pub use wall::{Tell, Tile, Told};
 use super::keyframes::Bell;
 use crate::control::Control;
 use crate::error::Error;
-use crate::os::threads;
+use crate::os::{listener, threads};
 use connection::Inner;
 use known::Known;
 use places::{Place, Places};
@@ -143,16 +143,11 @@ fn let_in(known: &Arc<Known>, place: Option<Place>, viewer: TcpStream, serve: fn
 
 /// `name` is what the port's option is called by.
 fn listen(address: SocketAddr, name: &str) -> Result<TcpListener, Error> {
-    let bind = |address| {
-        let listener = TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    };
     // All addresses are those of IPv6 as well, where the machine has any.
     let all = (address.ip() == IpAddr::from([0, 0, 0, 0]))
-        .then(|| bind(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), address.port())).ok());
+        .then(|| listener::bind(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), address.port())).ok());
     match all.flatten() {
         Some(listener) => Ok(listener),
-        None => bind(address).map_err(|error: std::io::Error| super::port_taken(address, name).caused_by(error)),
+        None => listener::bind(address).map_err(|error| super::port_taken(address, name).caused_by(error)),
     }
 }

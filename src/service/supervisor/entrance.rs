@@ -6,22 +6,20 @@ use crate::error::Error;
 use crate::os::listener;
 use crate::os::process::THIS_PROGRAM;
 use crate::service::door::Fifo;
-use crate::service::door::http::TokenFile;
+use crate::service::door::http::{LONGEST_HEAD, TokenFile};
 use crate::service::go2rtc::{keyframes, port_taken};
 use crate::service::http::Answer;
 use crate::service::streams::Streams;
 use rustix::fd::OwnedFd;
 use rustix::net::{SocketFlags, accept_with};
 use std::ffi::OsString;
-use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Those who are turned away at once.
 const AT_ONCE: usize = 64;
-/// Bytes of a request, of which more would be refused anyway.
-const LONGEST_HEAD: usize = 8 * 1024;
 
 /// Where a worker's readers come.
 #[derive(Clone, Debug)]
@@ -37,12 +35,7 @@ impl Entrance {
     /// # Errors
     /// The port is taken.
     pub fn listen(address: SocketAddr) -> Result<Self, Error> {
-        let listen = || {
-            let listener = TcpListener::bind(address)?;
-            listener.set_nonblocking(true)?;
-            Ok(listener)
-        };
-        let listener = listen().map_err(|error: io::Error| port_taken(address, "worker").caused_by(error))?;
+        let listener = listener::bind(address).map_err(|error| port_taken(address, "worker").caused_by(error))?;
         Ok(Self::Http(Arc::new(listener.into()), address))
     }
 
@@ -87,6 +80,7 @@ fn refuse(mut guest: TcpStream) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::TcpListener;
 
     #[test]
     fn who_waits_for_a_worker_that_is_down_is_sent_away() {

@@ -92,12 +92,8 @@ impl<S: Copy> Lobby<S> {
     /// # Errors
     /// It is not to be had.
     pub fn open(address: SocketAddr, kept_free: usize) -> Result<Self, Error> {
-        let listen = || {
-            let listener = listener::of_this_process(address).map_or_else(|| TcpListener::bind(address), Ok)?;
-            listener.set_nonblocking(true)?;
-            Ok(listener)
-        };
-        let listener = listen().map_err(|error: io::Error| cannot_listen(address, error))?;
+        let listener = listener::of_this_process(address).map_or_else(|| listener::bind(address), Ok);
+        let listener = listener.map_err(|error| cannot_listen(address, error))?;
         let limit = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| limit as usize);
         let most = limit.saturating_sub(kept_free).clamp(LEAST, MOST);
         Ok(Self { listener, most, visits: VecDeque::new(), closed_until: None })
