@@ -3,6 +3,7 @@
 use crate::support::children;
 use crate::support::decode::{Decoder, Form, Source};
 use crate::support::go2rtc::{self, ask, free_ports, free_run};
+pub use crate::support::process::until;
 use crate::support::process::{DEADLINE, Process, mb_encode, ready};
 use mb_encode::settings::Size;
 use rustix::event::PollFlags;
@@ -17,18 +18,6 @@ pub const SMALL: &str = "--width 640 --height 360 --fps 15";
 
 pub fn small() -> Size {
     Size::new(640, 360).expect("a legal size")
-}
-
-/// Waits until `what` gives something, and looks again and again.
-pub fn until<T>(limit: Duration, why: &str, mut what: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + limit;
-    loop {
-        if let Some(it) = what() {
-            return it;
-        }
-        assert!(Instant::now() < deadline, "not after {limit:?}: {why}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 /// A running supervisor that has printed its addresses. When it is dropped it is killed, and what it started ends.

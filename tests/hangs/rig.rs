@@ -2,6 +2,7 @@
 
 use crate::sim;
 use crate::support::children;
+pub use crate::support::process::until;
 use crate::support::process::{Ended, Process, mb_encode, ready};
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd as _, OwnedFd};
@@ -36,18 +37,6 @@ pub const CALLS: [(&str, &str); 5] = [
     ("glReadPixels@40", "reading back"),
     ("nvEncLockBitstream@20", "encoding"),
 ];
-
-/// Waits until `reached` gives something, and looks again and again.
-pub fn until<T>(limit: Duration, what: &str, mut reached: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(it) = reached() {
-            return it;
-        }
-        assert!(begun.elapsed() < limit, "not within {limit:?}: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
 
 /// Runs `check` on all of `items` at the same time, where each of them waits for more than it works.
 pub fn at_once<T: Sync>(items: &[T], check: impl Fn(&T) + Sync) {

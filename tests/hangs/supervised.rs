@@ -51,7 +51,9 @@ fn the_status_says_why_the_last_stream_ended() {
     });
     assert_told(&told, 1, "reading back");
     // It says so to the next reader still, who is served by the same worker.
-    Viewer::start(&machine.supervised_fifo()).wait_for_bytes(20_000, DEADLINE, "the next reader");
+    // That one stays: with its end it would be the one that the status tells of.
+    let next = Viewer::start(&machine.supervised_fifo());
+    next.wait_for_bytes(20_000, DEADLINE, "the next reader");
     assert_eq!(only_child(pid(&supervisor)), worker);
     let status = machine.status();
     assert!(all(&status, "last_end").iter().any(|end| end.to_string().contains("no progress for")), "{status}");

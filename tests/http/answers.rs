@@ -2,6 +2,7 @@
 
 use crate::door::Door;
 use crate::support::http::{Answer, ask, get, send};
+use crate::support::process::{DEADLINE, until};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -105,7 +106,7 @@ fn figures_and_state_follow_the_readers_and_never_go_down() {
     let (mut first, mut second) = (door.stream("/stream.ts"), door.stream("/stream.h264"));
     first.take(188 * 3);
     second.take(500);
-    let status = crate::door::until("both streams tell of frames", || {
+    let status = until(DEADLINE, "both streams tell of frames", || {
         let status = door.status();
         let frames = |stream: &serde_json::Value| stream["totals"]["pictures"].as_u64().unwrap_or(0);
         (frames(&status["stream"]) > 0 && frames(&status["more_streams"][0]) > 0).then_some(status)
@@ -118,7 +119,7 @@ fn figures_and_state_follow_the_readers_and_never_go_down() {
     let before = door.metric("mb_encode_pictures_total");
     drop((first, second));
     door.wait_until_alone();
-    let text = crate::door::until("it waits again", || {
+    let text = until(DEADLINE, "it waits again", || {
         let text = get(door.address, "/metrics").text().to_owned();
         text.contains("\nmb_encode_readers 0\n").then_some(text)
     });

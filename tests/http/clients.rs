@@ -1,8 +1,8 @@
 //! Clients that are slow, silent, rude or many.
 
-use crate::door::{Door, SMALL, program, until};
+use crate::door::{Door, SMALL, program};
 use crate::support::http::{Answer, connect, get};
-use crate::support::process::pass_environment;
+use crate::support::process::{DEADLINE, pass_environment, until};
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::process::{Command, Stdio};
@@ -73,7 +73,7 @@ fn two_hundred_who_say_nothing_harm_nobody() {
     assert_eq!(get(door.address, "/healthz").status, 200);
     assert!(door.holds().0 < 300, "{:?} descriptors", door.holds());
     drop((idle, more));
-    until("nothing of them is left", || (door.holds().0 < 20).then_some(()));
+    until(DEADLINE, "nothing of them is left", || (door.holds().0 < 20).then_some(()));
     door.end();
 }
 

@@ -1,7 +1,8 @@
 //! Thousands of connections that end at random moments. `MB_CONNECTIONS` sets how many.
 
-use crate::door::{Door, until};
+use crate::door::Door;
 use crate::support::http::{connect, get};
+use crate::support::process::{DEADLINE, until};
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -98,11 +99,11 @@ fn nothing_grows_whatever_comes() {
     get(door.address, "/metrics");
     door.wait_until_alone();
     let settled = |what: &str, descriptors: usize| {
-        until(what, || (door.children().is_empty() && door.holds().0 <= descriptors).then_some(()));
+        until(DEADLINE, what, || (door.children().is_empty() && door.holds().0 <= descriptors).then_some(()));
         door.holds()
     };
     // Whoever was answered may linger for half a second.
-    let before = until("the first ones have gone", || {
+    let before = until(DEADLINE, "the first ones have gone", || {
         let (descriptors, threads, _) = door.holds();
         std::thread::sleep(Duration::from_millis(700));
         let later = door.holds();

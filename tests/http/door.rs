@@ -4,26 +4,13 @@ use crate::sim;
 use crate::support::children;
 use crate::support::go2rtc::free_ports;
 use crate::support::http::{Stream, get};
-use crate::support::process::{DEADLINE, Process, mb_encode};
+use crate::support::process::{DEADLINE, Process, mb_encode, until};
 use rustix::process::{Pid, Signal};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 /// The smallest pictures there are.
 pub const SMALL: [&str; 8] = ["--width", "64", "--height", "64", "--fps", "60", "--encoder", "openh264"];
-
-/// Waits until `reached` gives something.
-pub fn until<T>(what: &str, mut reached: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(it) = reached() {
-            return it;
-        }
-        assert!(begun.elapsed() < DEADLINE, "not within {DEADLINE:?}: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
 
 /// The program, whose GL draws nothing.
 pub fn program() -> Command {
@@ -58,7 +45,7 @@ impl Door {
         let [port] = free_ports();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let process = Process::start(command.args(options).args(["--listen", &format!("{at}:{port}")]));
-        until("it listens", || {
+        until(DEADLINE, "it listens", || {
             assert!(process.is_running(), "{:?}", process.lines());
             TcpStream::connect(address).ok()
         });
@@ -88,7 +75,7 @@ impl Door {
 
     /// Waits until it has no reader left.
     pub fn wait_until_alone(&self) {
-        until("all streams end", || self.children().is_empty().then_some(()));
+        until(DEADLINE, "all streams end", || self.children().is_empty().then_some(()));
     }
 
     /// Ends it as a person does.

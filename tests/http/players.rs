@@ -1,9 +1,9 @@
 //! Programs that people read streams with: a real ffmpeg, and a real go2rtc with its viewers.
 
-use crate::door::{Door, until};
+use crate::door::Door;
 use crate::support::decode::{Decoder, Form, Source, assert_frames_rise_by_one, assert_in_order};
 use crate::support::go2rtc::Go2rtc;
-use crate::support::process::mb_encode;
+use crate::support::process::{DEADLINE, mb_encode, until};
 use mb_encode::settings::Size;
 use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
@@ -88,7 +88,7 @@ fn a_viewer_is_told_why_there_is_nothing_to_see() {
     assert!(health.header("retry-after").is_some() && health.text().contains("does not compile"), "{health:?}");
     assert_eq!(door.status()["state"], "failing");
     std::fs::write(&shader, good).expect("room for a shader");
-    until("it takes readers again", || {
+    until(DEADLINE, "it takes readers again", || {
         (crate::support::http::get(door.address, "/healthz").status == 200).then_some(())
     });
     door.stream("/stream.ts").take(188);

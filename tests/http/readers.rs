@@ -1,9 +1,9 @@
 //! Readers one beside the other: each has a stream of its own, there are no more of them than allowed, and one that is slow
 //! holds up nobody.
 
-use crate::door::{Door, program, until};
+use crate::door::{Door, program};
 use crate::support::http::{Answer, Stream, connect, request};
-use crate::support::process::ready;
+use crate::support::process::{DEADLINE, ready, until};
 use rustix::event::PollFlags;
 use rustix::process::{PidfdFlags, Signal, kill_process, pidfd_open};
 use std::io::Read as _;
@@ -109,7 +109,7 @@ fn a_slow_reader_costs_skipped_frames_and_nothing_else() {
     }
     // Who asked for figures may not have left yet.
     let is_as_before = |(descriptors, threads, _)| (descriptors <= before.0 && threads <= before.1).then_some(());
-    until("descriptors and threads are as before", || is_as_before(door.holds()));
+    until(DEADLINE, "descriptors and threads are as before", || is_as_before(door.holds()));
     let after = door.holds();
     assert!(after.2 < before.2 + 2048, "{} KiB became {}", before.2, after.2);
     // It is still a stream.
@@ -124,7 +124,7 @@ fn no_process_outlives_its_connection() {
     for round in 0..40u64 {
         let mut socket = connect(door.address);
         request(&mut socket, door.address, if round % 2 == 0 { "/stream.ts" } else { "/stream.h264" });
-        let child = until("it has a process", || door.children().first().copied());
+        let child = until(DEADLINE, "it has a process", || door.children().first().copied());
         let Ok(child) = pidfd_open(child, PidfdFlags::empty()) else { continue };
         // Anywhere from before its first instruction to the middle of its stream.
         std::thread::sleep(Duration::from_millis(round * 7 % 200));

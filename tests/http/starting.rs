@@ -1,8 +1,8 @@
 //! A worker by HTTP from its start to its end.
 
-use crate::door::{Door, SMALL, program, until};
+use crate::door::{Door, SMALL, program};
 use crate::support::http::connect;
-use crate::support::process::Process;
+use crate::support::process::{DEADLINE, Process, until};
 use rustix::process::Signal;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
@@ -74,7 +74,9 @@ fn a_signal_at_any_moment_ends_all_of_it() {
         assert_eq!(ended.code(), 0, "{}", ended.stderr);
         assert!(asked.elapsed() < Duration::from_millis(1700), "{:?}", asked.elapsed());
         for child in children {
-            until("its processes end with it", || rustix::process::test_kill_process(child).is_err().then_some(()));
+            until(DEADLINE, "its processes end with it", || {
+                rustix::process::test_kill_process(child).is_err().then_some(())
+            });
         }
         streams.into_iter().for_each(|stream| drop(stream.rest()));
         drop((silent, starting));
@@ -92,7 +94,7 @@ fn an_idr_is_asked_for_in_all_streams() {
     door.process.signal(Signal::USR1);
     for stream in &mut streams {
         let mut seen = vec![0; 4];
-        until("an IDR comes", || {
+        until(DEADLINE, "an IDR comes", || {
             seen.extend(stream.take(100));
             (idrs(&seen) > 0).then_some(())
         });

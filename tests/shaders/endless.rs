@@ -1,6 +1,6 @@
 //! A shader whose loop never ends: the process that draws it is killed, and nobody else.
 
-use crate::support::process::{DEADLINE, Process, mb_encode};
+use crate::support::process::{DEADLINE, Process, mb_encode, until};
 use serde_json::Value;
 use std::io::Read as _;
 use std::path::Path;
@@ -51,18 +51,6 @@ fn read(path: &Path) -> usize {
     bytes.len()
 }
 
-/// Waits until `reached` gives something.
-fn until<T>(what: &str, mut reached: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(it) = reached() {
-            return it;
-        }
-        assert!(begun.elapsed() < DEADLINE, "it does not come to this: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 #[test]
 fn a_later_picture_that_never_ends_costs_its_reader_and_not_the_worker() {
     let folder = folder("iFrame > 5");
@@ -77,7 +65,7 @@ fn a_later_picture_that_never_ends_costs_its_reader_and_not_the_worker() {
     assert!(said.contains("a loop that never ends"), "{said}");
     // The same worker serves who comes next.
     assert!(worker.is_running());
-    until("a second reader is served", || (read(&fifo) > 0).then_some(()));
+    until(DEADLINE, "a second reader is served", || (read(&fifo) > 0).then_some(()));
     assert!(worker.is_running());
 }
 
@@ -106,7 +94,7 @@ fn a_supervisor_keeps_the_others_and_shows_why_one_is_down() {
         let output = mb_encode().current_dir(folder.path()).args(["status", "--json", "--temp", "temp"]).output();
         serde_json::from_slice(&output.expect("it can be run").stdout).unwrap_or_default()
     };
-    until("both are down, and the status says why", || {
+    until(DEADLINE, "both are down, and the status says why", || {
         let told = status().to_string();
         let is_down = told.contains(r#""down""#) || told.contains("starting");
         (told.matches("no progress for").count() >= 2 && told.contains("endless.glsl") && is_down).then_some(())
@@ -114,7 +102,9 @@ fn a_supervisor_keeps_the_others_and_shows_why_one_is_down() {
     assert!(supervisor.is_running());
     // The shader is mended, and the supervisor left alone.
     std::fs::write(folder.path().join("endless.glsl"), shader("false")).expect("it can be written");
-    until("both wait for readers", || (status().to_string().matches(r#""waiting""#).count() >= 2).then_some(()));
+    until(DEADLINE, "both wait for readers", || {
+        (status().to_string().matches(r#""waiting""#).count() >= 2).then_some(())
+    });
     assert!(read_some(&folder.path().join("temp/streams/omega-1.h264")) > 0);
 }
 

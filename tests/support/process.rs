@@ -11,6 +11,18 @@ use std::time::{Duration, Instant};
 /// How long anything may take that takes well under a second on a quiet machine.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
+/// Looks again and again until there is something, and returns it.
+pub fn until<T>(limit: Duration, what: &str, mut reached: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(it) = reached() {
+            return it;
+        }
+        assert!(begun.elapsed() < limit, "not within {limit:?}: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// `mb-encode` as it was built for this test, with none of the options that the environment might hold.
 pub fn mb_encode() -> Command {
     clean(Command::new(env!("CARGO_BIN_EXE_mb-encode")))

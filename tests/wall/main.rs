@@ -13,10 +13,4 @@ mod paging;
 mod selecting;
 mod sight;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// Tests that play streams in real time take turns, so that a small machine plays them smoothly.
-fn alone() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
+use support::turn::alone;
