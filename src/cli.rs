@@ -6,7 +6,9 @@ mod commands;
 mod environment;
 mod input;
 mod logging;
+mod moving;
 mod named;
+mod number;
 mod options;
 mod output;
 mod print;
@@ -14,9 +16,10 @@ mod streams;
 
 use crate::Error;
 use crate::error::{Fault, look_up_remedies};
+use crate::os::process;
 use crate::service::exit::{Exit, FAILED, WRONG_USE};
 use command::{Args, Command};
-use commands::{completions, doctor, explain, gate, go2rtc_config, man, mpegts, status, stream, supervise};
+use commands::{completions, doctor, explain, gate, go2rtc_config, gpus, man, mpegts, status, stream, supervise};
 use logging::TO_BE_READ;
 use std::process::ExitCode;
 
@@ -27,6 +30,14 @@ pub fn run() -> ExitCode {
         logging::start(&args.stream.logging, args.stream.output.is_stdout());
         dispatch(&args).map_err(|error| code_of(error, &args))
     });
+    if process::is_in_ruins() {
+        // A driver that is of no use any more may hang in its own end.
+        match code {
+            Ok(code) if code == ExitCode::SUCCESS => process::leave(0),
+            Ok(code) => return code,
+            Err(code) => process::leave(code.into()),
+        }
+    }
     code.unwrap_or_else(ExitCode::from)
 }
 
@@ -36,6 +47,7 @@ fn dispatch(args: &Args) -> anyhow::Result<ExitCode> {
         Some(Command::Explain(args)) => explain::run(args),
         Some(Command::Gate(args)) => gate::run(args),
         Some(Command::Go2rtcConfig(args)) => go2rtc_config::run(args),
+        Some(Command::Gpus(args)) => gpus::run(args),
         Some(Command::Mpegts(args)) => mpegts::run(args),
         Some(Command::Supervise(args)) => supervise::run(args),
         Some(Command::Status(args)) => status::run(args),
@@ -53,7 +65,7 @@ fn code_of(error: anyhow::Error, args: &Args) -> u8 {
         return command::print(usage);
     }
     match error.downcast_ref::<Exit>() {
-        Some(Exit::Usage(message)) => return command::print(&command::usage_error(message)),
+        Some(Exit::Usage(message)) => return command::print(&command::usage_error_of_command(message)),
         Some(Exit::Silent(code)) => return *code,
         None => {}
     }

@@ -4,12 +4,14 @@ mod buffer;
 mod calls;
 mod context;
 mod driver;
+mod start;
 mod status;
 
 pub use buffer::PitchedBuffer;
 pub use context::CudaContext;
 pub use driver::Driver;
-pub use status::{NO_DEVICE, check, described, failed};
+pub use start::{Kept, Starting};
+pub use status::{NO_DEVICE, check, described, failed, is_dead, note};
 
 /// Whether an NVIDIA driver is installed, working or not.
 pub fn is_installed() -> bool {

@@ -4,7 +4,9 @@
 //! starts with a hidden argument: a crash or a hang is a finding like any other.
 
 mod child;
+mod devices;
 mod finding;
+mod gpus;
 mod group;
 mod part;
 mod probe;
@@ -13,6 +15,7 @@ mod system;
 mod tools;
 
 pub use finding::{Finding, State};
+pub use gpus::{Gpu, Gpus};
 pub use group::Group;
 pub use probe::probe;
 pub use report::Report;
@@ -90,7 +93,7 @@ mod tests {
             command.args(["-c", if group == Group::Egl { "kill -SEGV $$" } else { "exit 0" }]);
             command
         });
-        assert_eq!(asked.into_inner(), [Group::Egl, Group::Cuda, Group::Openh264]);
+        assert_eq!(asked.into_inner(), [Group::Egl, Group::Devices, Group::Cuda, Group::Openh264]);
         assert_eq!(report.finding(Part::EglLoader).found, "crashed (SIGSEGV) in libEGL.so.1");
         assert_eq!(report.finding(Part::GlRenderer).found, "needs \"EGL loader\", which failed");
     }

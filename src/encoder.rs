@@ -5,7 +5,7 @@ mod nvenc;
 mod openh264;
 mod picture;
 
-pub use fallback::{Opened, Plan, log_instead_of_nvenc};
+pub use fallback::{Drawing, Missed, Opened, Plan, Prepared, is_lasting, may_have_aged, where_nvenc_is};
 pub use nvenc::{Lost, Nvenc};
 pub use openh264::Openh264;
 pub use picture::{HostPicture, Readback};
@@ -74,6 +74,7 @@ impl From<Error> for Failed {
 
 /// `profile_idc` of a stream, H.264 section A.2. It must not change while somebody watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Profile {
     /// What OpenH264 writes unless it has to go on with another's stream.
     ConstrainedBaseline,

@@ -47,6 +47,7 @@ pub struct Error {
     remedy: String,
     examined: bool,
     shortage: bool,
+    for_good: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -64,7 +65,7 @@ impl Error {
     }
 
     fn new(fault: Fault, code: &'static str, what: String, remedy: String) -> Self {
-        Self { fault, code, what, remedy, examined: false, shortage: false, source: None }
+        Self { fault, code, what, remedy, examined: false, shortage: false, for_good: false, source: None }
     }
 
     /// The same error with the cause that lies below it.
@@ -84,6 +85,17 @@ impl Error {
     /// Whether the system was short of descriptors, processes or memory, which may pass.
     pub fn is_shortage(&self) -> bool {
         self.shortage
+    }
+
+    /// The same error, which every later attempt in this process ends with as well.
+    pub(crate) fn for_good(mut self) -> Self {
+        self.for_good = true;
+        self
+    }
+
+    /// Whether another attempt can only succeed in another process.
+    pub(crate) fn is_for_good(&self) -> bool {
+        self.for_good
     }
 
     /// The same error, for a part that `mb-encode doctor` finds out more about.

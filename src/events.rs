@@ -19,6 +19,17 @@ pub enum Event {
     Listening { address: SocketAddr },
     /// To the gate: a process streams that was started with these words, its name left out.
     Streams { words: Vec<String> },
+    /// A rehearsal went well. Opening everything took so long; whether a GPU draws or encodes; and whether there is no
+    /// NVENC, which stays so until something is installed or changed.
+    Rehearsed { seconds: f64, on_gpu: bool, without_nvenc: bool },
+    /// A process has opened everything that needs no reader, and waits for one.
+    Ready,
+    /// It has a reader.
+    Taken,
+    /// Whether a process is ready for the next reader, where that has changed.
+    Spare { ready: bool },
+    /// To the gate: this draws and encodes that stream.
+    Chosen(Chosen),
     /// Readers are let in, and nobody reads.
     Waiting,
     /// The FIFO was removed or replaced; the one that is at its path now is served.
@@ -27,6 +38,11 @@ pub enum Event {
     Connected { reader: u64 },
     /// A stream is doing this.
     Progress(Progress),
+    /// To whoever keeps its reader's pipe: from here on another process can go on with the stream, which has come to its end
+    /// in this one. What it has to know, in words of its own, and why that is, where it is no hang.
+    Checkpoint { checkpoint: String, failure: Option<Failure> },
+    /// The stream of a reader goes on in another process, since the one before failed so.
+    Restarted { reader: u64, failure: Failure },
     /// The reader has taken nothing for so long of what is there for it. Which process that is, where it can be told.
     Stalled { reader: u64, seconds: f64, by: Option<Holder> },
     /// It takes something again.
@@ -50,6 +66,8 @@ pub enum Request {
     Stop,
     /// Make the next picture an IDR.
     Idr,
+    /// Stream in this role to the pipe that comes along.
+    Serve { role: String },
 }
 
 /// How a stream is doing.
@@ -159,6 +177,9 @@ mod tests {
         let failed = Event::Failed { reader: Some(2), failure: Failure::from(&error) };
         assert!(text(&failed).starts_with(r#"{"event":"failed","reader":2,"code":"no-such""#));
         assert_eq!(serde_json::from_str::<Event>(&text(&failed)).unwrap(), failed);
+        let serve = Request::Serve { role: "7 12 mpegts".to_owned() };
+        assert_eq!(serde_json::to_string(&serve).unwrap(), r#"{"request":"serve","role":"7 12 mpegts"}"#);
+        assert_eq!(text(&Event::Ready), r#"{"event":"ready"}"#);
         let listening = Event::Listening { address: ([127, 0, 0, 1], 9000).into() };
         assert_eq!(text(&listening), r#"{"event":"listening","address":"127.0.0.1:9000"}"#);
         assert_eq!(serde_json::to_string(&Request::Idr).unwrap(), r#"{"request":"idr"}"#);

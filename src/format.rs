@@ -13,6 +13,7 @@ mod ffmpeg;
 mod follower;
 mod mpegts;
 mod steadier;
+mod transport;
 
 pub use annexb::{AnnexB, byte_stream};
 
@@ -24,9 +25,21 @@ use crate::sink::Written;
 use ffmpeg::Ffmpeg;
 pub use mpegts::Muxer;
 use rustix::fd::BorrowedFd;
-use rustix::time::{ClockId, clock_gettime};
 use std::ops::ControlFlow;
 use std::time::Duration;
+pub use transport::Transport;
+
+/// Where the times of a transport stream begin.
+///
+/// A stream that somebody takes as it comes begins at the time since the start of the machine. One that follows it, made by
+/// another process, then begins later than it has ended: go2rtc passes times on as they are, and a browser that has seen a
+/// later one may wait until it comes again.
+#[derive(Clone, Copy, Debug)]
+pub enum Begin {
+    At(Duration),
+    /// Behind what another process wrote.
+    Behind(Transport),
+}
 
 /// Turns access units into bytes, one after the other. Made once a stream.
 #[derive(Debug)]
@@ -41,26 +54,22 @@ pub enum Format {
 
 impl Format {
     /// The format that `settings` ask for. `steady` is for a stream that somebody takes as it comes, and whose pictures are
-    /// due on a grid. ffmpeg takes as long to start as EGL does: open this first.
+    /// due on a grid. One that goes on behind what another process wrote is written here, whoever began it. ffmpeg takes
+    /// as long to start as EGL does: open this first.
     ///
     /// # Errors
     /// ffmpeg is not installed.
-    pub fn open(settings: &Settings, steady: bool) -> Result<Self, Error> {
-        let mut format = match settings.mpegts {
-            Some(how) => Self::mpegts(how, settings.frame_rate)?,
-            None => Self::AnnexB(AnnexB::new((steady && settings.paced).then_some(settings.frame_rate))),
+    pub fn open(settings: &Settings, steady: bool, begin: Begin) -> Result<Self, Error> {
+        let mut format = match (settings.mpegts, begin) {
+            (Some(_), Begin::Behind(transport)) => {
+                Self::MpegTs(Muxer::resuming(settings.frame_rate.interval(), transport))
+            }
+            (Some(how), Begin::At(time)) => Self::mpegts(how, settings.frame_rate, time)?,
+            (None, _) => Self::AnnexB(AnnexB::new((steady && settings.paced).then_some(settings.frame_rate))),
         };
         // So that no picture has to make some.
         format.reserve(room_for(settings.size));
         Ok(format)
-    }
-
-    /// Has the times of a stream go on from those of one that it follows, which ran on this machine.
-    pub fn go_on(&mut self) {
-        if let Self::MpegTs(muxer) = self {
-            let now = clock_gettime(ClockId::Monotonic);
-            muxer.begin_at(Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs() as u32));
-        }
     }
 
     fn reserve(&mut self, bytes: usize) {
@@ -72,20 +81,20 @@ impl Format {
         }
     }
 
-    /// MPEG-TS of one kind, for pictures at one rate.
+    /// MPEG-TS of one kind, for pictures at one rate. Its times begin at `begin`.
     ///
     /// # Errors
     /// ffmpeg is not installed.
-    pub fn mpegts(how: MpegTs, frame_rate: FrameRate) -> Result<Self, Error> {
+    pub fn mpegts(how: MpegTs, frame_rate: FrameRate, begin: Duration) -> Result<Self, Error> {
         Ok(match how {
-            MpegTs::Ffmpeg => Self::Ffmpeg(Ffmpeg::start(frame_rate)?),
-            MpegTs::Native => Self::stamped(frame_rate.interval()),
+            MpegTs::Ffmpeg => Self::Ffmpeg(Ffmpeg::start(frame_rate, begin)?),
+            MpegTs::Native => Self::stamped(frame_rate.interval(), begin),
         })
     }
 
-    /// MPEG-TS from this process. From a picture's time to when it is shown it takes `lead`.
-    pub fn stamped(lead: Duration) -> Self {
-        Self::MpegTs(Muxer::new(lead))
+    /// MPEG-TS from this process. From a picture's time to when it is shown it takes `lead`. Its times begin at `begin`.
+    pub fn stamped(lead: Duration, begin: Duration) -> Self {
+        Self::MpegTs(Muxer::new(lead, begin))
     }
 
     /// Has this process go on where ffmpeg cannot. Returns whether it was ffmpeg that wrote so far. From when a picture is
@@ -94,6 +103,16 @@ impl Format {
         let Self::Ffmpeg(ffmpeg) = self else { return false };
         *self = Self::MpegTs(Muxer::continuing(lead, ffmpeg.written()));
         true
+    }
+
+    /// Where it has come to behind the picture that was due at `pts`, which is written; `None` where there is nothing to
+    /// know.
+    pub fn transport(&self, pts: Duration) -> Option<Transport> {
+        match self {
+            Self::AnnexB(_) => None,
+            Self::MpegTs(muxer) => Some(muxer.transport()),
+            Self::Ffmpeg(ffmpeg) => Some(ffmpeg.transport(pts)),
+        }
     }
 
     /// When to write the picture that was due at `pts` and is ready `now`, both as time since the start of the stream.

@@ -88,7 +88,7 @@ pub fn cutter(bytes: &[u8]) {
 /// What the cutter makes of it, as a transport stream.
 pub fn muxer(bytes: &[u8]) {
     let (mut splitter, mut unit) = (Splitter::default(), AccessUnit::default());
-    let mut muxer = Muxer::new(Duration::from_millis(20));
+    let mut muxer = Muxer::new(Duration::from_millis(20), Duration::ZERO);
     splitter.push(bytes);
     let mut at = Duration::ZERO;
     while splitter.next(&mut unit) || splitter.rest(&mut unit) {

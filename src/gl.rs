@@ -4,17 +4,23 @@
 //! the context alive and stays on its thread. Which GPU a context is opened on is decided elsewhere.
 
 mod context;
+mod display;
 mod egl;
 mod import;
 mod nv12;
 mod program;
+mod reset;
+mod strings;
 mod target;
 mod texture;
 
+pub(crate) use context::PassedOver;
 pub use context::{Gl, Hardware};
-pub(crate) use egl::{INSTALL_EGL, Survey};
+pub(crate) use egl::{Device, INSTALL_EGL, Survey};
 pub(crate) use import::{DeviceImage, DevicePlane, Importer, LINEAR};
 pub(crate) use nv12::{Nv12, Plane};
 pub use program::{Program, WHOLE_TARGET};
+#[doc(hidden)]
+pub use strings::{Said, strings};
 pub use target::Target;
 pub use texture::{Region, Texture};

@@ -3,5 +3,5 @@
 mod choose;
 mod interop;
 
-pub use choose::{cuda_contexts, find_gl, open_cuda, open_gl};
-pub use interop::GlImages;
+pub use choose::{Opened, Warmth, cuda_contexts, find_gl, open_beside_cuda, open_cuda, open_gl, other_gpus};
+pub use interop::{GlImages, is_apart};

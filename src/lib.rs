@@ -101,10 +101,14 @@ pub mod parts {
     pub use crate::cuda::CudaContext;
     pub use crate::encoder::{HostPicture, Lost, Nvenc, Openh264, Profile, Readback};
     pub use crate::format::byte_stream;
-    pub use crate::gpu::open_cuda;
+    pub use crate::gl::{Said, strings as egl_strings};
+    pub use crate::gpu::{cuda_contexts, open_cuda, open_gl};
     pub use crate::nvidia::{API_FLOOR, DRIVER_CAPABILITIES, DRIVER_FLOOR};
+    pub use crate::os::dl::open as open_library;
     pub use crate::source::TestCard;
     pub use crate::source::strip::{Mark, Strip};
     pub use crate::source::testcard::Layout;
+    #[cfg(feature = "cli")]
+    pub use crate::source::{Shader, ShaderScene};
     pub use crate::stats::STAGE;
 }

@@ -1,6 +1,8 @@
 //! What NVIDIA's driver has to be. Every message that asks for a driver takes its numbers from here, and nothing here
 //! touches one.
 
+use std::path::Path;
+
 /// The oldest driver that works, as a macro for `concat!`. It is the first one that speaks [`API_FLOOR`].
 macro_rules! driver_floor {
     () => {
@@ -27,6 +29,10 @@ pub const API_FLOOR: (u32, u32) = (12, 1);
 /// What to do about a driver that is missing or too old.
 pub const INSTALL_DRIVER: &str = concat!("install NVIDIA driver ", driver_floor!(), " or newer");
 
+/// What to do about a GPU that NVIDIA's EGL shows and that does not start.
+pub const LOOK_AT_GPU: &str =
+    "check dmesg for NVRM messages, and with ls -l /dev/nvidia* that you may read and write there";
+
 /// Whether a driver of this version, as `570.86.16`, is older than [`DRIVER_FLOOR`]. One that is not made of numbers is
 /// not.
 pub fn is_too_old(version: &str) -> bool {
@@ -34,9 +40,33 @@ pub fn is_too_old(version: &str) -> bool {
     numbers(version).is_some_and(|version| Some(version) < numbers(DRIVER_FLOOR))
 }
 
+/// Whose libcuda it is that lies at `path`, where it is one that GL cannot share with: WSL2 draws in Windows, and the one
+/// of the package cuda-compat is newer than the driver, whose GL knows nothing of it.
+pub fn whose_libcuda(path: &Path) -> Option<&'static str> {
+    let parts: Vec<_> = path.iter().collect();
+    if parts.windows(2).any(|pair| pair[0] == "lib" && pair[1] == "wsl") {
+        return Some("WSL2's");
+    }
+    parts.iter().any(|part| *part == "compat").then_some("cuda-compat's")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_libcuda_that_gl_cannot_share_with_is_known_by_its_place() {
+        for (path, whose) in [
+            ("/usr/lib/x86_64-linux-gnu/libcuda.so.570.86.16", None),
+            ("/usr/lib/wsl/lib/libcuda.so.1", Some("WSL2's")),
+            ("/usr/lib/wsl/drivers/nv_dispi.inf_amd64_1/libcuda.so.1.1", Some("WSL2's")),
+            ("/usr/local/cuda-12.4/compat/libcuda.so.550.54.14", Some("cuda-compat's")),
+            ("/usr/local/cuda/compat/lib.real/libcuda.so.550.54.14", Some("cuda-compat's")),
+            ("/home/wsl/compatible/libcuda.so.1", None),
+        ] {
+            assert_eq!(whose_libcuda(Path::new(path)), whose, "{path}");
+        }
+    }
 
     #[test]
     fn drivers_before_the_floor_are_too_old() {

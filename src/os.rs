@@ -14,6 +14,8 @@ pub mod holders;
 pub mod link;
 pub mod listener;
 #[cfg(feature = "cli")]
+pub mod memory;
+#[cfg(feature = "cli")]
 pub mod openings;
 pub mod others;
 #[cfg(feature = "cli")]
@@ -22,6 +24,8 @@ pub mod poll;
 #[cfg(feature = "cli")]
 pub mod ports;
 pub mod process;
+#[cfg(feature = "cli")]
+pub mod replace;
 #[cfg(feature = "cli")]
 pub mod sealed;
 pub mod shared_memory;

@@ -21,10 +21,10 @@ pub struct Tick {
     pub skipped: u64,
 }
 
-/// Hands out ticks in order.
-#[derive(Debug)]
-pub struct Pacer {
-    frame_rate: FrameRate,
+/// How far a pacer has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(serde::Serialize, serde::Deserialize))]
+pub struct Point {
     /// The next point of the grid.
     next: u64,
     /// Pictures drawn.
@@ -32,10 +32,34 @@ pub struct Pacer {
     last_pts: Option<Duration>,
 }
 
+impl Point {
+    /// When the last picture that was drawn was due.
+    pub fn last_pts(&self) -> Option<Duration> {
+        self.last_pts
+    }
+}
+
+/// Hands out ticks in order.
+#[derive(Debug)]
+pub struct Pacer {
+    frame_rate: FrameRate,
+    at: Point,
+}
+
 impl Pacer {
     /// A pacer whose first picture is due at time zero.
     pub fn new(frame_rate: FrameRate) -> Self {
-        Self { frame_rate, next: 0, drawn: 0, last_pts: None }
+        Self::going_on(frame_rate, Point::default())
+    }
+
+    /// A pacer that goes on where another one has come to.
+    pub fn going_on(frame_rate: FrameRate, at: Point) -> Self {
+        Self { frame_rate, at }
+    }
+
+    /// How far it has come.
+    pub fn point(&self) -> Point {
+        self.at
     }
 
     /// The picture to draw next, given the time since the start of the stream.
@@ -43,40 +67,40 @@ impl Pacer {
     /// Where its `pts` lies ahead of `now`, wait until then. One that is late by less than one interval is still handed
     /// out, to be drawn at once; one that is later than that is skipped, and all skipped ones are counted.
     pub fn next(&mut self, now: Duration) -> Tick {
-        self.take(self.next.max(self.frame_rate.frames_in(now)))
+        self.take(self.at.next.max(self.frame_rate.frames_in(now)))
     }
 
     /// The point after the last one, whatever the time: for streams that run as fast as they can.
     pub fn next_unpaced(&mut self) -> Tick {
-        self.take(self.next)
+        self.take(self.at.next)
     }
 
     fn take(&mut self, point: u64) -> Tick {
-        let (pts, skipped) = (self.frame_rate.time_of(point), point - self.next);
-        self.next = point + 1;
+        let (pts, skipped) = (self.frame_rate.time_of(point), point - self.at.next);
+        self.at.next = point + 1;
         Tick { skipped, ..self.off_grid(pts) }
     }
 
     /// A picture that is due at no point of the grid, but at `pts`.
     pub fn off_grid(&self, pts: Duration) -> Tick {
-        let delta = self.last_pts.map_or_else(|| self.frame_rate.interval(), |last| pts.saturating_sub(last));
-        Tick { index: self.drawn, pts, delta, skipped: 0 }
+        let delta = self.at.last_pts.map_or_else(|| self.frame_rate.interval(), |last| pts.saturating_sub(last));
+        Tick { index: self.at.drawn, pts, delta, skipped: 0 }
     }
 
     /// When the last picture that was drawn was due.
     pub fn last_pts(&self) -> Option<Duration> {
-        self.last_pts
+        self.at.last_pts
     }
 
     /// The picture of this tick was drawn.
     pub fn drew(&mut self, tick: &Tick) {
-        self.drawn += 1;
-        self.last_pts = Some(tick.pts);
+        self.at.drawn += 1;
+        self.at.last_pts = Some(tick.pts);
     }
 
     /// Pictures drawn so far.
     pub fn drawn(&self) -> u64 {
-        self.drawn
+        self.at.drawn
     }
 }
 

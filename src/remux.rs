@@ -15,6 +15,7 @@ use crate::format::Format;
 use crate::os::poll;
 use crate::settings::{FrameRate, MpegTs};
 use crate::sink::{Outlet, Output, Writer, Written};
+use crate::stream::since_boot;
 use notices::{Notices, no_h264};
 use patience::Patience;
 use rustix::event::{PollFd, PollFlags};
@@ -48,6 +49,7 @@ pub fn wrap(input: impl AsFd, how: MpegTs, frame_rate: Option<FrameRate>, contro
         ));
     }
     let writer = Writer::open(&Output::Stdout)?;
+    let begin = since_boot();
     let format = match (how, frame_rate) {
         (MpegTs::Ffmpeg, None) => {
             return Err(Error::input(
@@ -56,8 +58,8 @@ pub fn wrap(input: impl AsFd, how: MpegTs, frame_rate: Option<FrameRate>, contro
                 "",
             ));
         }
-        (how, Some(frame_rate)) => Format::mpegts(how, frame_rate)?,
-        (MpegTs::Native, None) => Format::stamped(LEAD),
+        (how, Some(frame_rate)) => Format::mpegts(how, frame_rate, begin)?,
+        (MpegTs::Native, None) => Format::stamped(LEAD, begin),
     };
     Run::new(input.as_fd(), format, &writer, control, frame_rate).finish()
 }

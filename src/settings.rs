@@ -2,21 +2,35 @@
 //!
 //! A value that exists is legal: each type checks itself when it is made, and its error names the legal ones.
 
+mod buffer;
 mod encoding;
 mod fifo;
 mod input;
 mod limits;
+#[cfg(feature = "cli")]
+mod linger;
 mod named;
 mod picture;
 mod rate;
+#[cfg(feature = "cli")]
+mod spare;
+#[cfg(feature = "cli")]
+mod time;
 
+pub use buffer::{IdrScale, Vbv};
 pub use encoding::{EncoderChoice, MpegTs, Preset, Tuning};
 pub use fifo::{FifoMode, PipeSize};
 pub use input::{ColorRange, InputSettings, Matrix, PixelFormat, PlaneLayout, Shape};
 pub use limits::Limits;
+#[cfg(feature = "cli")]
+pub(crate) use linger::Linger;
 pub use named::Named;
 pub use picture::{MAX_SIDE, MIN_SIDE, Size};
 pub use rate::{Bitrate, FrameRate, Gop};
+#[cfg(feature = "cli")]
+pub(crate) use spare::{Spare, SpareIdle};
+
+use std::time::Duration;
 
 /// Everything that decides what a stream looks like. Two streams with equal settings differ only in their pictures.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +43,10 @@ pub struct Settings {
     pub bitrate: Bitrate,
     /// From one IDR to the next, in pictures or as a time; `None` is one second's worth.
     pub gop: Option<Gop>,
+    /// What NVENC's rate buffer holds; `None` is [`Settings::vbv`]'s choice. OpenH264 has no such buffer.
+    pub vbv: Option<Vbv>,
+    /// How much larger than others an IDR picture of NVENC's may be.
+    pub idr_scale: IdrScale,
     /// Pictures to code before the stream ends; `None` is endless.
     pub pictures: Option<u64>,
     /// Hold pictures to `frame_rate` in real time. Without it they are made as fast as it goes.
@@ -54,6 +72,8 @@ impl Default for Settings {
             frame_rate: FrameRate::default(),
             bitrate: Bitrate::default(),
             gop: None,
+            vbv: None,
+            idr_scale: IdrScale::default(),
             pictures: None,
             paced: true,
             encoder: EncoderChoice::default(),
@@ -73,6 +93,14 @@ impl Settings {
             None => self.frame_rate.pictures_per_second_rounded(),
         }
     }
+
+    /// What NVENC's rate buffer holds: as set; else 1.5 pictures where an IDR comes about each second, and one where they
+    /// are rarer.
+    pub fn vbv(&self) -> Vbv {
+        let gop = self.frame_rate.time_of(self.gop_length().into());
+        let is_often = gop < Duration::from_secs(2);
+        self.vbv.unwrap_or(if is_often { Vbv::OFTEN } else { Vbv::RARE })
+    }
 }
 
 #[cfg(test)]
@@ -89,5 +117,23 @@ mod tests {
         assert_eq!(settings.gop_length(), 7);
         settings.gop = Some("10s".parse().unwrap());
         assert_eq!(settings.gop_length(), 300);
+    }
+
+    #[test]
+    fn where_idrs_are_rare_no_picture_is_larger_than_another() {
+        let with = |gop: Option<&str>, frame_rate: &str| {
+            let gop = gop.map(|gop| gop.parse().unwrap());
+            Settings { gop, frame_rate: frame_rate.parse().unwrap(), ..Settings::default() }.vbv().to_string()
+        };
+        for (gop, vbv) in
+            [(None, "1.5"), (Some("1"), "1.5"), (Some("1s"), "1.5"), (Some("2s"), "1"), (Some("60s"), "1")]
+        {
+            for frame_rate in ["1", "24000/1001", "60", "240"] {
+                assert_eq!(with(gop, frame_rate), vbv, "{gop:?}, {frame_rate}");
+            }
+        }
+        assert_eq!(with(Some("119"), "60"), "1.5");
+        let settings = Settings { vbv: Some("3".parse().unwrap()), ..Settings::default() };
+        assert_eq!(settings.vbv().to_string(), "3");
     }
 }

@@ -55,6 +55,14 @@ pub trait Renderer {
         let _ = frame;
         Drawn::New
     }
+
+    /// Says whether [`Renderer::draw`] writes every pixel, whatever the target holds.
+    ///
+    /// Then a stream that is not paced draws into two targets in turn, the next picture while the last one is read back,
+    /// where that is quicker. With `false`, the default, a picture is drawn over the last one.
+    fn fills_target(&self) -> bool {
+        false
+    }
 }
 
 /// Hands over pictures that lie in host memory, one at a time. No GL is loaded for them.
@@ -63,7 +71,8 @@ pub trait Frames {
     fn shape(&self) -> Shape;
 
     /// Writes one picture into `samples`, as [`Frames::shape`] says and without padding. They hold the picture that was
-    /// written last, or before the first one, zeros.
+    /// written last, or before the first one, zeros. A picture that is [`Unchanged`](Drawn::Unchanged) is one that nothing
+    /// is written for: what is in `samples` may be sent again.
     ///
     /// `index` counts from 0, and `pts` is when the picture is to be shown, as time since the start of the stream.
     ///

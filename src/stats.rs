@@ -1,12 +1,13 @@
 //! What a stream did, as counts that can be read at any time without stopping it, and the stages of each picture.
 
+use crate::error::Error;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Target of the `tracing` spans, at trace level, one of which is open while a stage of a picture runs: `draw`,
-/// `convert`, `map`, `copy`, `unmap`, `encode` and `write` with NVENC, `draw`, `read`, `encode` and `write` with
-/// OpenH264. Where nobody listens they cost a comparison. `examples/stage_times.rs` listens.
+/// `convert`, `map`, `copy`, `unmap`, `encode` and `write` with NVENC, `draw`, `read` with `planes` in it, `encode` and
+/// `write` with OpenH264. Where nobody listens they cost a comparison. `examples/stage_times` listens.
 pub const STAGE: &str = "mb_encode::stage";
 
 /// Counts since the start of a stream.
@@ -68,6 +69,17 @@ impl Default for Stats {
 }
 
 impl Stats {
+    /// Counts on from where others have come to.
+    #[cfg(feature = "cli")]
+    pub(crate) fn go_on(&self, counts: &Snapshot) {
+        let Totals { pictures, bytes, late, held_back } = counts.totals;
+        let totals = [(&self.pictures, pictures), (&self.bytes, bytes), (&self.late, late)];
+        let times = self.encode_times.iter().zip(counts.encode_times.iter().copied());
+        for (count, before) in totals.into_iter().chain([(&self.held_back, held_back)]).chain(times) {
+            count.fetch_add(before, Ordering::Relaxed);
+        }
+    }
+
     /// Counts a picture that was written.
     pub fn picture(&self, bytes: usize, encode_time: Duration) {
         self.encode_times[bucket_of(encode_time)].fetch_add(1, Ordering::Relaxed);
@@ -168,20 +180,76 @@ fn bound(bucket: f64) -> Duration {
 }
 
 /// What draws and encodes a stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "cli", derive(serde::Serialize, serde::Deserialize))]
 pub struct Chosen {
     /// The encoder: `NVENC` or `OpenH264`.
     pub encoder: String,
     /// The GPU that encodes; `None` where the CPU does.
     pub gpu: Option<String>,
+    /// Its number, as CUDA counts them.
+    #[cfg_attr(feature = "cli", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub device: Option<u32>,
     /// What draws, as OpenGL calls it.
     pub renderer: String,
+    /// Whether each picture that is drawn goes through host memory to the GPU that encodes, since the two do not share it.
+    #[cfg_attr(feature = "cli", serde(default, skip_serializing_if = "std::ops::Not::not"))]
+    pub through_host: bool,
+    /// Why the CPU encodes where a GPU would have been taken.
+    #[cfg_attr(feature = "cli", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub fallback: Option<Fallback>,
+}
+
+/// `NVENC`, or `NVENC through host memory`.
+impl fmt::Display for Chosen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.encoder)?;
+        f.write_str(if self.through_host { " through host memory" } else { "" })
+    }
+}
+
+/// Why another encoder was taken than the one that would have been.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(serde::Serialize, serde::Deserialize))]
+pub struct Fallback {
+    /// The kind of error, as [`Error::code`](crate::Error::code), such as `nvenc-sessions`.
+    pub code: String,
+    /// What was seen and its cause, on one line.
+    pub why: String,
+}
+
+impl Fallback {
+    /// Because of `error`.
+    pub fn because_of(error: &Error) -> Self {
+        Self { code: error.code().to_owned(), why: error.cause().replace('\n', " ") }
+    }
+
+    /// What was seen, without what lies below it, for people. `None` where there is nothing to look into: a machine without
+    /// NVIDIA's driver is as it is meant to be.
+    pub fn in_short(&self) -> Option<String> {
+        let short = self.why.split(": ").next().unwrap_or_default().to_owned();
+        (self.code != "no-nvidia-driver").then(|| Self { why: short, ..self.clone() }.to_string())
+    }
+}
+
+/// What was seen and why, with its code.
+impl fmt::Display for Fallback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let code = if self.code.is_empty() { String::new() } else { format!(" [{}]", self.code) };
+        write!(f, "{}{code}", self.why)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_encodes_is_told_with_the_way_that_frames_take_to_it() {
+        let chosen = Chosen { encoder: "NVENC".to_owned(), ..Chosen::default() };
+        assert_eq!(chosen.to_string(), "NVENC");
+        assert_eq!(Chosen { through_host: true, ..chosen }.to_string(), "NVENC through host memory");
+    }
 
     #[test]
     fn what_was_counted_between_two_snapshots_is_told() {
@@ -204,6 +272,9 @@ mod tests {
         let mut both = before.clone();
         both.add(&between);
         assert_eq!(both, stats.snapshot());
+        let onward = Stats::default();
+        onward.go_on(&both);
+        assert_eq!(onward.snapshot(), both);
         let nothing = stats.snapshot().since(&stats.snapshot());
         assert_eq!((nothing.totals, nothing.encode_time(0.99)), (Totals::default(), Duration::ZERO));
     }

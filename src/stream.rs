@@ -16,17 +16,23 @@
 //! What does come back is one question, before a picture is drawn: has the reader come, gone or stalled? The sink's
 //! `Gate` answers it.
 //!
-//! This file starts a stream and goes from one life of its encoder to the next. What happens on which thread is
-//! `threads`' matter.
+//! What needs no reader can be `ready` before there is one. This file starts a stream and goes from one life of its encoder
+//! to the next. What happens on which thread is `threads`' matter.
 
 #[cfg(feature = "cli")]
 mod appetite;
+mod checkpoint;
 mod clock;
 mod delivery;
 mod feeding;
+mod losses;
 mod opening;
+mod outcome;
 mod pipeline;
+mod precedence;
+mod ready;
 mod recovery;
+mod rehearsal;
 mod report;
 mod schedule;
 mod standing;
@@ -37,14 +43,21 @@ pub(crate) mod watchdog;
 
 pub use crate::pulse::{Lane, Pulse, Stage};
 pub use crate::source::MakeRenderer;
-pub use crate::stats::{Chosen, Snapshot, Stats};
+pub use crate::stats::{Chosen, Fallback, Snapshot, Stats};
+pub(crate) use checkpoint::Checkpoint;
+#[cfg(feature = "cli")]
+pub(crate) use clock::since_boot;
+pub(crate) use outcome::{Moved, Outcome};
 pub(crate) use pipeline::Source;
+pub(crate) use ready::Ready;
+pub use rehearsal::rehearse;
+pub(crate) use rehearsal::{Rehearsed, rehearse_source};
 pub use vitals::Vitals;
 
 use crate::control::Control;
-use crate::encoder::{Encoder, Plan, log_instead_of_nvenc};
+use crate::encoder::{Encoder, HostPicture, Lost, Plan};
 use crate::error::Error;
-use crate::format::Format;
+use crate::format::{Begin, Format};
 use crate::settings::Settings;
 use crate::sink::{self, Gate, Output, Writer};
 use crate::source::{Frames, Pulled};
@@ -62,6 +75,10 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 use threads::Ended;
+
+/// After so long without a first picture it is said what it is waited for: longer than a simulator takes to start, and less
+/// than the 30 s that go2rtc waits for a first byte.
+const SILENCE: Duration = Duration::from_secs(8);
 
 /// Streams until all pictures are written, the reader leaves, or a stop is requested. Returns what was written in all.
 ///
@@ -93,7 +110,7 @@ pub fn run_frames(
 ) -> Result<Totals, Error> {
     let mut pulled = Pulled::new(&mut frames);
     let source = Source::Fed(&mut pulled);
-    run_source(settings, output, source, control, stats_every, &Vitals::default())
+    run_source(None, settings, output, source, control, stats_every, &Vitals::default()).map(Outcome::totals)
 }
 
 /// Streams as [`run`] does. What the stream does is in `vitals` meanwhile, for another thread to read.
@@ -108,21 +125,25 @@ pub fn run_with(
     stats_every: Option<Duration>,
     vitals: &Vitals,
 ) -> Result<Totals, Error> {
-    run_source(settings, output, Source::Drawn(&mut make_renderer), control, stats_every, vitals)
+    let source = Source::Drawn(&mut make_renderer);
+    run_source(None, settings, output, source, control, stats_every, vitals).map(Outcome::totals)
 }
 
-/// Streams as [`run_with`] does, from any source.
+/// Streams as [`run_with`] does, from any source, with what is `ready` for it. Where `vitals` say so, a stream may go on in
+/// another process, or goes on from one.
 ///
 /// # Errors
 /// As [`run`].
 pub(crate) fn run_source(
+    ready: Option<Ready>,
     settings: &Settings,
     output: &Output,
     mut source: Source<'_>,
     control: &Control,
     stats_every: Option<Duration>,
     vitals: &Vitals,
-) -> Result<Totals, Error> {
+) -> Result<Outcome, Error> {
+    let (course, from) = (&vitals.course, vitals.course.from());
     let early = match output {
         // The file is touched last: a stream that cannot start leaves the old one alone.
         Output::File(_) => None,
@@ -132,33 +153,78 @@ pub(crate) fn run_source(
         ControlFlow::Continue(settings) => settings,
         ControlFlow::Break(end) => {
             tracing::debug!("stream ended ({end:?}) before its first frame");
-            return Ok(Totals::default());
+            return Ok(Outcome::Over(vitals.stats.totals()));
         }
     };
     let settings = &*settings;
-    let mut format = Format::open(settings, early.is_some() && source.is_on_grid())?;
-    if early.is_some() {
-        // Whoever takes it as it comes may have taken another one before it.
-        format.go_on();
+    if from.is_some_and(|from| from.size != (settings.size.width(), settings.size.height())) {
+        tracing::info!("the input is of another size by now, so this stream ends; the next one shows it");
+        return Ok(Outcome::Over(vitals.stats.totals()));
     }
+    let begin = match from.and_then(|from| from.transport) {
+        Some(transport) => Begin::Behind(transport),
+        // Whoever takes it as it comes may have taken another one before it.
+        None if early.is_some() => Begin::At(clock::since_boot()),
+        None => Begin::At(Duration::ZERO),
+    };
+    let format = Format::open(settings, early.is_some() && source.is_on_grid(), begin)?;
     let opening = Opening::new(settings, early.is_some());
-    let pipeline = Pipeline::open(settings, &mut source, Plan::at_the_start(settings.encoder), vitals)?;
-    let writer = early.map_or_else(|| Writer::open(output), Ok)?;
+    let plan = from.map_or(Plan::at_the_start(settings.encoder), |from| from.plan);
+    let mut like_it = plan;
+    let opened = match ready {
+        Some(ready) => ready.complete(settings, &mut source, plan, vitals),
+        None => Pipeline::open(settings, &mut source, plan, vitals),
+    };
+    // One that goes on has losses behind it, and this is another one.
+    let mut opened = if from.is_some() && plan == Plan::Nvenc { opened.map_err(Lost) } else { Ok(opened?) };
+    let writer = match (early, from) {
+        (Some(writer), _) => writer,
+        (None, None) => Writer::open(output)?,
+        (None, Some(_)) => Writer::append(output)?,
+    };
+    writer.note_sent(vitals.stats.totals().bytes);
+    from.and_then(|from| from.fallback.clone()).into_iter().for_each(|why| vitals.fell_back(why));
 
     let meter = writer.meter().map(Arc::new);
     meter.iter().for_each(|meter| vitals.measure(meter));
 
-    let clock = Clock::start(&writer, control);
+    if let Source::Fed(feed) = &source {
+        course.reads(feed.onward());
+    }
+    let clock = Clock::of_one_that_ran(course.begin(settings.size), &writer, control);
     let report = Report::new(stats_every);
-    let mut schedule = Schedule::new(settings, &clock, &writer, control, &vitals.stats, report, opening);
-    let mut delivery = Delivery::new(format, &clock, &writer, &writer, control, &vitals.stats);
-    let mut recovery = Recovery::new(settings.encoder, &clock);
-    let mut pipeline = pipeline;
+    let mut schedule = Schedule::new(settings, &clock, &writer, control, vitals, report, opening);
+    let mut delivery = Delivery::new(format, &clock, &writer, &writer, control, vitals);
+    let recovery = Recovery::new(settings.encoder, &clock, course);
     let mut feeding = None;
     let end = loop {
-        let Pipeline { artist, encoder, instead_of_nvenc } = pipeline;
-        if let Some(why) = instead_of_nvenc {
-            log_instead_of_nvenc(&why);
+        let pipeline = match opened {
+            Ok(pipeline) => pipeline,
+            Err(lost) => {
+                let why = Fallback::because_of(&lost.0);
+                let again = |plan| Pipeline::open(settings, &mut source, plan, vitals);
+                match recovery.start_over(lost, like_it, again)? {
+                    Restart::Again(pipeline) => {
+                        if like_it == Plan::Nvenc && pipeline.again != Plan::Nvenc {
+                            vitals.fell_back(why);
+                        }
+                        pipeline
+                    }
+                    Restart::Over(end) => break end,
+                    Restart::Elsewhere(why) => {
+                        let last = feeding.as_ref().map(Feeding::last);
+                        match leave(&mut source, last, why, vitals) {
+                            Some(moved) => return Ok(Outcome::Elsewhere(Box::new(moved))),
+                            None => break End::Stopped,
+                        }
+                    }
+                }
+            }
+        };
+        let Pipeline { artist, encoder, missed, again } = pipeline;
+        like_it = again;
+        if let Some(missed) = missed {
+            missed.log();
         }
         let (schedule, delivery) = (&mut schedule, &mut delivery);
         let (bitrate, pulse) = (settings.bitrate, &vitals.pulse);
@@ -172,28 +238,34 @@ pub(crate) fn run_source(
                         threads::on_host(&mut artist, openh264, bitrate, schedule, delivery, control, pulse)
                     }
                 };
-                // The old one is gone before a new one is opened: a GPU has few sessions.
-                artist.release(pulse);
+                // The old one is gone before a new one is opened: a GPU has few sessions. A driver in ruins is not asked
+                // for anything any more where the process goes with it.
+                match &ended {
+                    Ok(Ended::Lost(Lost(why))) if why.is_for_good() && course.may_move() => std::mem::forget(artist),
+                    _ => artist.release(pulse),
+                }
                 ended
             }
             (None, Source::Fed(feed)) => feeding
-                .get_or_insert_with(|| Feeding::new(settings, control, pulse))
+                .get_or_insert_with(|| Feeding::new(settings, control, vitals))
                 .run(*feed, encoder, schedule, delivery),
             (None, Source::Drawn(_)) => unreachable!("what is drawn has an artist"),
         };
-        let lost = match ended? {
+        opened = match ended? {
             Ended::Over(end) => break end,
-            Ended::Lost(lost) => lost,
+            Ended::Lost(lost) => Err(lost),
         };
-        let again = |plan| Pipeline::open(settings, &mut source, plan, vitals);
-        match recovery.start_over(lost, again)? {
-            Restart::Again(opened) => pipeline = opened,
-            Restart::Over(end) => break end,
-        }
     };
     let totals = vitals.stats.totals();
     tracing::debug!("stream ended ({end:?}): {totals}");
-    Ok(totals)
+    Ok(Outcome::Over(totals))
+}
+
+/// What another process goes on with, after `why`. `None` where a hang has been seen, and whoever has seen it ends this one.
+fn leave(source: &mut Source<'_>, last: Option<(&HostPicture, bool)>, why: Error, vitals: &Vitals) -> Option<Moved> {
+    let unshown = if let Source::Fed(feed) = source { feed.leave(last) } else { Vec::new() };
+    let checkpoint = vitals.course.leave(vitals.stats.snapshot()).ok()??;
+    Some(Moved { checkpoint, why, unshown })
 }
 
 /// Waits for what a stream's first picture makes of its settings; a picture that is drawn makes nothing of them. Returns
@@ -207,37 +279,25 @@ fn settle<'s>(
     let Source::Fed(feed) = source else { return Ok(ControlFlow::Continue(Cow::Borrowed(settings))) };
     let gate: &dyn Gate = writer.map_or(&sink::Nobody, |writer| writer);
     let clock = Clock::start(gate, control);
+    let mut said = String::new();
     loop {
         if let Some(settled) = feed.settle(settings)? {
             return Ok(ControlFlow::Continue(Cow::Owned(settled)));
         }
-        if let Some(arrivals) = feed.arrivals() {
-            if let Err(end) = clock.wait_for(arrivals, Duration::MAX) {
-                return Ok(ControlFlow::Break(end));
+        let Some(arrivals) = feed.arrivals() else { continue };
+        match clock.wait_for(arrivals, clock.now() + SILENCE) {
+            Ok(true) => {}
+            Ok(false) => {
+                // Another one, where something has come meanwhile.
+                let silence = feed.silence();
+                if silence != said {
+                    tracing::warn!("still waiting for frames: {silence} [input-silent]");
+                    said = silence;
+                }
             }
+            Err(end) => return Ok(ControlFlow::Break(end)),
         }
     }
-}
-
-/// Draws, encodes and lays out one picture, and throws it away: everything that a stream needs is there and works.
-///
-/// # Errors
-/// What would keep a stream with these settings from starting.
-pub fn rehearse(settings: &Settings, mut make_renderer: impl MakeRenderer, vitals: &Vitals) -> Result<(), Error> {
-    rehearse_source(settings, Source::Drawn(&mut make_renderer), vitals)
-}
-
-/// Rehearses from any source. Pictures that lie in host memory are not waited for: one colour stands for them.
-///
-/// # Errors
-/// As [`rehearse`].
-pub(crate) fn rehearse_source(settings: &Settings, mut source: Source<'_>, vitals: &Vitals) -> Result<(), Error> {
-    let mut format = Format::open(settings, false)?;
-    let pipeline = Pipeline::open(settings, &mut source, Plan::at_the_start(settings.encoder), vitals)?;
-    let unit = pipeline.first_picture(settings, &vitals.pulse)?;
-    // With nobody who leaves or stops it, there is no other outcome than an error.
-    let _ = format.lay_out(&unit, None, &Control::new()?)?;
-    Ok(())
 }
 
 /// Logs that a FIFO's reader left, with what it was sent.

@@ -1,5 +1,6 @@
 //! The options that say where streams can be watched.
 
+use super::number::within;
 use crate::service::exit::Exit;
 use crate::service::go2rtc::gate::{Host, Hosts};
 use crate::service::streams::Streams;
@@ -21,19 +22,19 @@ pub struct AddressArgs {
     /// Port of the pages
     #[arg(long, env = "MB_ENCODE_API_PORT", hide_env_values = true, value_name = "PORT")]
     #[arg(default_value_t = Streams::default().api_port)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..), help_heading = "Addresses")]
+    #[arg(value_parser = within(1..=u16::MAX), help_heading = "Addresses")]
     api_port: u16,
 
     /// Port for RTSP players
     #[arg(long, env = "MB_ENCODE_RTSP_PORT", hide_env_values = true, value_name = "PORT")]
     #[arg(default_value_t = Streams::default().rtsp_port)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..), help_heading = "Addresses")]
+    #[arg(value_parser = within(1..=u16::MAX), help_heading = "Addresses")]
     rtsp_port: u16,
 
     /// Port for WebRTC, TCP and UDP
     #[arg(long, env = "MB_ENCODE_WEBRTC_PORT", hide_env_values = true, value_name = "PORT")]
     #[arg(default_value_t = Streams::default().webrtc_port)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..), help_heading = "Addresses")]
+    #[arg(value_parser = within(1..=u16::MAX), help_heading = "Addresses")]
     webrtc_port: u16,
 }
 

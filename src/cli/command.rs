@@ -5,17 +5,20 @@ use super::commands::doctor::DoctorArgs;
 use super::commands::explain::ExplainArgs;
 use super::commands::gate::GateArgs;
 use super::commands::go2rtc_config::ConfigArgs;
+use super::commands::gpus::GpusArgs;
 use super::commands::mpegts::MpegTsArgs;
 use super::commands::status::StatusArgs;
 use super::commands::supervise::SuperviseArgs;
 use super::environment;
 use super::options::StreamOptions;
+use super::print::not_printed;
 use crate::os::environment::variable;
+use crate::service::exit::FAILED;
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use std::ffi::OsString;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -71,6 +74,7 @@ pub enum Command {
     Explain(ExplainArgs),
     Gate(GateArgs),
     Go2rtcConfig(Box<ConfigArgs>),
+    Gpus(GpusArgs),
     Mpegts(MpegTsArgs),
     Supervise(Box<SuperviseArgs>),
     Status(StatusArgs),
@@ -81,7 +85,8 @@ pub enum Command {
 
 /// The grammar as clap has it.
 pub fn grammar() -> clap::Command {
-    Args::command()
+    // A number below zero is a value that an option refuses, and says what it wants.
+    Args::command().mut_subcommands(|command| command.allow_negative_numbers(true))
 }
 
 /// The options of this process.
@@ -93,7 +98,7 @@ pub fn read() -> Result<Args, u8> {
     from(&words).map_err(|error| {
         let code = print(&error);
         if let (Some(variable), true) = (variable_behind(&error, &words), error.use_stderr()) {
-            let _ = writeln!(std::io::stderr(), "It comes from the environment: change {variable}, or unset it.");
+            let _ = writeln!(io::stderr(), "It comes from the environment: change {variable}, or unset it.");
         }
         code
     })
@@ -101,14 +106,33 @@ pub fn read() -> Result<Args, u8> {
 
 /// Prints what clap has to say, and returns its exit code.
 pub fn print(error: &Error) -> u8 {
-    // Standard error may be closed, and there is nobody else to tell.
-    let _ = error.print();
-    error.exit_code() as u8
+    match error.print() {
+        // Help and version were asked for, and a reader that has seen enough is no error.
+        Err(why) if !error.use_stderr() && why.kind() != io::ErrorKind::BrokenPipe => {
+            let _ = writeln!(io::stderr(), "error: {:#}", not_printed(why));
+            FAILED
+        }
+        // Standard error may be closed, and there is nobody else to tell.
+        _ => error.exit_code() as u8,
+    }
 }
 
 /// An error in how the options go together, shown as clap shows its own.
 pub fn usage_error(message: impl std::fmt::Display) -> Error {
     grammar().error(ErrorKind::ArgumentConflict, message)
+}
+
+/// The same of the command that this process was given, with its usage.
+pub fn usage_error_of_command(message: impl std::fmt::Display) -> Error {
+    let mut grammar = grammar();
+    // Names the commands with the program in front.
+    grammar.build();
+    let given = grammar.clone().try_get_matches().ok();
+    let name = given.as_ref().and_then(|given| given.subcommand_name());
+    match name.and_then(|name| grammar.find_subcommand_mut(name)) {
+        Some(command) => command.error(ErrorKind::ArgumentConflict, message),
+        None => usage_error(message),
+    }
 }
 
 fn from(words: &[OsString]) -> Result<Args, Error> {
@@ -118,7 +142,7 @@ fn from(words: &[OsString]) -> Result<Args, Error> {
             return Err(usage_error(format!("write --mpegts={how}: a value of --mpegts stands behind '='")));
         }
     }
-    let matches = environment::matches(grammar, words)?;
+    let matches = environment::matches(grammar, words).map_err(|error| stray_word(&error, words).unwrap_or(error))?;
     let mut args = Args::from_arg_matches(&matches)?;
     match (matches.value_source("shader"), matches.value_source("scene")) {
         // What is written here and now is meant, whatever the environment says.
@@ -136,6 +160,25 @@ fn from(words: &[OsString]) -> Result<Args, Error> {
         return Err(usage_error(format!("--{channel} is for a shader, and there is none: add --shader FILE")));
     }
     Ok(args)
+}
+
+/// What clap takes for a subcommand behind options and is none: most often the rest of a value with blanks in it.
+fn stray_word(error: &Error, words: &[OsString]) -> Option<Error> {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return None };
+    if error.kind() != ErrorKind::ArgumentConflict || grammar().find_subcommand(word).is_some() {
+        return None;
+    }
+    let at = words.iter().position(|written| written == word.as_str()).unwrap_or(0);
+    let before = |steps: usize| at.checked_sub(steps).and_then(|at| words.get(at)).and_then(|word| word.to_str());
+    let remedy = match (before(2), before(1)) {
+        (Some(option), Some(value)) if option.starts_with("--") && !value.starts_with('-') => {
+            let rest = words[at..].iter().map_while(|word| word.to_str().filter(|word| !word.starts_with('-')));
+            let value = [value].into_iter().chain(rest).collect::<Vec<_>>().join(" ");
+            format!("a value with a blank in it stands in quotes: {option} '{value}'")
+        }
+        _ => "an option's value stands behind its name, as in --width 640".to_owned(),
+    };
+    Some(usage_error(format!("'{word}' belongs to no option; {remedy}")))
 }
 
 /// The environment variable whose value was refused, if it was one.

@@ -5,6 +5,7 @@ pub mod doctor;
 pub mod explain;
 pub mod gate;
 pub mod go2rtc_config;
+pub mod gpus;
 pub mod man;
 pub mod mpegts;
 pub mod status;

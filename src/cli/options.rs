@@ -6,7 +6,10 @@ use super::logging::LoggingArgs;
 use super::named::{self, named};
 use super::output::OutputArgs;
 use crate::service::streams::Format;
-use crate::settings::{Bitrate, EncoderChoice, FrameRate, Gop, Limits, MpegTs, Named, Preset, Size, Tuning};
+use crate::service::terms::Terms;
+use crate::settings::{
+    Bitrate, EncoderChoice, FrameRate, Gop, IdrScale, Limits, MpegTs, Named, Preset, Size, Tuning, Vbv,
+};
 use crate::source::input::Wanted;
 use crate::source::{CHANNELS, Shader};
 use crate::{Error, Settings};
@@ -74,7 +77,7 @@ pub struct StreamOptions {
     #[arg(help_heading = "Picture")]
     pub label: String,
 
-    /// Draw and encode on this GPU, counted as CUDA counts them [default: the first, else in software]
+    /// Draw and encode on this GPU, counted as CUDA counts them [default: the first that encodes]
     #[arg(long, env = "MB_ENCODE_DEVICE", hide_env_values = true, value_name = "N", value_parser = parse_device)]
     #[arg(help_heading = "Picture")]
     device: Option<u32>,
@@ -89,7 +92,7 @@ pub struct StreamOptions {
     #[arg(default_value = named::default::<Preset>(), value_parser = named::<Preset>())]
     preset: Preset,
 
-    /// NVENC's tuning: low latency or ultra low latency
+    /// NVENC's tuning: low latency, for streams that are joined, or ultra low latency
     #[arg(long, env = "MB_ENCODE_TUNING", hide_env_values = true, value_name = "TUNING", help_heading = "Encoding")]
     #[arg(default_value = named::default::<Tuning>(), value_parser = named::<Tuning>())]
     tuning: Tuning,
@@ -102,6 +105,15 @@ pub struct StreamOptions {
     /// From one IDR (keyframe) to the next: 1 to 3600 frames, or a time: 10s, 500ms [default: 1s; 4s where viewers get one on joining]
     #[arg(long, env = "MB_ENCODE_GOP", hide_env_values = true, value_name = "LENGTH", help_heading = "Encoding")]
     gop: Option<Gop>,
+
+    /// NVENC's rate buffer in frames of average size, 1 to 240; OpenH264 has none [default: 1.5; 1 with a GOP of 2s or more]
+    #[arg(long, env = "MB_ENCODE_VBV", hide_env_values = true, value_name = "FRAMES", help_heading = "Encoding")]
+    vbv: Option<Vbv>,
+
+    /// How many times the bits of another frame NVENC may give an IDR, where its rate buffer holds one frame: 1 to 10
+    #[arg(long, env = "MB_ENCODE_IDR_SCALE", hide_env_values = true, value_name = "TIMES", default_value_t)]
+    #[arg(help_heading = "Encoding")]
+    idr_scale: IdrScale,
 
     /// Wrap the stream in MPEG-TS, in this process or, with =ffmpeg, through ffmpeg
     #[arg(long, env = "MB_ENCODE_MPEGTS", hide_env_values = true, value_name = "HOW", help_heading = "Encoding")]
@@ -149,6 +161,20 @@ impl Named for Scene {
     ];
 }
 
+/// Which file there is, and since when it is as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    id: (u64, u64),
+    size: i64,
+    changed: (i64, u64),
+}
+
+impl Stamp {
+    fn of(stat: rustix::fs::Stat) -> Self {
+        Self { id: (stat.st_dev, stat.st_ino), size: stat.st_size, changed: (stat.st_ctime, stat.st_ctime_nsec) }
+    }
+}
+
 fn parse_side(text: &str) -> Result<u32, String> {
     let side = text.parse().unwrap_or(0);
     Size::check_side(side)
@@ -185,6 +211,8 @@ impl StreamOptions {
             frame_rate: self.fps.unwrap_or_default(),
             bitrate: self.bitrate,
             gop: self.gop,
+            vbv: self.vbv,
+            idr_scale: self.idr_scale,
             pictures: (self.frames > 0).then_some(self.frames),
             paced: !self.no_pace,
             encoder: self.encoder,
@@ -227,6 +255,13 @@ impl StreamOptions {
         Limits { opening: Duration::from_secs(self.start_timeout), picture: Duration::from_secs(self.hang_timeout) }
     }
 
+    /// What a worker of this stream is held to.
+    pub fn terms(&self) -> Terms {
+        let OutputArgs { spare, spare_idle, .. } = self.output;
+        let takes_turns = self.encoder != EncoderChoice::Openh264;
+        Terms { limits: self.limits(), spare, spare_idle, takes_turns }
+    }
+
     /// The same stream in a format that its reader has chosen.
     pub fn in_format(&self, format: Format) -> Self {
         let mpegts = match format {
@@ -249,6 +284,13 @@ impl StreamOptions {
     /// The files of the shader's channels.
     pub fn channel_paths(&self) -> [Option<PathBuf>; CHANNELS] {
         [&self.channel0, &self.channel1, &self.channel2, &self.channel3].map(Clone::clone)
+    }
+
+    /// What the files that the shader is made of look like from outside: another one where any of them has changed.
+    pub fn stamp(&self) -> Vec<Option<Stamp>> {
+        let channels = self.channel_paths();
+        let paths = self.shader_path().into_iter().chain(channels.iter().flatten().map(PathBuf::as_path));
+        paths.map(|path| rustix::fs::stat(path).ok().map(Stamp::of)).collect()
     }
 
     /// The shader with its pictures, if there is one.

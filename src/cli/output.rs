@@ -1,10 +1,12 @@
 //! The options that say where the video goes: to exactly one of four places.
 
+use super::named::{self, named};
+use super::number::within;
 use crate::error::Error;
 use crate::service::door::FifoPlace;
 use crate::service::door::http::{HttpPlace, TokenFile, is_local};
 use crate::service::exit::Exit;
-use crate::settings::{FifoMode, PipeSize};
+use crate::settings::{FifoMode, Linger, PipeSize, Spare, SpareIdle};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -29,7 +31,7 @@ pub struct OutputArgs {
 
     /// Readers by HTTP at once, each with an encoder of its own: 1 to 64
     #[arg(long, env = "MB_ENCODE_MAX_READERS", hide_env_values = true, value_name = "N", default_value_t = 4)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(value_parser = within(1..=64u16))]
     max_readers: u16,
 
     /// Let in by HTTP only who shows the token in this file
@@ -40,9 +42,22 @@ pub struct OutputArgs {
     #[arg(long, conflicts_with = "token_file")]
     insecure_no_token: bool,
 
+    /// Once asked to stop, stream on by HTTP to those who watch, for so long at most: 0s to 60s
+    #[arg(long, env = "MB_ENCODE_LINGER", hide_env_values = true, value_name = "TIME", default_value_t)]
+    linger: Linger,
+
     /// Permissions of a FIFO that is made, in octal
     #[arg(long, env = "MB_ENCODE_FIFO_MODE", hide_env_values = true, value_name = "MODE", default_value_t)]
     pub fifo_mode: FifoMode,
+
+    /// Keep a process ready for the next reader, with the drivers up and no NVENC session
+    #[arg(long, env = "MB_ENCODE_SPARE", hide_env_values = true, value_name = "WHEN")]
+    #[arg(default_value = named::default::<Spare>(), value_parser = named::<Spare>())]
+    pub spare: Spare,
+
+    /// Let the ready process go when nobody has come for so long: 1s to 24h
+    #[arg(long, env = "MB_ENCODE_SPARE_IDLE", hide_env_values = true, value_name = "TIME", default_value_t)]
+    pub spare_idle: SpareIdle,
 
     /// Capacity of the FIFO's pipe, 4k to 1M bytes [default: the system's, 64k]
     #[arg(long, env = "MB_ENCODE_PIPE_SIZE", hide_env_values = true, value_name = "BYTES")]
@@ -107,7 +122,13 @@ impl OutputArgs {
                 "",
             ));
         }
-        Ok(HttpPlace { address, most_readers: self.max_readers.into(), for_one: None, token })
+        Ok(HttpPlace {
+            address,
+            most_readers: self.max_readers.into(),
+            for_one: None,
+            token,
+            linger: self.linger.time(),
+        })
     }
 
     /// Whether one worker serves many readers.

@@ -5,10 +5,12 @@ use super::commands::stream::suspect;
 use super::environment::parse_switch;
 use super::input::Input;
 use super::named::{self, named};
+use super::number::within;
 use super::options::StreamOptions;
 use crate::error::Error;
 use crate::service::exit::Exit;
 use crate::service::go2rtc::safe::Prefix;
+use crate::service::gpus::Devices;
 use crate::service::streams::{Format, Mode, Streams};
 use std::path::PathBuf;
 
@@ -20,7 +22,7 @@ const MOST: u16 = 64;
 pub struct StreamsArgs {
     /// How many streams: 1 to 64, or to 1000 with go2rtc-config --source
     #[arg(long, env = "MB_ENCODE_WORKERS", hide_env_values = true, value_name = "N", default_value_t = Streams::default().workers)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=1000), help_heading = "Streams")]
+    #[arg(value_parser = within(1..=1000u16), help_heading = "Streams")]
     workers: u16,
 
     /// What their ids begin with: omega makes omega-0, omega-1 and so on
@@ -43,13 +45,17 @@ pub struct StreamsArgs {
     #[arg(value_parser = parse_switch)]
     preload: bool,
 
+    /// Spread the streams over these GPUs, in turn: all, or numbers as mb-encode gpus lists them, as in 0,1
+    #[arg(long, env = "MB_ENCODE_DEVICES", hide_env_values = true, value_name = "LIST", help_heading = "Streams")]
+    pub devices: Option<Devices>,
+
     #[command(flatten)]
     addresses: AddressArgs,
 
     /// With --mode http: the first worker's port on this machine; each of the others has the next one
     #[arg(long, env = "MB_ENCODE_WORKER_PORT", hide_env_values = true, value_name = "PORT")]
     #[arg(default_value_t = Streams::default().worker_port)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..), help_heading = "Addresses")]
+    #[arg(value_parser = within(1..=u16::MAX), help_heading = "Addresses")]
     worker_port: u16,
 
     /// The folder of the FIFOs, which are made where they are missing [default: temp/streams]
@@ -89,14 +95,19 @@ impl StreamsArgs {
     pub fn check_elsewhere(&self) -> anyhow::Result<Streams> {
         self.addresses.check()?;
         let mut streams = self.values();
-        let words = std::iter::once("--stdout".to_owned()).chain(streams.worker_options("omega-0"));
+        if let (Some(_), Some(device)) = (&self.devices, device_of_all(&streams)) {
+            let message =
+                format!("--devices says which GPU each stream has, and {device} the same for all: leave one out");
+            return Err(Exit::Usage(message).into());
+        }
+        let words = std::iter::once("--stdout".to_owned()).chain(streams.worker_options(0));
         let options = StreamOptions::of(words)?;
         options.output.destination()?;
         suspect(&options);
         let input = options.input()?;
         input.as_ref().map_or(Ok(()), Input::check_again)?;
         if let (Some(input), true) = (input, streams.workers > 1) {
-            let other = std::iter::once("--stdout".to_owned()).chain(streams.worker_options("omega-1"));
+            let other = std::iter::once("--stdout".to_owned()).chain(streams.worker_options(1));
             let is_same = StreamOptions::of(other)?.input()?.is_some_and(|other| other.place == input.place);
             if is_same && input.place.is_for_one() {
                 return Err(Error::input(
@@ -109,6 +120,7 @@ impl StreamsArgs {
         }
         streams.fifo_mode = options.output.fifo_mode;
         streams.limits = options.limits();
+        streams.encoder = options.settings().encoder;
         Ok(streams)
     }
 
@@ -123,10 +135,22 @@ impl StreamsArgs {
             fifo_dir: self.fifo_dir.clone(),
             worker_port: self.worker_port,
             out: self.out.clone(),
+            devices: match &self.devices {
+                Some(Devices::These(numbers)) => numbers.clone(),
+                // Nobody has looked yet.
+                Some(Devices::All) | None => Vec::new(),
+            },
             options: self.options.clone(),
             ..self.addresses.values()
         }
     }
+}
+
+/// The GPU that the options of every stream name.
+fn device_of_all(streams: &Streams) -> Option<String> {
+    let mut words = streams.options.iter();
+    let word = words.find(|word| *word == "--device" || word.starts_with("--device="))?;
+    Some(if word.contains('=') { word.clone() } else { format!("{word} {}", words.next()?) })
 }
 
 /// Every worker by HTTP has a port, which is none of go2rtc's.

@@ -19,6 +19,8 @@ pub fn start(link: &Arc<Link>, control: &Arc<Control>) -> Result<(), Error> {
             match link.receive() {
                 Received::Message(Request::Stop) => control.request_stop(),
                 Received::Message(Request::Idr) => control.request_idr(),
+                // This process has its reader.
+                Received::Message(Request::Serve { .. }) => {}
                 Received::Nothing => {
                     poll::wait_for(&*link, PollFlags::IN, None);
                 }

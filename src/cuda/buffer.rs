@@ -1,7 +1,7 @@
 //! Memory on the GPU for a picture.
 
 use super::context::CudaContext;
-use super::status::check;
+use super::status::{check, is_dead, note};
 use crate::error::Error;
 use cudarc::driver::sys;
 
@@ -156,7 +156,10 @@ impl PitchedBuffer {
 
 impl Drop for PitchedBuffer {
     fn drop(&mut self) {
+        if is_dead() {
+            return;
+        }
         // SAFETY: allocated in `new`, freed only here. After the device is lost this fails, and nothing is left to free.
-        let _ = unsafe { (self.context.calls().cuMemFree_v2)(self.address) };
+        note(unsafe { (self.context.calls().cuMemFree_v2)(self.address) });
     }
 }

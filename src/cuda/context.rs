@@ -2,7 +2,7 @@
 
 use super::calls::Calls;
 use super::driver::Driver;
-use super::status::check;
+use super::status::{check, is_dead};
 use crate::error::Error;
 use cudarc::driver::sys;
 use std::fmt;
@@ -27,10 +27,7 @@ impl CudaContext {
     /// The GPU cannot be used.
     pub(crate) fn open(driver: &'static Driver, ordinal: u32) -> Result<Self, Error> {
         let device = driver.device(ordinal)?;
-        let mut context = std::ptr::null_mut();
-        // SAFETY: the driver knows the device, and writes one handle.
-        let status = unsafe { (driver.calls().cuDevicePrimaryCtxRetain)(&mut context, device) };
-        check("cuDevicePrimaryCtxRetain", status)?;
+        let context = driver.retain(device)?;
         let primary = Primary { driver, ordinal, device, context };
         // Whatever is current already: it may be a context that has been destroyed.
         // SAFETY: the context was retained above.
@@ -65,16 +62,22 @@ impl CudaContext {
     pub(crate) fn calls(&self) -> &'static Calls {
         self.0.driver.calls()
     }
+
+    pub(crate) fn driver(&self) -> &'static Driver {
+        self.0.driver
+    }
 }
 
 impl Drop for Primary {
     fn drop(&mut self) {
+        if is_dead() {
+            return;
+        }
         let calls = self.driver.calls();
         // The last to let go of it destroys it, and the driver leaves a destroyed context current.
         // SAFETY: null takes away what is current on this thread, and everything made in the context is gone.
         let _ = unsafe { (calls.cuCtxSetCurrent)(std::ptr::null_mut()) };
-        // SAFETY: retained in `open`, released only here. After the device is lost this fails, and nobody is left to tell.
-        let _ = unsafe { (calls.cuDevicePrimaryCtxRelease_v2)(self.device) };
+        self.driver.release(self.device);
     }
 }
 

@@ -1,12 +1,13 @@
 //! libcuda: loading it, and the GPUs that it shows.
 
 use super::calls::Calls;
-use super::status::check;
+use super::status::{check, note};
 use crate::error::Error;
 use crate::nvidia::{API_FLOOR, driver_capabilities, driver_floor};
 use crate::os::dl;
 use cudarc::driver::sys;
 use std::ffi::{CStr, c_char, c_int};
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 /// As `cuDriverGetVersion` counts.
@@ -101,6 +102,24 @@ impl Driver {
         Ok(device)
     }
 
+    /// Retains the primary context of a GPU, which all of this process share. Makes it where nobody has retained it yet.
+    ///
+    /// # Errors
+    /// The GPU cannot be used.
+    pub(super) fn retain(&self, device: sys::CUdevice) -> Result<sys::CUcontext, Error> {
+        let mut context = std::ptr::null_mut();
+        // SAFETY: the driver knows the device, and writes one handle.
+        check("cuDevicePrimaryCtxRetain", unsafe { (self.calls.cuDevicePrimaryCtxRetain)(&mut context, device) })?;
+        Ok(context)
+    }
+
+    /// Lets go of a context that was retained, which the last to do so destroys. After the device is lost this fails, and
+    /// nobody is left to tell.
+    pub(super) fn release(&self, device: sys::CUdevice) {
+        // SAFETY: whoever calls this has retained it, and lets go of it once.
+        note(unsafe { (self.calls.cuDevicePrimaryCtxRelease_v2)(device) });
+    }
+
     pub(super) fn name(&self, device: sys::CUdevice) -> Result<String, Error> {
         // The last byte stays zero, whatever the driver does.
         let mut name: [c_char; 257] = [0; 257];
@@ -116,6 +135,11 @@ impl Driver {
     /// The driver's.
     pub fn find(&self, device: sys::CUdevice) -> Result<Option<u32>, Error> {
         Ok((0..self.count()?).find(|&ordinal| self.device(ordinal).is_ok_and(|its| its == device)))
+    }
+
+    /// The file of libcuda that was loaded, with its links resolved. `None` where the system does not say.
+    pub fn file(&self) -> Option<PathBuf> {
+        dl::file_of(self.calls.cuInit as *const ())
     }
 
     pub(crate) fn calls(&self) -> &Calls {

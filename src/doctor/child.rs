@@ -18,8 +18,8 @@ pub(super) fn tell_begin(part: Part, out: &mut dyn Write) -> std::io::Result<()>
 
 /// What it found.
 pub(super) fn tell_end(finding: &Finding, out: &mut dyn Write) -> std::io::Result<()> {
-    let Finding { state, found, remedy, .. } = finding;
-    tell(&json!({ "end": finding.id(), "state": state.word(), "found": found, "remedy": remedy }), out)
+    let Finding { state, found, remedy, apart, .. } = finding;
+    tell(&json!({ "end": finding.id(), "state": state.word(), "found": found, "remedy": remedy, "apart": apart }), out)
 }
 
 /// On a line of its own, also where a driver has begun one and not ended it.
@@ -42,7 +42,8 @@ fn parse(line: &str) -> Option<Told> {
     }
     let part = Part::from_id(text("end")?)?;
     let state = State::from_word(text("state")?)?;
-    Some(Told::End(Finding::new(part, state, text("found")?, text("remedy")?)))
+    let apart = value.get("apart")?.as_bool()?;
+    Some(Told::End(Finding { apart, ..Finding::new(part, state, text("found")?, text("remedy")?) }))
 }
 
 /// Runs a group's process and returns what it found, the check that it was lost over among it.

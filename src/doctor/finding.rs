@@ -48,11 +48,13 @@ pub struct Finding {
     pub remedy: String,
     /// Whether the process that looked was lost over it, to a crash or a hang.
     pub fatal: bool,
+    /// Whether it failed because GL and CUDA do not share, which there is a way around.
+    pub apart: bool,
 }
 
 impl Finding {
     pub(super) fn new(part: Part, state: State, found: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { part, state, found: found.into(), remedy: remedy.into(), fatal: false }
+        Self { part, state, found: found.into(), remedy: remedy.into(), fatal: false, apart: false }
     }
 
     /// The part's name for programs, which never changes.

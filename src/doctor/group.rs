@@ -8,6 +8,7 @@ use super::part::Part;
 #[allow(missing_docs)] // Named after their parts.
 pub enum Group {
     Egl,
+    Devices,
     Cuda,
     Gl,
     Interop,
@@ -18,8 +19,9 @@ pub enum Group {
 }
 
 /// In the order of [`Group`]: each with its word and its parts.
-pub(super) const GROUPS: [(Group, &str, &[Part]); 8] = [
+pub(super) const GROUPS: [(Group, &str, &[Part]); 9] = [
     (Group::Egl, "egl", &[Part::EglLoader, Part::EglVendors, Part::EglDevices]),
+    (Group::Devices, "devices", &[Part::NvidiaDevices]),
     (Group::Cuda, "cuda", &[Part::Driver, Part::CudaDevices]),
     (Group::Gl, "gl", &[Part::GlRenderer]),
     (Group::Interop, "interop", &[Part::GlOnCuda, Part::Interop]),

@@ -8,6 +8,7 @@ pub enum Part {
     EglVendors,
     EglDevices,
     GlRenderer,
+    NvidiaDevices,
     Driver,
     CudaDevices,
     GlOnCuda,
@@ -35,7 +36,7 @@ pub(super) struct About {
 }
 
 /// In the order of [`Part`].
-pub(super) const PARTS: [About; 16] = {
+pub(super) const PARTS: [About; 17] = {
     use Part::*;
     const fn about(
         part: Part,
@@ -51,6 +52,7 @@ pub(super) const PARTS: [About; 16] = {
         about(EglVendors, "egl-vendors", "EGL vendors", &[], "an EGL vendor's library"),
         about(EglDevices, "egl-devices", "EGL devices", &[EglLoader], "libEGL.so.1, listing devices"),
         about(GlRenderer, "gl-renderer", "GL renderer", &[EglLoader], "the GL driver"),
+        about(NvidiaDevices, "nvidia-devices", "NVIDIA devices", &[], "NVIDIA's kernel driver, opening a device file"),
         about(Driver, "nvidia-driver", "NVIDIA driver", &[], "libcuda.so.1, loading it or cuInit"),
         about(CudaDevices, "cuda-devices", "CUDA devices", &[Driver], "libcuda.so.1, listing devices"),
         about(GlOnCuda, "gl-on-cuda", "GL on CUDA's GPU", &[GlRenderer, CudaDevices], "libcuda.so.1, cuGLGetDevices"),

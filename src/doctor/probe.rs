@@ -2,6 +2,7 @@
 
 mod checks;
 mod cuda;
+mod devices;
 mod gl;
 mod interop;
 mod nvenc;
@@ -23,6 +24,7 @@ pub fn probe(group: Group, device: Option<u32>, out: &mut dyn Write) -> std::io:
     let mut probe = Probe { settings, out, broken: Ok(()) };
     match group {
         Group::Egl => gl::egl(&mut probe),
+        Group::Devices => devices::devices(&mut probe),
         Group::Cuda => cuda::driver(&mut probe),
         Group::Gl => gl::renderer(&mut probe),
         Group::Interop => interop::interop(&mut probe),

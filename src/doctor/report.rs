@@ -29,10 +29,16 @@ impl Report {
         self.finding(part).state.is_usable()
     }
 
+    /// What keeps GL and CUDA from sharing, where NVENC takes what is drawn all the same, through host memory.
+    fn way_around(&self) -> Option<&Finding> {
+        let apart = [Part::GlOnCuda, Part::Interop].map(|part| self.finding(part)).into_iter().find(|it| it.apart);
+        apart.filter(|_| self.usable(Part::NvencUpload))
+    }
+
     /// The best encoder that works, with something to draw its pictures.
     pub fn works(&self) -> Option<Works> {
         match self.usable(Part::GlRenderer) {
-            true if self.usable(Part::NvencPicture) => Some(Works::Nvenc),
+            true if self.usable(Part::NvencPicture) || self.way_around().is_some() => Some(Works::Nvenc),
             true if self.usable(Part::Openh264) => Some(Works::Openh264),
             _ => None,
         }
@@ -45,10 +51,25 @@ impl Report {
             broken.map(|it| format!("{} failed", it.name()))
         };
         use Part::*;
-        let way_to_nvenc =
-            [Driver, CudaDevices, GlOnCuda, Interop, NvencLibrary, NvencSession, NvencH264, NvencPicture];
+        let way_to_nvenc = [
+            NvidiaDevices,
+            Driver,
+            CudaDevices,
+            GlOnCuda,
+            Interop,
+            NvencLibrary,
+            NvencSession,
+            NvencH264,
+            NvencPicture,
+        ];
         match self.works() {
-            Some(Works::Nvenc) => "NVENC works, and --encoder auto takes it".to_owned(),
+            Some(Works::Nvenc) => match self.way_around() {
+                Some(why) => format!(
+                    "NVENC works, and --encoder auto takes it; each frame is copied through host memory ({} failed)",
+                    why.name()
+                ),
+                None => "NVENC works, and --encoder auto takes it".to_owned(),
+            },
             Some(Works::Openh264) if self.findings.iter().any(|it| it.fatal && way_to_nvenc.contains(&it.part)) => {
                 "OpenH264 works with --encoder openh264; looking for NVENC ends in a crash or a hang".to_owned()
             }
@@ -115,6 +136,25 @@ mod tests {
     }
 
     #[test]
+    fn nvenc_works_through_host_memory_where_gl_and_cuda_do_not_share() {
+        let apart = |part: Part, upload| {
+            let broken = [(part, State::Fail), (Part::NvencPicture, State::Skip), (Part::NvencUpload, upload)];
+            let mut report = report(&broken);
+            report.findings[part as usize].apart = true;
+            report
+        };
+        for part in [Part::GlOnCuda, Part::Interop] {
+            let works = apart(part, State::Ok);
+            assert_eq!(works.works(), Some(Works::Nvenc));
+            assert!(works.verdict().contains("host memory (GL "), "{}", works.verdict());
+            assert_eq!(apart(part, State::Fail).works(), Some(Works::Openh264));
+        }
+        // What is drawn wrongly is no better for being copied.
+        let broken = [(Part::Interop, State::Fail), (Part::NvencPicture, State::Skip)];
+        assert_eq!(report(&broken).works(), Some(Works::Openh264));
+    }
+
+    #[test]
     fn the_verdict_names_what_stands_in_the_way() {
         let verdict = report(&[(Part::NvencSession, State::Fail), (Part::NvencPicture, State::Skip)]).verdict();
         assert!(verdict.ends_with("NVENC does not (NVENC session failed)"), "{verdict}");
@@ -128,7 +168,7 @@ mod tests {
         let value: serde_json::Value = serde_json::from_str(&report.json()).unwrap();
         assert_eq!(value["encoder"], "nvenc");
         assert_eq!(
-            value["checks"][14],
+            value["checks"][15],
             json!({
                 "check": "ffmpeg", "name": "ffmpeg", "state": "WARN", "found": "seen", "remedy": "",
             })

@@ -1,7 +1,7 @@
-//! NVENC, fed from GL through CUDA, where no picture leaves the GPU, or from host memory by one upload, where there is no
-//! GL, or none that CUDA can share with.
+//! NVENC, fed from GL through CUDA, where no picture leaves the GPU, or from host memory by one upload: where there is no
+//! GL, or none that CUDA can share with, whose pictures are read back first.
 
-use super::HostPicture;
+use super::{HostPicture, Readback};
 use crate::codec::AccessUnit;
 use crate::cuda::CudaContext;
 use crate::error::Error;
@@ -19,9 +19,30 @@ use tracing::trace_span;
 pub struct Nvenc {
     // Dropped from the top: the session lets go of its buffer and its CUDA context, then what brings pictures there goes.
     session: Session,
-    /// `None` where pictures come from host memory.
-    drawn: Option<Drawn>,
+    way: Way,
     gpu: String,
+    /// Which one that is, as CUDA counts them.
+    device: u32,
+}
+
+/// How pictures come.
+#[derive(Debug)]
+enum Way {
+    /// From a GL target, on the GPU.
+    Drawn(Drawn),
+    /// From a GL target, through host memory.
+    ReadBack(ReadBack),
+    /// From host memory.
+    Host,
+}
+
+/// What brings a picture from a GL target to host memory.
+#[derive(Debug)]
+struct ReadBack {
+    readback: Readback,
+    picture: HostPicture,
+    /// Whether the picture is the one that is to be encoded next.
+    is_fetched: bool,
 }
 
 /// What brings a picture from a GL target to CUDA.
@@ -32,7 +53,8 @@ struct Drawn {
     nv12: Nv12,
 }
 
-/// NVENC failed on a picture, for this reason. It cannot be used any more; whatever it failed with, a new one may work.
+/// A picture is lost, since NVENC failed on it or the GPU was reset under what drew it. Nothing that was open can be used
+/// any more; whatever it failed with, a new one may work.
 #[derive(Debug)]
 pub struct Lost(pub Error);
 
@@ -59,7 +81,18 @@ impl Nvenc {
         let session = open_session(&context, settings, Input::nv12)?;
         let nv12 = Nv12::new(gl, settings.size)?;
         let images = GlImages::register(&context, nv12.planes())?;
-        Ok(Self::on(&context, session, Some(Drawn { images, nv12 })))
+        Ok(Self::on(&context, session, Way::Drawn(Drawn { images, nv12 })))
+    }
+
+    /// Opens an encoder for pictures drawn with GL that CUDA does not share: they are read back and uploaded. Which GPU
+    /// that is depends on the drawing no more than for [`Nvenc::open_for_host`].
+    ///
+    /// # Errors
+    /// As [`Nvenc::open_for_host`].
+    pub fn open_reading_back(settings: &Settings) -> Result<Self, Error> {
+        let (readback, picture) = (Readback::new(settings.size), HostPicture::new(settings.size));
+        let way = Way::ReadBack(ReadBack { readback, picture, is_fetched: false });
+        Ok(Self { way, ..Self::open_for_host(settings)? })
     }
 
     /// Opens the encoder of the GPU that was asked for, as CUDA counts them, else of the first one that has an encoder: of
@@ -68,31 +101,58 @@ impl Nvenc {
     /// # Errors
     /// No driver, no such GPU, none with an encoder, or the driver refuses the settings.
     pub fn open_for_host(settings: &Settings) -> Result<Self, Error> {
-        let mut without_encoder = None;
+        let mut search = Search::default();
         // As in `open`: without the driver this is the end.
         for context in cuda_contexts(settings.device)? {
-            let context = context?;
-            match open_session(&context, settings, Input::i420) {
-                Ok(session) => return Ok(Self::on(&context, session, None)),
-                Err(why) if why.code() == "no-nvenc" => {
-                    tracing::debug!(gpu = context.name(), device = context.ordinal(), "this GPU has no NVENC encoder");
-                    without_encoder.get_or_insert(why);
-                }
-                Err(why) => return Err(why),
+            let opened = context.and_then(|context| {
+                let session = open_session(&context, settings, Input::i420)?;
+                Ok(Self::on(&context, session, Way::Host))
+            });
+            if let Some(end) = search.end(opened) {
+                return end;
             }
         }
-        Err(without_encoder.expect("there is a GPU, and it was tried"))
+        Err(search.why())
     }
 
-    fn on(context: &CudaContext, session: Session, drawn: Option<Drawn>) -> Self {
-        let gpu = context.name();
-        tracing::debug!(gpu, device = context.ordinal(), "encoding with NVENC");
-        Self { session, drawn, gpu }
+    /// Looks whether the GPU that CUDA calls `device` opens a session now, which needs no GL.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn try_device(device: u32) -> Result<(), Error> {
+        let mut contexts = cuda_contexts(Some(device))?;
+        let context = contexts.next().expect("the one that was asked for")?;
+        Session::open(&context).map(drop)
+    }
+
+    fn on(context: &CudaContext, session: Session, way: Way) -> Self {
+        let (gpu, device) = (context.name(), context.ordinal());
+        tracing::debug!(gpu, device, "encoding with NVENC");
+        Self { session, way, gpu, device }
     }
 
     /// The name of the GPU that it is on.
     pub fn gpu(&self) -> &str {
         &self.gpu
+    }
+
+    /// The number of that GPU, as CUDA counts them.
+    pub fn device(&self) -> u32 {
+        self.device
+    }
+
+    /// Whether pictures that are drawn go through host memory.
+    pub fn reads_back(&self) -> bool {
+        matches!(self.way, Way::ReadBack(_))
+    }
+
+    /// Reads back what `target` shows, to be encoded next. Only [`Nvenc::reads_back`] needs it, and does it in
+    /// [`Nvenc::encode`] where it was not done before: GL can hang in it, and NVENC in the rest.
+    pub fn read_back(&mut self, target: &Target, pts: Duration) {
+        if let Way::ReadBack(way) = &mut self.way {
+            way.fetch(target, pts);
+            way.is_fetched = true;
+        }
     }
 
     /// Encodes what `target` shows into `unit`, to be shown at `pts`: one picture in, one access unit out. The first
@@ -110,8 +170,16 @@ impl Nvenc {
         force_idr: bool,
         unit: &mut AccessUnit,
     ) -> Result<(), Lost> {
-        let drawn = self.drawn.as_mut().expect("opened for pictures that are drawn");
-        drawn.bring(target, &self.session).map_err(Lost)?;
+        match &mut self.way {
+            Way::Drawn(drawn) => drawn.bring(target, &self.session).map_err(Lost)?,
+            Way::ReadBack(way) => {
+                if !std::mem::take(&mut way.is_fetched) {
+                    way.fetch(target, pts);
+                }
+                upload(&way.picture, &self.session).map_err(Lost)?;
+            }
+            Way::Host => panic!("opened for pictures from host memory"),
+        }
         self.encode_input(pts, force_idr, unit)
     }
 
@@ -123,13 +191,20 @@ impl Nvenc {
     /// # Panics
     /// It was opened for pictures that are drawn, or for another size.
     pub fn encode_host(&mut self, picture: &HostPicture, force_idr: bool, unit: &mut AccessUnit) -> Result<(), Lost> {
-        let upload = || self.session.input().upload(picture.samples());
-        trace_span!(target: STAGE, "upload").in_scope(upload).map_err(Lost)?;
+        upload(picture, &self.session).map_err(Lost)?;
         self.encode_input(picture.pts(), force_idr, unit)
     }
 
     fn encode_input(&mut self, pts: Duration, force_idr: bool, unit: &mut AccessUnit) -> Result<(), Lost> {
-        trace_span!(target: STAGE, "encode").in_scope(|| self.session.encode(pts, force_idr, unit)).map_err(Lost)
+        let encoded = trace_span!(target: STAGE, "encode").in_scope(|| self.session.encode(pts, force_idr, unit));
+        encoded.map_err(|why| Lost(self.session.fault_below().unwrap_or(why)))
+    }
+}
+
+impl ReadBack {
+    fn fetch(&mut self, target: &Target, pts: Duration) {
+        let Self { readback, picture, .. } = self;
+        trace_span!(target: STAGE, "read").in_scope(|| readback.fetch(target, pts, picture));
     }
 }
 
@@ -141,6 +216,46 @@ impl Drawn {
         trace_span!(target: STAGE, "copy").in_scope(|| mapped.copy_to(session.input().buffer()))?;
         trace_span!(target: STAGE, "unmap").in_scope(|| mapped.unmap())
     }
+}
+
+/// Whether a GPU failed since it has no encoder, so that another one may do better.
+pub fn has_none(why: &Error) -> bool {
+    why.code() == "no-nvenc"
+}
+
+/// Goes from one GPU to the next, as long as the first one has no encoder.
+#[derive(Debug, Default)]
+pub struct Search {
+    /// The error that says most: of a GPU with an encoder, if there is one.
+    why: Option<Error>,
+}
+
+impl Search {
+    /// Takes what came of a GPU. Returns what the search comes to, if it need not go on.
+    pub fn end<T>(&mut self, opened: Result<T, Error>) -> Option<Result<T, Error>> {
+        let error = match opened {
+            Err(error) if self.why.is_some() || has_none(&error) => error,
+            opened => return Some(opened),
+        };
+        tracing::debug!("no NVENC on this GPU: {}", error.cause());
+        if self.why.as_ref().is_none_or(|kept| has_none(kept) && !has_none(&error)) {
+            self.why = Some(error);
+        }
+        None
+    }
+
+    /// Why there is no encoder.
+    ///
+    /// # Panics
+    /// No GPU was tried.
+    pub fn why(self) -> Error {
+        self.why.expect("there is a GPU, and it was tried")
+    }
+}
+
+/// Copies `picture` to the input of `session`.
+fn upload(picture: &HostPicture, session: &Session) -> Result<(), Error> {
+    trace_span!(target: STAGE, "upload").in_scope(|| session.input().upload(picture.samples()))
 }
 
 /// Opens a session that takes its pictures from what `make_input` makes.
@@ -156,6 +271,8 @@ fn open_session(
         frame_rate: settings.frame_rate,
         bitrate: settings.bitrate,
         gop_length: settings.gop_length(),
+        vbv: settings.vbv(),
+        idr_scale: settings.idr_scale,
         preset: settings.preset,
         tuning: settings.tuning,
     };

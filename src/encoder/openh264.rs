@@ -1,32 +1,37 @@
-//! OpenH264 on the CPU: constrained baseline, one slice a picture, one thread.
+//! OpenH264 on the CPU: constrained baseline, one slice a picture, one thread, and the quantisers that [`Rate`] chooses.
+//!
+//! OpenH264's own rate control is off. It spreads the bits over eight pictures: those behind an IDR pay for it, and the IDR
+//! of a picture that stands still is worse than what it replaces by up to 16 dB, once each GOP. It counts on 60 pictures a
+//! second at most, so that 240 take four times the bitrate, and it has no coarse quantiser for noise.
+
+mod rate;
+#[cfg(test)]
+mod tests;
 
 use super::{HostPicture, Profile};
 use crate::codec::{self, AccessUnit};
-use crate::color;
 use crate::error::Error;
+use crate::openh264::{Failed, Parameters, Session};
 use crate::settings::Settings;
-use ::openh264::encoder::{
-    BitRate, ColorPrimaries, Complexity, EncoderConfig, FrameRate, IntraFramePeriod, MatrixCoefficients,
-    RateControlMode, TransferCharacteristics, UsageType, VuiConfig,
-};
-use ::openh264::formats::YUVSlices;
+use rate::Rate;
 
 /// The highest bitrate of level 5.2 in bits per second, H.264 table A-1 with the factor of clause A.3.1 j).
 const MAX_BITRATE: u32 = 288_000_000;
 /// The longer and the shorter side that OpenH264 supports at most.
 const MAX_SIDES: (u32, u32) = (3840, 2160);
 
-const _: () = assert!(
-    color::COLOUR_PRIMARIES == ColorPrimaries::Bt709.as_u8()
-        && color::TRANSFER_CHARACTERISTICS == TransferCharacteristics::Bt709.as_u8()
-        && color::MATRIX_COEFFICIENTS == MatrixCoefficients::Bt709.as_u8()
-        && !color::FULL_RANGE,
-    "the VUI written below is BT.709 limited"
-);
+/// The quantiser of a picture that had no room when it was coded with a finer one. With it, the pictures that take most,
+/// samples that are black or white at random, take half of the room.
+const ROOMY: u8 = 36;
 
 /// The encoder on the CPU.
 pub struct Openh264 {
-    encoder: ::openh264::encoder::Encoder,
+    parameters: Parameters,
+    /// Opened when there is something to encode, since it holds several pictures.
+    session: Option<Session>,
+    rate: Rate,
+    /// Pictures since the last IDR, with that one; 0 before the first.
+    since_idr: u32,
     bitstream: Vec<u8>,
 }
 
@@ -45,34 +50,44 @@ impl Openh264 {
                 format!("choose at most {}x{}, or a GPU with NVENC", MAX_SIDES.0, MAX_SIDES.1),
             ));
         }
-        if settings.bitrate.bps() > MAX_BITRATE {
+        let bitrate = settings.bitrate.bps();
+        if bitrate > MAX_BITRATE {
             return Err(Error::input(
                 "openh264-bitrate",
                 format!("OpenH264 does not support {} bits/s", settings.bitrate),
                 "",
             ));
         }
-        let config = EncoderConfig::new()
-            .bitrate(BitRate::from_bps(settings.bitrate.bps()))
-            .max_frame_rate(FrameRate::from_hz(settings.frame_rate.as_f32()))
-            .rate_control_mode(RateControlMode::Bitrate)
-            .intra_frame_period(IntraFramePeriod::from_num_frames(settings.gop_length()))
-            .usage_type(UsageType::CameraVideoRealTime)
-            .complexity(Complexity::Low)
-            // Each picture drawn has to come out: skipping is decided before drawing, in `stream`.
-            .skip_frames(false)
-            // IDR pictures come by the GOP and by request alone.
-            .scene_change_detect(false)
-            .background_detection(false)
-            .adaptive_quantization(false)
-            // More threads would mean more slices a picture, which go2rtc cuts apart.
-            .num_threads(1)
-            .profile(match profile {
-                Profile::ConstrainedBaseline => ::openh264::encoder::Profile::Baseline,
-                Profile::High => ::openh264::encoder::Profile::High,
-            })
-            .vui(VuiConfig::bt709());
-        Ok(Self { encoder: crate::openh264::open(config)?, bitstream: Vec::with_capacity(codec::room_for(size)) })
+        if let Some(vbv) = settings.vbv {
+            tracing::info!("OpenH264 has no rate buffer that could hold {vbv} frames: its frames vary as it likes");
+        }
+        let gop = settings.gop_length();
+        let parameters = Parameters {
+            width: size.width(),
+            height: size.height(),
+            bitrate,
+            frame_rate: settings.frame_rate.as_f32(),
+            idr_interval: gop,
+            profile: match profile {
+                Profile::ConstrainedBaseline => 66,
+                Profile::High => 100,
+            },
+        };
+        let rate = Rate::new(bitrate, settings.frame_rate.interval(), gop, size.pixels());
+        let bitstream = Vec::with_capacity(codec::room_for(size));
+        Ok(Self { parameters, session: None, rate, since_idr: 0, bitstream })
+    }
+
+    /// Opens the library's encoder, which the first picture would have to wait for: a reader has it sooner where this is
+    /// done while that is drawn.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn warm_up(&mut self) -> Result<(), Error> {
+        if self.session.is_none() {
+            self.session = Some(Session::open(self.parameters)?);
+        }
+        Ok(())
     }
 
     /// Encodes `picture` into `unit`: one picture in, one access unit out. The first picture is an IDR, and so is one with
@@ -81,20 +96,50 @@ impl Openh264 {
     /// # Errors
     /// It failed, and cannot be used any more.
     pub fn encode(&mut self, picture: &HostPicture, force_idr: bool, unit: &mut AccessUnit) -> Result<(), Error> {
-        let failed = |error| {
-            Error::machine("openh264-failed", "OpenH264 failed to encode a frame", String::new()).caused_by(error)
-        };
-        let (width, height) = (picture.size().width() as usize, picture.size().height() as usize);
-        let planes = YUVSlices::new(picture.planes(), (width, height), (width, width / 2, width / 2));
-        if force_idr {
-            self.encoder.force_intra_frame();
-        }
-        let timestamp = ::openh264::Timestamp::from_millis(picture.pts().as_millis() as u64);
-        let coded = self.encoder.encode_at(&planes, timestamp).map_err(failed)?;
-        self.bitstream.clear();
-        coded.write_vec(&mut self.bitstream);
+        let is_idr = force_idr || self.since_idr == 0 || self.since_idr >= self.parameters.idr_interval;
+        let quantiser = self.rate.quantiser(picture.pts(), is_idr);
+        let (quantiser, is_idr) = self.code(picture, quantiser, is_idr)?;
+        self.since_idr = if is_idr { 1 } else { self.since_idr + 1 };
+        self.rate.took(self.bitstream.len() * 8, quantiser, is_idr);
         unit.begin(picture.pts());
         unit.push_annex_b(&self.bitstream);
         Ok(())
     }
+
+    /// Encodes `picture` into the bitstream. Returns the quantiser that it has, and whether it is an IDR: both as asked for,
+    /// or what there is room for.
+    fn code(&mut self, picture: &HostPicture, quantiser: u8, is_idr: bool) -> Result<(u8, bool), Error> {
+        let failed = |failed| {
+            Error::machine("openh264-failed", "OpenH264 failed to encode a frame", String::new()).caused_by(failed)
+        };
+        let mut session = self.session.take().map_or_else(|| Session::open(self.parameters), Ok)?;
+        let mut coded = (quantiser, is_idr);
+        match code(&mut session, picture, coded, &mut self.bitstream) {
+            Err(Failed::TooLarge) => {
+                // It goes on as a new stream does, which has the same parameter sets.
+                tracing::debug!(quantiser, "no room for a frame of noise, encoding it again");
+                session = Session::open(self.parameters)?;
+                coded = (quantiser.max(ROOMY), true);
+                code(&mut session, picture, coded, &mut self.bitstream).map_err(failed)?;
+            }
+            done => done.map_err(failed)?,
+        }
+        self.session = Some(session);
+        Ok(coded)
+    }
+}
+
+fn code(
+    session: &mut Session,
+    picture: &HostPicture,
+    (quantiser, is_idr): (u8, bool),
+    into: &mut Vec<u8>,
+) -> Result<(), Failed> {
+    if is_idr {
+        session.force_idr();
+    }
+    session.set_quantiser(quantiser)?;
+    into.clear();
+    let (y, cb, cr) = picture.planes();
+    session.encode([y, cb, cr], picture.pts(), into)
 }

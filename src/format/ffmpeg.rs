@@ -10,7 +10,7 @@
 
 use super::annexb::byte_stream;
 use super::follower::Follower;
-use super::mpegts::{Continuity, PACKET_BYTES};
+use super::transport::{Continuity, PACKET_BYTES, Transport};
 use crate::codec::{ACCESS_UNIT_DELIMITER, AccessUnit};
 use crate::control::Control;
 use crate::error::Error;
@@ -48,6 +48,10 @@ pub struct Ffmpeg {
     /// `None` after its end.
     stderr: Option<ChildStderr>,
     follower: Follower,
+    /// From when a picture is due to when whoever goes on shows it.
+    lead: Duration,
+    /// The counters and the time behind the last whole picture.
+    behind_whole: (Continuity, u64),
     begun: bool,
     input: Vec<u8>,
     output: Vec<u8>,
@@ -65,11 +69,11 @@ pub struct Ffmpeg {
 }
 
 impl Ffmpeg {
-    /// Starts it.
+    /// Starts it. The first picture's time is `begin`.
     ///
     /// # Errors
     /// It is not installed.
-    pub fn start(frame_rate: FrameRate) -> Result<Self, Error> {
+    pub fn start(frame_rate: FrameRate, begin: Duration) -> Result<Self, Error> {
         let mut command = Command::new("ffmpeg");
         command.args(["-v", "error", "-nostdin"]);
         // Without these it reads for seconds before it writes.
@@ -79,6 +83,7 @@ impl Ffmpeg {
         command.arg("-copyinkf");
         // By default the length stays open, and the reader has to wait for the next picture to know it.
         command.args(["-f", "mpegts", "-omit_video_pes_length", "0"]);
+        command.args(["-output_ts_offset", &format!("{}us", begin.as_micros())]);
         command.args(["-muxdelay", "0", "-muxpreload", "0", "-flush_packets", "1", "pipe:1"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Ctrl-C in a terminal goes to the whole group; this process ends it when its own last picture is out.
@@ -96,6 +101,8 @@ impl Ffmpeg {
             stdout,
             stderr: Some(stderr),
             follower: Follower::default(),
+            lead: frame_rate.interval(),
+            behind_whole: Default::default(),
             begun: false,
             input: Vec::new(),
             output: Vec::new(),
@@ -184,6 +191,12 @@ impl Ffmpeg {
         self.follower.continuity()
     }
 
+    /// Where the stream has come to with whole pictures, of which the last one that went in was due at `pts`.
+    pub fn transport(&self, pts: Duration) -> Transport {
+        let (continuity, shown) = self.behind_whole;
+        Transport::behind(continuity, shown, pts + self.lead)
+    }
+
     /// Looks for the ends of pictures in what has come out.
     fn follow(&mut self) -> Result<(), Error> {
         while let Some(packet) = self.output[self.followed..].first_chunk::<PACKET_BYTES>() {
@@ -194,6 +207,7 @@ impl Ffmpeg {
             self.followed += PACKET_BYTES;
             if ends {
                 self.whole = self.followed;
+                self.behind_whole = (self.follower.continuity(), self.follower.pts());
                 self.inside.pop_front();
             }
         }

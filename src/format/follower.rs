@@ -1,6 +1,7 @@
 //! Where the pictures of a transport stream end that somebody else writes.
 
-use super::mpegts::{Continuity, PACKET_BYTES, PACKET_HEADER_BYTES, SYNC_BYTE, VIDEO_PID};
+use super::mpegts::{PACKET_HEADER_BYTES, SYNC_BYTE};
+use super::transport::{Continuity, PACKET_BYTES, VIDEO_PID};
 
 /// Follows a transport stream that someone else writes, to know when a picture is whole.
 #[derive(Debug, Default)]
@@ -8,12 +9,19 @@ pub struct Follower {
     /// Bytes of the PES packet that are still to come; `None` between two.
     rest: Option<usize>,
     continuity: Continuity,
+    /// The time of the last PES packet that has begun, in units of the 90 kHz clock.
+    pts: u64,
 }
 
 impl Follower {
     /// The counters behind the last packet.
     pub fn continuity(&self) -> Continuity {
         self.continuity
+    }
+
+    /// When the last picture that has begun is shown, in units of the 90 kHz clock.
+    pub fn pts(&self) -> u64 {
+        self.pts
     }
 
     /// Takes the next packet. Returns `true` where a PES packet ends with it; one that does not state its length ends
@@ -36,6 +44,12 @@ impl Follower {
                 return Err("a PES packet does not start with its header");
             };
             let length = usize::from(u16::from_be_bytes([*long, *short]));
+            // A PTS behind the header's fixed part (section 2.4.3.6).
+            if let Some(&[5..=255, a, b, c, d, e]) = payload.get(8..14) {
+                let bits = |byte: u8, mask: u8, at: u32| u64::from(byte & mask) >> 1 << at;
+                self.pts =
+                    bits(a, 0x0e, 30) | u64::from(b) << 22 | bits(c, 0xfe, 15) | u64::from(d) << 7 | bits(e, 0xfe, 0);
+            }
             self.rest = Some(if length == 0 { 9 + usize::from(*options) + unbounded } else { 6 + length });
         }
         self.rest = self.rest.map(|rest| rest.saturating_sub(payload.len()));
@@ -57,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_follower_sees_each_picture_end_with_its_last_packet() {
-        let mut muxer = Muxer::new(Duration::from_millis(40));
+        let mut muxer = Muxer::new(Duration::from_millis(40), Duration::ZERO);
         let mut follower = Follower::default();
         for bytes in [10, 150, 160, 5000, MAX_BOUNDED, MAX_BOUNDED + 1, 200_000] {
             let picture = p_picture(bytes, Duration::ZERO);
@@ -76,8 +90,21 @@ mod tests {
     }
 
     #[test]
+    fn a_picture_is_shown_when_its_header_says() {
+        let (lead, hours) = (Duration::from_millis(40), |hours: u64| Duration::from_secs(hours * 3600));
+        let (mut muxer, mut follower) = (Muxer::new(lead, Duration::ZERO), Follower::default());
+        // The clock wraps around after 26.5 hours.
+        for (at, wraps) in [(hours(0), 0), (hours(1), 0), (hours(20), 0), (hours(26), 0), (hours(27), 1)] {
+            for packet in packets(muxer.write(&p_picture(1000, at))) {
+                follower.ends_picture(&packet, 0).unwrap();
+            }
+            assert_eq!(follower.pts() + wraps * (1 << 33), 90_000 * at.as_secs() + 3600);
+        }
+    }
+
+    #[test]
     fn whoever_goes_on_counts_on() {
-        let (mut theirs, mut follower) = (Muxer::new(Duration::ZERO), Follower::default());
+        let (mut theirs, mut follower) = (Muxer::new(Duration::ZERO, Duration::ZERO), Follower::default());
         let picture = p_picture(1000, Duration::ZERO);
         let mut stream = packets(theirs.write(&picture));
         for packet in &stream {

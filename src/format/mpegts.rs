@@ -17,11 +17,10 @@
 //! through the adaptation field, which section 2.4.3.5 keeps for PES packets, and names no oldest Rust.
 
 use super::annexb::byte_stream;
+use super::transport::{CLOCK_MASK, Continuity, PACKET_BYTES, PAT_PID, PMT_PID, Transport, VIDEO_PID, clock_90khz};
 use crate::codec::{ACCESS_UNIT_DELIMITER, AccessUnit};
 use std::time::Duration;
 
-/// Every packet is this long (section 2.4.3.2).
-pub const PACKET_BYTES: usize = 188;
 /// Every packet starts with this byte.
 pub const SYNC_BYTE: u8 = 0x47;
 /// How long PAT and PMT stand before they are written again.
@@ -30,12 +29,6 @@ pub const TABLES_EVERY: Duration = Duration::from_millis(100);
 #[cfg(test)]
 pub const MAX_BOUNDED: usize = 0xffff - (PES_HEADER_BYTES - 6) - ACCESS_UNIT_DELIMITER.len();
 
-/// The PID of the PAT (table 2-3).
-const PAT_PID: u16 = 0;
-/// The PID of the PMT. Any from 0x10 to 0x1ffe would do; this and the next are what ffmpeg takes.
-const PMT_PID: u16 = 0x1000;
-/// The PID of the video.
-pub const VIDEO_PID: u16 = 0x100;
 /// `stream_type` of H.264 (table 2-34).
 const STREAM_TYPE_H264: u8 = 0x1b;
 /// `stream_id` of the first video stream (table 2-22).
@@ -47,8 +40,6 @@ const FLAGS_AND_PCR_BYTES: usize = 7;
 /// Section 2.4.3.2.
 pub const PACKET_HEADER_BYTES: usize = 4;
 const PAYLOAD_BYTES: usize = PACKET_BYTES - PACKET_HEADER_BYTES;
-/// PTS and PCR base wrap around here (sections 2.4.3.5 and 2.4.3.7).
-const CLOCK_MASK: u64 = (1 << 33) - 1;
 /// The CRC of annex A.
 const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_MPEG_2);
 
@@ -66,43 +57,10 @@ pub struct Muxer {
     packets: Vec<u8>,
 }
 
-/// `continuity_counter`: counts the packets of one PID that have a payload, modulo 16.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Counter(u8);
-
-impl Counter {
-    fn next(&mut self) -> u8 {
-        let now = self.0;
-        self.0 = (now + 1) & 0x0f;
-        now
-    }
-}
-
-/// The counters of what is written.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Continuity {
-    pat: Counter,
-    pmt: Counter,
-    video: Counter,
-}
-
-impl Continuity {
-    /// Takes a packet that somebody else wrote with the same PIDs.
-    pub fn follow(&mut self, packet: &[u8; PACKET_BYTES]) {
-        let counter = match u16::from_be_bytes([packet[1] & 0x1f, packet[2]]) {
-            PAT_PID => &mut self.pat,
-            PMT_PID => &mut self.pmt,
-            VIDEO_PID => &mut self.video,
-            _ => return,
-        };
-        *counter = Counter((packet[3] + u8::from(packet[3] & 0x10 != 0)) & 0x0f);
-    }
-}
-
 impl Muxer {
-    /// A stream whose pictures are `interval` apart.
-    pub fn new(interval: Duration) -> Self {
-        Self::continuing(interval, Continuity::default())
+    /// A stream whose pictures are shown `lead` after their time, and whose times begin at `begin`.
+    pub fn new(lead: Duration, begin: Duration) -> Self {
+        Self { epoch: clock_90khz(begin), ..Self::continuing(lead, Continuity::default()) }
     }
 
     /// A stream that somebody else began to write.
@@ -110,11 +68,14 @@ impl Muxer {
         Self { lead, epoch: 0, tables_at: None, continuity, pes: Vec::new(), packets: Vec::new() }
     }
 
-    /// Has the stream begin at a time on a clock of this machine. A stream that follows it, made by another process, then
-    /// begins later than it has ended: go2rtc passes times on as they are, and a browser that has seen a later one may wait
-    /// until it comes again.
-    pub fn begin_at(&mut self, time: Duration) {
-        self.epoch = clock_90khz(time);
+    /// A stream that another process began, with its times and counters.
+    pub fn resuming(lead: Duration, transport: Transport) -> Self {
+        Self { epoch: transport.epoch, ..Self::continuing(lead, transport.continuity) }
+    }
+
+    /// Where it has come to.
+    pub fn transport(&self) -> Transport {
+        Transport { continuity: self.continuity, epoch: self.epoch }
     }
 
     /// Makes room for access units of so many bytes.
@@ -237,11 +198,6 @@ fn time_stamp(prefix: u64, time: u64) -> [u8; DTS_BYTES] {
     [a, b, c, d, e]
 }
 
-/// A time in units of the 90 kHz clock, rounded to the nearest.
-fn clock_90khz(time: Duration) -> u64 {
-    ((time.as_nanos() * 9 + 50_000) / 100_000) as u64 & CLOCK_MASK
-}
-
 #[cfg(test)]
 pub mod tests {
     use super::*;
@@ -277,7 +233,7 @@ pub mod tests {
 
     #[test]
     fn the_first_picture_byte_for_byte() {
-        let mut muxer = Muxer::new(40 * MS);
+        let mut muxer = Muxer::new(40 * MS, Duration::ZERO);
         let stream = packets(muxer.write(&unit(&[0x65, 0xaa, 0xbb], 80 * MS)));
         assert_eq!(stream.len(), 3);
 
@@ -306,10 +262,9 @@ pub mod tests {
 
     #[test]
     fn times_begin_where_they_are_told_to_and_stay_on_the_grid() {
-        let (mut plain, mut later) = (Muxer::new(40 * MS), Muxer::new(40 * MS));
         // 26.5 hours, after which the clock wraps around, and no whole number of its ticks.
         let epoch = Duration::from_nanos(((1 << 33) + 90_000) * 100_000 / 9 + 7);
-        later.begin_at(epoch);
+        let (mut plain, mut later) = (Muxer::new(40 * MS, Duration::ZERO), Muxer::new(40 * MS, epoch));
         let times = |stream: &[u8]| {
             let video = stream[stream.len() - PACKET_BYTES..].to_vec();
             // The PCR's base without its lowest bit, and the PTS of less than 32768 ticks times 128.
@@ -328,7 +283,7 @@ pub mod tests {
     #[test]
     fn every_size_fills_its_packets_and_never_one_with_stuffing_alone() {
         let mut counter = 0u32;
-        let mut muxer = Muxer::new(40 * MS);
+        let mut muxer = Muxer::new(40 * MS, Duration::ZERO);
         muxer.write(&p_picture(10, Duration::ZERO));
         counter += 1;
         for bytes in (10..800).chain(65_000..65_600) {
@@ -362,7 +317,7 @@ pub mod tests {
 
     #[test]
     fn tables_come_before_each_idr_and_every_100_ms() {
-        let mut muxer = Muxer::new(40 * MS);
+        let mut muxer = Muxer::new(40 * MS, Duration::ZERO);
         let has_tables: Vec<_> = (0..12)
             .map(|k| {
                 let nal = if k % 7 == 0 { [0x65, 1] } else { [0x61, 1] };

@@ -19,6 +19,10 @@ impl Steadier {
     /// otherwise be felt for minutes.
     const MOST: Duration = Duration::from_millis(25);
 
+    /// What is not worth a wait: in real time a second sleep for a picture costs more of the processor than all else that
+    /// is done for it, and go2rtc's stamps are no more exact than this on any machine that does something else.
+    const LEAST: Duration = Duration::from_micros(250);
+
     /// Holds pictures of this rate back, by three quarters of an interval at most: in the last quarter the next one
     /// may be on its way.
     pub fn new(frame_rate: FrameRate) -> Self {
@@ -35,7 +39,8 @@ impl Steadier {
             // Slowly, so that it lasts from one IDR to the next.
             self.latency -= (self.latency - took) / 256;
         }
-        pts + self.latency
+        let release = pts + self.latency;
+        if release.saturating_sub(now) < Self::LEAST { release.min(now) } else { release }
     }
 }
 
@@ -56,6 +61,15 @@ mod tests {
         }
         let settled = &late[200..];
         assert!(settled.iter().all(|&late| late >= 5 * MS && late <= 6 * MS), "{settled:?}");
+    }
+
+    #[test]
+    fn a_moment_is_not_waited_for() {
+        let mut steadier = Steadier::new(FrameRate::new(60, 1).unwrap());
+        let us = Duration::from_micros(1);
+        steadier.release(Duration::ZERO, 800 * us);
+        assert_eq!(steadier.release(Duration::ZERO, 160 * us), 160 * us, "239 us less than half of the slow one");
+        assert!(steadier.release(Duration::ZERO, 100 * us) > 390 * us);
     }
 
     #[test]

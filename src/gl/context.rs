@@ -1,7 +1,9 @@
 //! The EGL display and context: desktop OpenGL 3.3 core, no window system, no surface. Which device it is opened on is
 //! decided by the caller.
 
-use super::egl::{Device, INSTALL_EGL, Library, has, load};
+use super::display::Display;
+use super::egl::{Device, INSTALL_EGL, Library, PLATFORM_DEVICE, PLATFORM_SURFACELESS, has, load};
+use super::reset::{self, Watch};
 use crate::error::Error;
 use crate::nvidia::driver_floor;
 use khronos_egl as egl;
@@ -9,11 +11,6 @@ use std::cell::Cell;
 use std::ffi::c_void;
 use std::fmt;
 use std::rc::Rc;
-
-/// `EGL_PLATFORM_DEVICE_EXT`, EGL_EXT_platform_device.
-const PLATFORM_DEVICE: egl::Enum = 0x313F;
-/// `EGL_PLATFORM_SURFACELESS_MESA`, EGL_MESA_platform_surfaceless.
-const PLATFORM_SURFACELESS: egl::Enum = 0x31DD;
 
 /// A current OpenGL context, and the front door to everything drawn with it.
 ///
@@ -23,11 +20,12 @@ pub struct Gl(Rc<Context>);
 
 struct Context {
     glow: glow::Context,
-    egl: Library,
-    display: egl::Display,
+    display: Display<Library>,
     context: egl::Context,
     hardware: Hardware,
-    passed_over: Option<String>,
+    vendor: String,
+    passed_over: Vec<PassedOver>,
+    watch: Watch,
     _claim: Claim,
 }
 
@@ -68,9 +66,41 @@ pub struct Hardware {
     pub version: String,
 }
 
+impl Hardware {
+    /// Whether NVIDIA's driver draws.
+    pub(crate) fn is_nvidia(&self) -> bool {
+        self.vendor.contains("NVIDIA")
+    }
+
+    /// What the names of the threads begin with that draw, where the processor does by threads of its own.
+    pub(crate) fn threads(&self) -> Option<&'static str> {
+        self.renderer.contains("llvmpipe").then_some("llvmpipe-")
+    }
+
+    /// Whether the processor draws, by one of Mesa's renderers.
+    pub(crate) fn is_software(&self) -> bool {
+        ["llvmpipe", "softpipe", "swrast"].iter().any(|name| self.renderer.contains(name))
+    }
+}
+
 impl fmt::Display for Hardware {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}, GL {}", self.renderer, self.version)
+    }
+}
+
+/// What was tried before something draws.
+#[derive(Clone, Debug)]
+pub(crate) struct PassedOver {
+    /// Whether it is a GPU that NVIDIA's EGL shows.
+    pub is_nvidia: bool,
+    /// What it is, and why it does not draw.
+    pub why: String,
+}
+
+impl fmt::Display for PassedOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
     }
 }
 
@@ -80,20 +110,20 @@ impl Gl {
     /// # Errors
     /// The driver does not work, or has no OpenGL 3.3 core.
     pub(crate) fn on_device(device: &Device) -> Result<Self, Error> {
-        Self::open_display(PLATFORM_DEVICE, device.handle(), None)
+        Self::open_display(PLATFORM_DEVICE, device.handle())
     }
 
-    /// Opens a context on whatever Mesa draws with where no device is named. `passed_over` says why no GPU was taken. The
-    /// context is current on this thread when it returns.
+    /// Opens a context on whatever draws where no device is named, which is Mesa's choice unless another vendor comes
+    /// first. The context is current on this thread.
     ///
     /// # Errors
     /// As of [`Gl::on_device`].
-    pub(crate) fn without_device(passed_over: Option<String>) -> Result<Self, Error> {
-        Self::open_display(PLATFORM_SURFACELESS, egl::DEFAULT_DISPLAY, passed_over)
+    pub(crate) fn without_device() -> Result<Self, Error> {
+        Self::open_display(PLATFORM_SURFACELESS, egl::DEFAULT_DISPLAY)
     }
 
     /// `native` is a device that EGL has listed, or the default, which the surfaceless platform requires.
-    fn open_display(platform: egl::Enum, native: *mut c_void, passed_over: Option<String>) -> Result<Self, Error> {
+    fn open_display(platform: egl::Enum, native: *mut c_void) -> Result<Self, Error> {
         let claim = Claim::take()?;
         let egl = load()?;
         // SAFETY: all callers keep to the above; the attribute list ends with EGL_NONE.
@@ -101,14 +131,28 @@ impl Gl {
             Error::machine("no-egl-driver", "EGL opens no display without a window system", INSTALL_EGL)
                 .caused_by(error)
         })?;
-        let mut context = Context::open(egl, display, claim)?;
-        context.passed_over = passed_over;
-        Ok(Self(Rc::new(context)))
+        Ok(Self(Rc::new(Context::open(egl, display, claim)?)))
+    }
+
+    /// The same context, with what was tried before it and why that was none.
+    ///
+    /// # Panics
+    /// The context is in use already.
+    pub(crate) fn after(mut self, passed_over: Vec<PassedOver>) -> Self {
+        Rc::get_mut(&mut self.0).expect("a context that was just opened").passed_over = passed_over;
+        self
     }
 
     /// The GL functions, for renderers that draw with their own calls. The context is current on this thread.
     pub fn glow(&self) -> &glow::Context {
         &self.0.glow
+    }
+
+    /// Has everything drawn that was asked for, and does not wait for it.
+    pub(crate) fn flush(&self) {
+        use glow::HasContext;
+        // SAFETY: the context is current on this thread.
+        unsafe { self.0.glow.flush() }
     }
 
     /// Waits until everything is drawn, which a stream never does by itself: for measuring.
@@ -118,6 +162,15 @@ impl Gl {
         unsafe { self.0.glow.finish() }
     }
 
+    /// Tells the driver that nothing is compiled for now, so that it lets go of what it needs for that: Mesa of the whole
+    /// library of GLSL's functions. Compiling again is legal and brings it back (OpenGL 4.6 core, section 7.2). Does nothing
+    /// where the driver is older than that call.
+    pub(crate) fn release_compiler(&self) {
+        if let Some(release) = self.0.display.egl().get_proc_address("glReleaseShaderCompiler") {
+            release();
+        }
+    }
+
     /// What draws.
     pub fn hardware(&self) -> &Hardware {
         &self.0.hardware
@@ -125,12 +178,30 @@ impl Gl {
 
     /// libEGL, and the display that the context is of.
     pub(super) fn egl(&self) -> (&Library, egl::Display) {
-        (&self.0.egl, self.0.display)
+        (self.0.display.egl(), self.0.display.handle())
     }
 
-    /// Why the first GPU that EGL shows does not draw, where software draws in the place of one.
-    pub(crate) fn passed_over(&self) -> Option<&str> {
-        self.0.passed_over.as_deref()
+    /// Who makes the EGL that this context is of, as that says itself.
+    pub(crate) fn vendor(&self) -> &str {
+        &self.0.vendor
+    }
+
+    /// What was tried before, each with why it does not draw.
+    pub(crate) fn passed_over(&self) -> &[PassedOver] {
+        &self.0.passed_over
+    }
+
+    /// Whether the context is told of a reset of the GPU, which takes it. Otherwise it goes on, and draws nothing.
+    pub(crate) fn is_told_of_resets(&self) -> bool {
+        self.0.watch.is_told()
+    }
+
+    /// Asks whether the context is still there. It waits for nothing that is being drawn.
+    ///
+    /// # Errors
+    /// It is lost, and nothing that was made in it is of any use.
+    pub(crate) fn check_lost(&self) -> Result<(), Error> {
+        self.0.watch.check()
     }
 }
 
@@ -142,15 +213,12 @@ impl fmt::Debug for Gl {
 
 impl Context {
     fn open(egl: Library, display: egl::Display, claim: Claim) -> Result<Self, Error> {
-        egl.initialize(display).map_err(|error| {
+        let (initialized, version) = Display::initialize(egl, display).map_err(|error| {
             Error::machine("no-egl-driver", "EGL found no working driver", INSTALL_EGL)
                 .caused_by(error)
                 .examined_by_doctor()
         })?;
-        // From here on an early return has to terminate the display, which `Drop` does.
-        let mut opening = Opening { egl: Some(egl), display };
-        let egl = opening.egl.as_ref().expect("set in the line above");
-
+        let egl = initialized.egl();
         let extensions = egl.query_string(Some(display), egl::EXTENSIONS).map_err(|error| {
             Error::machine("egl-too-old", "the EGL driver answers no query", INSTALL_EGL).caused_by(error)
         })?;
@@ -164,18 +232,21 @@ impl Context {
             Error::machine("egl-too-old", "the EGL driver has no desktop OpenGL, only GLES", INSTALL_EGL)
                 .caused_by(error)
         })?;
-        let attributes = [
+        let wanted = [
             egl::CONTEXT_MAJOR_VERSION,
             3,
             egl::CONTEXT_MINOR_VERSION,
             3,
             egl::CONTEXT_OPENGL_PROFILE_MASK,
             egl::CONTEXT_OPENGL_CORE_PROFILE_BIT,
-            egl::NONE,
         ];
         // SAFETY: EGL_KHR_no_config_context, checked above, makes a null config legal in eglCreateContext.
         let no_config = unsafe { egl::Config::from_ptr(std::ptr::null_mut()) };
-        let context = egl.create_context(display, no_config, None, &attributes).map_err(|error| {
+        let create =
+            |more: &[egl::Int]| egl.create_context(display, no_config, None, &[&wanted, more, &[egl::NONE]].concat());
+        // Not every driver that knows of robust contexts has them.
+        let robust = reset::attributes(version, &extensions).and_then(|more| create(&more).ok());
+        let context = robust.map_or_else(|| create(&[]), Ok).map_err(|error| {
             Error::machine(
                 "egl-too-old",
                 "the driver is too old: it has no OpenGL 3.3 core",
@@ -184,7 +255,7 @@ impl Context {
             .caused_by(error)
         })?;
         egl.make_current(display, None, None, Some(context)).map_err(|error| {
-            // The context goes with the display that `opening` terminates.
+            let _ = egl.destroy_context(display, context);
             Error::machine("egl-too-old", "the EGL context cannot be made current without a surface", INSTALL_EGL)
                 .caused_by(error)
         })?;
@@ -205,31 +276,28 @@ impl Context {
                 version: glow.get_parameter_string(glow::VERSION),
             }
         };
-        let egl = opening.egl.take().expect("taken only here");
-        Ok(Self { glow, egl, display, context, hardware, passed_over: None, _claim: claim })
-    }
-}
-
-/// An initialised display that no `Context` owns yet.
-struct Opening {
-    egl: Option<Library>,
-    display: egl::Display,
-}
-
-impl Drop for Opening {
-    fn drop(&mut self) {
-        if let Some(egl) = &self.egl {
-            let _ = egl.terminate(self.display);
-        }
+        let vendor = egl.query_string(Some(display), egl::VENDOR).map(|vendor| vendor.to_string_lossy().into_owned());
+        let vendor = vendor.unwrap_or_default();
+        let watch = Watch::new(&glow, egl);
+        Ok(Self {
+            glow,
+            display: initialized,
+            context,
+            hardware,
+            vendor,
+            passed_over: Vec::new(),
+            watch,
+            _claim: claim,
+        })
     }
 }
 
 impl Drop for Context {
     fn drop(&mut self) {
         // Every GL object holds an `Rc` of this, so they are gone by now. Errors have nobody left to tell.
-        let _ = self.egl.make_current(self.display, None, None, None);
-        let _ = self.egl.destroy_context(self.display, self.context);
-        let _ = self.egl.terminate(self.display);
-        let _ = self.egl.release_thread();
+        let (egl, display) = (self.display.egl(), self.display.handle());
+        let _ = egl.make_current(display, None, None, None);
+        let _ = egl.destroy_context(display, self.context);
+        let _ = egl.release_thread();
     }
 }

@@ -4,11 +4,16 @@ use crate::error::Error;
 use crate::nvidia::driver_capabilities;
 use crate::os::dl;
 use khronos_egl as egl;
-use std::ffi::c_void;
+use std::ffi::{CStr, c_char, c_void};
+use std::fmt;
 use std::sync::Once;
 
 pub(super) type Library = egl::DynamicInstance<egl::EGL1_5>;
 
+/// `EGL_PLATFORM_DEVICE_EXT`, EGL_EXT_platform_device.
+pub(super) const PLATFORM_DEVICE: egl::Enum = 0x313F;
+/// `EGL_PLATFORM_SURFACELESS_MESA`, EGL_MESA_platform_surfaceless.
+pub(super) const PLATFORM_SURFACELESS: egl::Enum = 0x31DD;
 /// `EGL_CUDA_DEVICE_NV`, EGL_NV_device_cuda.
 const CUDA_DEVICE: egl::Int = 0x323A;
 
@@ -35,6 +40,14 @@ pub(super) fn has(extensions: &str, name: &str) -> bool {
     extensions.split(' ').any(|extension| extension == name)
 }
 
+/// Whether devices can be listed and opened. EGL_EXT_device_base is the older name of what was cut in two later: Mesa
+/// lists all three, NVIDIA's driver that one alone.
+fn lists_devices(extensions: &str) -> bool {
+    let has = |name| has(extensions, name);
+    let by_halves = has("EGL_EXT_device_enumeration") && has("EGL_EXT_device_query");
+    has("EGL_EXT_platform_device") && (has("EGL_EXT_device_base") || by_halves)
+}
+
 /// What libEGL says of itself and of the devices that it shows, before anything is opened.
 #[derive(Clone, Debug)]
 pub struct Survey {
@@ -42,7 +55,7 @@ pub struct Survey {
     pub version: String,
     /// What draws, in EGL's order. A device that answers no query is left out.
     pub devices: Vec<Device>,
-    /// Whether Mesa offers to draw without a device.
+    /// Whether a vendor, mostly Mesa, offers to draw without a device.
     pub surfaceless: bool,
 }
 
@@ -60,10 +73,7 @@ impl Survey {
         })?;
         let extensions = extensions.to_string_lossy();
         let version = library.query_string(None, egl::VERSION).map(|version| version.to_string_lossy().into_owned());
-        let mut devices = Vec::new();
-        if has(&extensions, "EGL_EXT_platform_device") && has(&extensions, "EGL_EXT_device_query") {
-            devices = Device::all(&library);
-        }
+        let devices = if lists_devices(&extensions) { Device::all(&library) } else { Vec::new() };
         Ok(Self {
             version: version.unwrap_or_else(|_| "of an unknown version".to_owned()),
             devices,
@@ -73,7 +83,60 @@ impl Survey {
 
     /// The devices that are NVIDIA GPUs.
     pub fn gpus(&self) -> Vec<&Device> {
-        self.devices.iter().filter(|device| device.cuda_ordinal.is_some()).collect()
+        self.devices.iter().filter(|device| device.is_nvidia()).collect()
+    }
+}
+
+type QueryDevices = extern "system" fn(egl::Int, *mut *mut c_void, *mut egl::Int) -> egl::Boolean;
+type QueryString = extern "system" fn(*mut c_void, egl::Int) -> *const c_char;
+type QueryAttrib = extern "system" fn(*mut c_void, egl::Int, *mut egl::Attrib) -> egl::Boolean;
+
+/// The functions of EGL_EXT_device_base.
+pub(super) struct DeviceQueries {
+    devices: QueryDevices,
+    string: QueryString,
+    attrib: QueryAttrib,
+}
+
+impl DeviceQueries {
+    /// `None` where there are none.
+    pub(super) fn of(library: &Library) -> Option<Self> {
+        let devices = library.get_proc_address("eglQueryDevicesEXT")?;
+        let string = library.get_proc_address("eglQueryDeviceStringEXT")?;
+        let attrib = library.get_proc_address("eglQueryDeviceAttribEXT")?;
+        // SAFETY: EGL gave these addresses for these names, and the types are those of the extension.
+        unsafe {
+            Some(Self {
+                devices: std::mem::transmute::<extern "system" fn(), QueryDevices>(devices),
+                string: std::mem::transmute::<extern "system" fn(), QueryString>(string),
+                attrib: std::mem::transmute::<extern "system" fn(), QueryAttrib>(attrib),
+            })
+        }
+    }
+
+    /// Every device that is listed; `None` where EGL refuses, and has set its error.
+    pub(super) fn handles(&self) -> Option<Vec<*mut c_void>> {
+        let mut handles = [std::ptr::null_mut(); 64];
+        let mut count = 0;
+        let is_told = (self.devices)(handles.len() as egl::Int, handles.as_mut_ptr(), &mut count) == egl::TRUE;
+        let count = usize::try_from(count).unwrap_or(0).min(handles.len());
+        is_told.then(|| handles[..count].to_vec())
+    }
+
+    /// One string of a device that is listed; `None` where it does not answer.
+    pub(super) fn text(&self, handle: *mut c_void, name: egl::Int) -> Option<String> {
+        let text = (self.string)(handle, name);
+        // SAFETY: EGL's strings are static, zero-terminated and never freed.
+        (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
+    }
+
+    /// The number of a device with these `extensions`, in EGL's own idea of how CUDA counts. They have been asked for first:
+    /// driver 450.80.02 crashes in this query for a GPU that a container hides, and does not answer that one.
+    pub(super) fn cuda_ordinal(&self, handle: *mut c_void, extensions: &str) -> Option<egl::Attrib> {
+        let mut ordinal: egl::Attrib = 0;
+        let is_cuda =
+            has(extensions, "EGL_NV_device_cuda") && (self.attrib)(handle, CUDA_DEVICE, &mut ordinal) == egl::TRUE;
+        is_cuda.then_some(ordinal)
     }
 }
 
@@ -90,46 +153,18 @@ pub struct Device {
 
 impl Device {
     fn all(library: &Library) -> Vec<Self> {
-        type QueryDevices = extern "system" fn(egl::Int, *mut *mut c_void, *mut egl::Int) -> egl::Boolean;
-        type QueryString = extern "system" fn(*mut c_void, egl::Int) -> *const std::ffi::c_char;
-        type QueryAttrib = extern "system" fn(*mut c_void, egl::Int, *mut egl::Attrib) -> egl::Boolean;
-        let (Some(devices), Some(string), Some(attrib)) = (
-            library.get_proc_address("eglQueryDevicesEXT"),
-            library.get_proc_address("eglQueryDeviceStringEXT"),
-            library.get_proc_address("eglQueryDeviceAttribEXT"),
-        ) else {
-            return Vec::new();
-        };
-        // SAFETY: EGL gave these addresses for these names, and the types are those of EGL_EXT_device_base.
-        let (devices, string, attrib) = unsafe {
-            (
-                std::mem::transmute::<extern "system" fn(), QueryDevices>(devices),
-                std::mem::transmute::<extern "system" fn(), QueryString>(string),
-                std::mem::transmute::<extern "system" fn(), QueryAttrib>(attrib),
-            )
-        };
-        let mut handles = [std::ptr::null_mut(); 64];
-        let mut count = 0;
-        if devices(handles.len() as egl::Int, handles.as_mut_ptr(), &mut count) != egl::TRUE {
-            return Vec::new();
-        }
-        let count = usize::try_from(count).unwrap_or(0).min(handles.len());
-        let answer = |&handle: &*mut c_void| {
-            // The string comes first: driver 450.80.02 crashes in the attribute query for a GPU that a container
-            // hides, and its string query says so without crashing.
-            let extensions = string(handle, egl::EXTENSIONS);
-            if extensions.is_null() {
-                return None;
-            }
-            // SAFETY: EGL's strings are static, zero-terminated and never freed.
-            let extensions = unsafe { std::ffi::CStr::from_ptr(extensions) }.to_string_lossy();
-            let mut ordinal: egl::Attrib = 0;
-            let is_cuda =
-                has(&extensions, "EGL_NV_device_cuda") && attrib(handle, CUDA_DEVICE, &mut ordinal) == egl::TRUE;
-            let cuda_ordinal = if is_cuda { u32::try_from(ordinal).ok() } else { None };
+        let Some(queries) = DeviceQueries::of(library) else { return Vec::new() };
+        let answer = |handle| {
+            let extensions = queries.text(handle, egl::EXTENSIONS)?;
+            let cuda_ordinal = queries.cuda_ordinal(handle, &extensions).and_then(|number| u32::try_from(number).ok());
             Some(Self { handle, cuda_ordinal, is_software: has(&extensions, "EGL_MESA_device_software") })
         };
-        handles[..count].iter().filter_map(answer).collect()
+        queries.handles().unwrap_or_default().into_iter().filter_map(answer).collect()
+    }
+
+    /// Whether CUDA counts it.
+    pub fn is_nvidia(&self) -> bool {
+        self.cuda_ordinal.is_some()
     }
 
     /// EGL's handle, for opening a display on it.
@@ -138,9 +173,29 @@ impl Device {
     }
 }
 
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.cuda_ordinal {
+            Some(ordinal) => write!(f, "NVIDIA GPU (CUDA {ordinal})"),
+            None if self.is_software => f.write_str("software"),
+            None => f.write_str("another GPU"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn devices_are_listed_by_the_one_old_name_or_by_both_new_ones() {
+        let base = "EGL_EXT_platform_base EGL_EXT_device_base EGL_EXT_platform_device";
+        let halves = "EGL_EXT_device_enumeration EGL_EXT_device_query EGL_EXT_platform_device";
+        assert!(lists_devices(base) && lists_devices(halves));
+        for lacking in ["EGL_EXT_device_base", "EGL_EXT_device_query EGL_EXT_platform_device", &halves[27..], ""] {
+            assert!(!lists_devices(lacking), "{lacking}");
+        }
+    }
 
     #[test]
     fn an_extension_is_known_by_its_whole_name() {

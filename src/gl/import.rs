@@ -144,7 +144,13 @@ impl Importer {
             raw.read_pixels(0, 0, width, height, format, glow::UNSIGNED_BYTE, into);
             raw.bind_texture(glow::TEXTURE_2D, None);
         }
+        self.gl.check_lost().map_err(|lost| lost.cause())?;
         self.check()
+    }
+
+    /// Whether the GPU was reset, after which nothing is drawn here any more.
+    pub fn is_lost(&self) -> bool {
+        self.gl.check_lost().is_err()
     }
 
     fn import(&self, image: &DeviceImage<'_>) -> Result<Imported<'_>, String> {

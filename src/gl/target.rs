@@ -60,7 +60,7 @@ impl Target {
     }
 
     /// Waits until everything is drawn and reads rows of the picture into `rgba`, as many as it holds, from row `first`
-    /// upwards: four bytes a pixel, rows without padding. Row 0 is the **bottom** one.
+    /// upwards: four bytes a pixel, rows without padding. Row 0 is the **bottom** one. It is bound afterwards.
     ///
     /// # Panics
     /// `rgba` does not hold whole rows, or more than there are.
@@ -70,10 +70,13 @@ impl Target {
         assert_eq!(rgba.len() % row, 0, "whole rows of the target");
         assert!(first as usize + rows <= self.size.height() as usize, "rows that the target has");
         let raw = self.texture.gl.glow();
-        self.bind();
-        // SAFETY: the context is current, no pixel pack buffer is bound, and the slice's length was checked against
-        // what GL writes with its default packing (rows of a multiple of 4 bytes are what RGBA gives anyway).
+        // SAFETY: the context is current and the framebuffer lives, no pixel pack buffer is bound, and the slice's length was
+        // checked against what GL writes with its default packing (rows of a multiple of 4 bytes are what RGBA gives
+        // anyway).
         unsafe {
+            raw.bind_framebuffer(glow::READ_FRAMEBUFFER, Some(self.texture.framebuffer));
+            // llvmpipe waits for its threads at each reading of what is bound to be drawn into.
+            raw.bind_framebuffer(glow::DRAW_FRAMEBUFFER, None);
             raw.bind_buffer(glow::PIXEL_PACK_BUFFER, None);
             raw.read_pixels(
                 0,
@@ -85,5 +88,6 @@ impl Target {
                 glow::PixelPackData::Slice(Some(rgba)),
             );
         }
+        self.bind();
     }
 }

@@ -1,58 +1,146 @@
 //! Which GPU draws, and which one that is for CUDA. EGL need not count as CUDA does, nor know of `CUDA_VISIBLE_DEVICES`,
 //! so where CUDA is there its driver says which GPU a context is on. Without GL the choice is CUDA's alone.
 
-use crate::cuda::{CudaContext, Driver, NO_DEVICE, described, failed};
+use super::interop::failed_on_gl;
+use crate::cuda::{CudaContext, Driver, Kept, NO_DEVICE, Starting, described, failed};
 use crate::error::Error;
-use crate::gl::{Gl, INSTALL_EGL, Survey};
-use crate::nvidia::driver_capabilities;
+use crate::gl::{Device, Gl, INSTALL_EGL, PassedOver, Survey};
+use crate::nvidia::{LOOK_AT_GPU, driver_capabilities};
 use crate::settings::{EncoderChoice, Settings};
 use std::ffi::c_uint;
+use std::fmt;
 
 /// `CU_GL_DEVICE_LIST_ALL`, cudaGL.h.
 const GL_DEVICE_LIST_ALL: c_uint = 1;
 
-/// The context on the GPU that was asked for, else on the first one that CUDA shows, else on whatever draws.
-///
-/// # Errors
-/// No such GPU, or nothing that draws. With NVENC asked for on a certain GPU also that there is no driver for it.
-pub fn open_gl(settings: &Settings) -> Result<Gl, Error> {
-    // OpenH264 takes pictures from anywhere, and CUDA takes its time to start, where it does not crash.
-    if settings.device.is_none() && settings.encoder == EncoderChoice::Openh264 {
-        return Gl::open(None);
-    }
-    let driver = match Driver::load() {
-        Ok(driver) => driver,
-        // Which GPU was asked for does not matter before there is a driver for NVENC.
-        Err(why) if settings.device.is_some() && settings.encoder == EncoderChoice::Nvenc => return Err(why),
-        Err(_) => return Gl::open(settings.device),
-    };
-    match settings.device {
-        Some(ordinal) => open_gpu(driver, ordinal),
-        // What keeps it from being NVENC's is found, and told, by who opens the encoder.
-        None => open_gpu(driver, 0).or_else(|_| Gl::open(None)),
+/// What draws, and for NVENC the CUDA context that came up beside it.
+#[derive(Debug)]
+pub struct Opened {
+    pub gl: Gl,
+    pub cuda: Warmth,
+}
+
+/// A CUDA context that makes the opening of another one quick, as long as it is kept. Nothing in it is current.
+#[derive(Debug, Default)]
+pub struct Warmth {
+    _context: Option<Kept>,
+}
+
+impl Warmth {
+    /// Of the GPU that encodes what no GL drew, if there is a driver that works.
+    pub fn without_gl(device: Option<u32>) -> Self {
+        let started = Starting::begin(device.unwrap_or(0), true).and_then(|starting| starting.finish().ok());
+        Self { _context: started.and_then(|started| started.context) }
     }
 }
 
+/// Opens what draws as `open_beside_cuda` does, and no CUDA context.
+///
+/// # Errors
+/// As of that one.
+pub fn open_gl(settings: &Settings) -> Result<Gl, Error> {
+    open(settings, false).map(|opened| opened.gl)
+}
+
+/// The context on the GPU that was asked for, else on the first one that CUDA shows, else on whatever draws. CUDA comes up
+/// meanwhile.
+///
+/// # Errors
+/// No such GPU, or nothing that draws. With NVENC asked for on a certain GPU also that there is no driver for it.
+pub fn open_beside_cuda(settings: &Settings) -> Result<Opened, Error> {
+    open(settings, settings.encoder != EncoderChoice::Openh264)
+}
+
+fn open(settings: &Settings, with_context: bool) -> Result<Opened, Error> {
+    let &Settings { device, encoder, .. } = settings;
+    let alone = |device| Ok(Opened { gl: Gl::open(device)?, cuda: Warmth::default() });
+    // OpenH264 takes pictures from anywhere, and CUDA takes its time to start, where it does not crash.
+    if device.is_none() && encoder == EncoderChoice::Openh264 {
+        return alone(None);
+    }
+    let Some(starting) = Starting::begin(device.unwrap_or(0), with_context) else {
+        // Which GPU was asked for does not matter before there is a driver for NVENC.
+        return match (device, encoder) {
+            (Some(_), EncoderChoice::Nvenc) => Driver::load().and_then(|_| alone(device)),
+            _ => alone(device),
+        };
+    };
+    match device {
+        Some(ordinal) => open_gpu(starting, ordinal, encoder == EncoderChoice::Nvenc),
+        // What keeps it from being NVENC's is found, and told, by who opens the encoder.
+        None => open_gpu(starting, 0, false).or_else(|_| alone(None)),
+    }
+}
+
+/// Where a context can be opened.
+#[derive(Clone, Copy, Debug)]
+enum Place<'a> {
+    On(&'a Device),
+    /// Where EGL likes.
+    WithoutDevice,
+}
+
+impl Place<'_> {
+    fn open(self) -> Result<Gl, Error> {
+        match self {
+            Self::On(device) => Gl::on_device(device),
+            Self::WithoutDevice => Gl::without_device(),
+        }
+    }
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::On(device) => device.fmt(f),
+            Self::WithoutDevice => f.write_str("a display without a device"),
+        }
+    }
+}
+
+/// Where anything may draw, from the best to the last resort: NVIDIA's GPUs in EGL's order; what EGL draws with where no
+/// device is named, which is Mesa's best; and because that can be a GPU of which nothing can be had, what else there is,
+/// with software at the end.
+fn places(survey: &Survey) -> Vec<Place<'_>> {
+    let rank = |device: &&Device| (device.is_software, !device.is_nvidia());
+    let mut devices: Vec<_> = survey.devices.iter().collect();
+    devices.sort_by_key(rank);
+    let others = devices.iter().position(|device| !device.is_nvidia()).unwrap_or(devices.len());
+    let mut places: Vec<_> = devices.into_iter().map(Place::On).collect();
+    if survey.surfaceless {
+        places.insert(others, Place::WithoutDevice);
+    }
+    places
+}
+
 /// What `suits` makes of the first context that suits it: all GPUs that EGL shows are tried in its order, and then whatever
-/// Mesa draws with where none is named. A context that does not is closed before the next one is opened.
+/// it draws with where none is named, or else in software. A context that does not is closed before the next one is opened.
 ///
 /// # Errors
 /// None does. Why not, by GPU.
 pub fn find_gl<T>(mut suits: impl FnMut(Gl) -> Result<T, String>) -> Result<T, Vec<String>> {
     let survey = Survey::take().map_err(|error| vec![error.cause()])?;
-    let mut reasons = Vec::new();
-    let mut look_at = |opened: Result<Gl, Error>| {
-        let (by, found) = match opened {
-            Ok(gl) => (gl.hardware().renderer.clone(), suits(gl)),
-            Err(error) => ("a GPU".to_owned(), Err(error.cause())),
+    let (software, gpus): (Vec<_>, Vec<_>) = survey.devices.iter().partition(|device| device.is_software);
+    let without_device = survey.surfaceless.then_some(Place::WithoutDevice);
+    let (mut reasons, mut has_seen_software) = (Vec::new(), false);
+    for place in gpus.into_iter().map(Place::On).chain(without_device).chain(software.into_iter().map(Place::On)) {
+        // Software is looked at once, whichever way it is reached.
+        if has_seen_software && matches!(place, Place::On(Device { is_software: true, .. })) {
+            continue;
+        }
+        let (by, found) = match place.open() {
+            Ok(gl) => {
+                has_seen_software |= gl.hardware().is_software();
+                (gl.hardware().renderer.clone(), suits(gl))
+            }
+            Err(error) => (place.to_string(), Err(error.cause())),
         };
-        found.map_err(|why| reasons.push(format!("{by}: {why}"))).ok()
-    };
-    let gpus = survey.devices.iter().filter(|device| !device.is_software);
-    let found = gpus.map(Gl::on_device).find_map(&mut look_at);
-    let mesa = || if survey.surfaceless { look_at(Gl::without_device(None)) } else { None };
-    let found = found.or_else(mesa);
-    found.ok_or(reasons)
+        match found {
+            Ok(found) => return Ok(found),
+            Err(why) => reasons.push(format!("{by}: {why}")),
+        }
+    }
+    Err(reasons)
 }
 
 /// The CUDA context of the GPU that draws what `gl` draws.
@@ -81,34 +169,51 @@ pub fn cuda_contexts(device: Option<u32>) -> Result<impl Iterator<Item = Result<
     Ok(ordinals.map(|ordinal| CudaContext::open(driver, ordinal)))
 }
 
+/// The GPUs that CUDA shows beside the one that draws what `gl` draws, in its order.
+///
+/// # Errors
+/// The driver's.
+pub fn other_gpus(gl: &Gl) -> Result<Vec<u32>, Error> {
+    let driver = Driver::load()?;
+    let this = ordinal_of(driver, gl)?;
+    Ok((0..driver.count()?).filter(|&ordinal| ordinal != this).collect())
+}
+
 impl Gl {
     /// Opens a context on the GPU that CUDA calls `device`, by EGL's own idea of how CUDA counts. With `None` it takes the
-    /// first NVIDIA GPU that works, else what Mesa offers, which is software rendering where there is no GPU. The context
-    /// is current on this thread when it returns.
+    /// first NVIDIA GPU that works, else whatever else EGL has, which is software where there is no GPU. The context is
+    /// current on this thread.
     ///
     /// # Errors
     /// No libEGL or none that works, no such GPU, or a driver without OpenGL 3.3 core.
     pub fn open(device: Option<u32>) -> Result<Self, Error> {
         let survey = Survey::take()?;
-        let gpus = survey.gpus();
         if let Some(ordinal) = device {
+            let gpus = survey.gpus();
             let gpu = gpus.iter().find(|gpu| gpu.cuda_ordinal == Some(ordinal));
             return Self::on_device(gpu.ok_or_else(|| no_egl_gpu(ordinal, gpus.len()))?);
         }
-        let mut passed_over = None;
-        for gpu in gpus {
-            match Self::on_device(gpu) {
-                Ok(gl) => return Ok(gl),
-                Err(error) => {
-                    tracing::debug!("a GPU that EGL shows cannot be used: {}", error.cause());
-                    passed_over.get_or_insert(error);
-                }
-            }
+        let (mut passed_over, mut first) = (Vec::new(), None);
+        for place in places(&survey) {
+            let error = match place.open() {
+                Ok(gl) => return Ok(having_passed_over(gl, passed_over)),
+                Err(error) => error,
+            };
+            tracing::debug!("EGL shows {place}, which cannot be used: {}", error.cause());
+            let is_nvidia = matches!(place, Place::On(device) if device.is_nvidia());
+            passed_over.push(PassedOver { is_nvidia, why: format!("{place}: {}", error.cause()) });
+            first.get_or_insert(error);
         }
-        if survey.surfaceless {
-            return Self::without_device(passed_over.map(|error| error.cause()));
+        if passed_over.iter().any(|it| it.is_nvidia) {
+            return Err(Error::machine(
+                "no-egl-driver",
+                "EGL shows a GPU that does not start, and nothing that draws in its place",
+                format!("{LOOK_AT_GPU};\nto draw in software meanwhile: apt install libgl1-mesa-dri"),
+            )
+            .caused_by(joined(&passed_over))
+            .examined_by_doctor());
         }
-        Err(passed_over.unwrap_or_else(|| {
+        Err(first.unwrap_or_else(|| {
             Error::machine(
                 "no-egl-driver",
                 "EGL has no driver that draws without a window system (EGL_MESA_platform_surfaceless)",
@@ -119,21 +224,54 @@ impl Gl {
     }
 }
 
-/// Opens a context on the GPU that CUDA calls `ordinal`.
+/// Notes, and tells, what does not draw in the place of what does.
+fn having_passed_over(gl: Gl, passed_over: Vec<PassedOver>) -> Gl {
+    if passed_over.is_empty() {
+        return gl;
+    }
+    let how = if gl.hardware().is_software() { "in software" } else { "on another GPU" };
+    tracing::info!("drawing {how}, {}; passed over: {}", gl.hardware().renderer, joined(&passed_over));
+    gl.after(passed_over)
+}
+
+/// Opens a context on the GPU that CUDA calls `ordinal`. Where CUDA does not come up, that is an error if it `is_needed`,
+/// and else it is the GPU that EGL takes for that one.
 ///
 /// # Errors
 /// No GPU is the one, or libEGL cannot be loaded. What came of the last one that could not be used, or of which CUDA
 /// could not tell, is the cause.
-fn open_gpu(driver: &'static Driver, ordinal: u32) -> Result<Gl, Error> {
+fn open_gpu(starting: Starting, ordinal: u32, is_needed: bool) -> Result<Opened, Error> {
     let survey = Survey::take()?;
     let mut gpus = survey.gpus();
     // The one that EGL takes for it is the likeliest; the others follow in EGL's order.
     gpus.sort_by_key(|gpu| gpu.cuda_ordinal != Some(ordinal));
+    let is_taken_for_it = |gpu: &Device| gpu.cuda_ordinal == Some(ordinal);
     let mut error = no_egl_gpu(ordinal, gpus.len());
-    for gpu in gpus {
-        let opened = Gl::on_device(gpu);
-        match opened.and_then(|gl| Ok((ordinal_of(driver, &gl)? == ordinal).then_some(gl))) {
-            Ok(Some(gl)) => return Ok(gl),
+    let mut gpus = gpus.into_iter();
+    // EGL takes its time for the first one, and CUDA its own beside it.
+    let first = gpus.next().map(|gpu| (gpu, Gl::on_device(gpu)));
+    let started = match starting.finish() {
+        Ok(started) => started,
+        Err(why) if is_needed => return Err(why),
+        Err(_) => {
+            let gl = match first {
+                Some((gpu, Ok(gl))) if is_taken_for_it(gpu) => gl,
+                other => {
+                    drop(other);
+                    Gl::open(Some(ordinal))?
+                }
+            };
+            return Ok(Opened { gl, cuda: Warmth::default() });
+        }
+    };
+    for (gpu, opened) in first.into_iter().chain(gpus.map(|gpu| (gpu, Gl::on_device(gpu)))) {
+        let is_it = |gl: &Gl| match ordinal_of(started.driver, gl) {
+            // CUDA cannot say then, and NVENC gets pictures of any GPU through host memory.
+            Err(why) if why.code() == "gl-cuda-interop" && is_taken_for_it(gpu) => Ok(true),
+            its => its.map(|its| its == ordinal),
+        };
+        match opened.and_then(|gl| Ok(is_it(&gl)?.then_some(gl))) {
+            Ok(Some(gl)) => return Ok(Opened { gl, cuda: Warmth { _context: started.context } }),
             Ok(None) => {}
             Err(why) => {
                 tracing::debug!("a GPU that EGL shows cannot be used: {}", why.cause());
@@ -176,27 +314,42 @@ fn ordinal_of(driver: &Driver, gl: &Gl) -> Result<u32, Error> {
         0 if count > 0 => {}
         0 => return Err(hidden(gl, "cuGLGetDevices names no device".to_owned())),
         // Drivers say this with different numbers, and with some that a lost GPU has too.
-        _ if !gl.hardware().vendor.contains("NVIDIA") => {
-            return Err(Error::machine(
-                "not-nvidia-gl",
-                format!("the picture is not drawn by an NVIDIA GPU but by {}", gl.hardware()),
-                concat!(
-                    "make NVIDIA's EGL known: 10_nvidia.json in /usr/share/glvnd/egl_vendor.d, and in a container ",
-                    driver_capabilities!()
-                ),
-            )
-            .caused_by(match gl.passed_over() {
-                Some(why) => format!("a GPU that EGL shows cannot be used: {why}"),
-                None => described("cuGLGetDevices", status),
-            })
-            .examined_by_doctor());
-        }
+        _ if !gl.hardware().is_nvidia() => return Err(not_nvidia(gl, status)),
         NO_DEVICE => return Err(hidden(gl, described("cuGLGetDevices", status))),
-        _ => return Err(failed("cuGLGetDevices", status)),
+        _ => return Err(failed_on_gl(driver, "cuGLGetDevices", status)),
     }
     driver
         .find(devices[0])?
         .ok_or_else(|| hidden(gl, "cuGLGetDevices names a device that cuDeviceGet does not".to_owned()))
+}
+
+fn joined(passed_over: &[PassedOver]) -> String {
+    passed_over.iter().map(PassedOver::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// The error for a context that is none of NVIDIA's, of which CUDA says so by `status`.
+fn not_nvidia(gl: &Gl, status: c_uint) -> Error {
+    let passed_over = gl.passed_over();
+    let why = match passed_over {
+        [] => described("cuGLGetDevices", status),
+        _ => format!("a GPU that EGL shows cannot be used: {}", joined(passed_over)),
+    };
+    let remedy = if passed_over.iter().any(|it| it.is_nvidia) {
+        // NVIDIA's EGL is known, or it would show no GPU.
+        LOOK_AT_GPU
+    } else {
+        concat!(
+            "make NVIDIA's EGL known: 10_nvidia.json in /usr/share/glvnd/egl_vendor.d, and in a container ",
+            driver_capabilities!()
+        )
+    };
+    Error::machine(
+        "not-nvidia-gl",
+        format!("the picture is not drawn by an NVIDIA GPU but by {}", gl.hardware()),
+        remedy,
+    )
+    .caused_by(why)
+    .examined_by_doctor()
 }
 
 fn hidden(gl: &Gl, why: String) -> Error {

@@ -1,8 +1,9 @@
-//! GL textures as CUDA sees them.
+//! GL textures as CUDA sees them, where it does.
 
-use crate::cuda::{CudaContext, PitchedBuffer, check};
+use crate::cuda::{self, CudaContext, Driver, PitchedBuffer, check, described, failed};
 use crate::error::Error;
 use crate::gl::Plane;
+use crate::nvidia::whose_libcuda;
 use cudarc::driver::sys;
 use std::ffi::c_uint;
 
@@ -10,6 +11,27 @@ use std::ffi::c_uint;
 const TEXTURE_2D: u32 = 0x0DE1;
 /// `CU_GRAPHICS_REGISTER_FLAGS_READ_ONLY`.
 const READ_ONLY: u32 = 1;
+
+/// Whether `error` says that GL and CUDA do not share pictures on this machine, or not those of what draws. NVENC can be
+/// given them through host memory then.
+pub fn is_apart(error: &Error) -> bool {
+    matches!(error.code(), "gl-cuda-interop" | "gpu-hidden" | "not-nvidia-gl" | "nvenc-elsewhere")
+}
+
+/// The error for a call about what GL has: names whose libcuda it is that cannot have any of that.
+pub(super) fn failed_on_gl(driver: &Driver, function: &str, status: c_uint) -> Error {
+    cuda::note(status);
+    let error = failed(function, status);
+    if !is_apart(&error) {
+        return error;
+    }
+    match driver.file().as_deref().map(|file| (whose_libcuda(file), file)) {
+        Some((Some(whose), file)) => {
+            error.caused_by(format!("{}; libcuda is {whose}, {}", described(function, status), file.display()))
+        }
+        _ => error,
+    }
+}
 
 /// Textures that CUDA reads: registered once, mapped for each picture.
 #[derive(Debug)]
@@ -37,7 +59,9 @@ impl<const N: usize> GlImages<N> {
             // SAFETY: the plane's GL context and the CUDA context are current on this thread, and the texture exists.
             let status =
                 unsafe { (context.calls().cuGraphicsGLRegisterImage)(resource, plane.name(), TEXTURE_2D, READ_ONLY) };
-            check("cuGraphicsGLRegisterImage", status)?;
+            if status != 0 {
+                return Err(failed_on_gl(context.driver(), "cuGraphicsGLRegisterImage", status));
+            }
             this.registered += 1;
         }
         Ok(this)
@@ -97,15 +121,20 @@ impl<const N: usize> Mapped<'_, N> {
 impl<const N: usize> Drop for Mapped<'_, N> {
     fn drop(&mut self) {
         // Reached only after another error, which is the one to tell.
-        let _ = self.release();
+        if !cuda::is_dead() {
+            cuda::note(self.release());
+        }
     }
 }
 
 impl<const N: usize> Drop for GlImages<N> {
     fn drop(&mut self) {
         for &resource in &self.resources[..self.registered] {
+            if cuda::is_dead() {
+                return;
+            }
             // SAFETY: registered in `register`, not mapped (`Mapped` borrows `self`), unregistered only here.
-            let _ = unsafe { (self.context.calls().cuGraphicsUnregisterResource)(resource) };
+            cuda::note(unsafe { (self.context.calls().cuGraphicsUnregisterResource)(resource) });
         }
     }
 }

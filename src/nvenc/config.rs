@@ -4,7 +4,7 @@
 use super::params::set;
 use crate::color;
 use crate::error::Error;
-use crate::settings::{Bitrate, FrameRate, Preset, Size, Tuning};
+use crate::settings::{Bitrate, FrameRate, IdrScale, Preset, Size, Tuning, Vbv};
 use nvidia_video_codec_sdk::sys::nvEncodeAPI as sys;
 
 /// What a session is to do.
@@ -18,6 +18,10 @@ pub struct Config {
     pub bitrate: Bitrate,
     /// Pictures from one IDR to the next.
     pub gop_length: u32,
+    /// What the rate buffer holds.
+    pub vbv: Vbv,
+    /// How much larger than others an IDR picture may be.
+    pub idr_scale: IdrScale,
     /// Speed against quality.
     pub preset: Preset,
     /// How low the delay is to be.
@@ -27,17 +31,15 @@ pub struct Config {
 /// What the GPU's H.264 encoder can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Smallest and largest picture.
+    /// Smallest and largest picture; 0 for the smallest side where the driver does not say.
     pub sides: [(u32, u32); 2],
-    /// Macroblocks per second; 0 where the driver does not say.
-    pub macroblocks_per_second: u32,
     /// Whether the bitrate can be held constant.
     pub constant_bitrate: bool,
     /// Whether the rate buffer can be set.
     pub custom_vbv: bool,
-    /// Highest level times ten, as 52 for 5.2.
+    /// Highest level times ten, as 52 for 5.2; 0 where the driver does not say.
     pub level_max: u32,
-    /// Encoder chips on the GPU.
+    /// Encoder chips on the GPU; 0 where the driver does not say.
     pub engines: u32,
 }
 
@@ -77,15 +79,6 @@ pub(super) fn check_limits(config: &Config, capabilities: &Capabilities) -> Resu
             "",
         ));
     }
-    let macroblocks = f64::from(width.div_ceil(16) * height.div_ceil(16)) * f64::from(config.frame_rate.as_f32());
-    if capabilities.macroblocks_per_second > 0 && macroblocks > f64::from(capabilities.macroblocks_per_second) {
-        tracing::warn!(
-            "this GPU's NVENC promises {} macroblocks/s, {} at {}/s are {macroblocks:.0}: it may not keep up",
-            capabilities.macroblocks_per_second,
-            config.size,
-            config.frame_rate
-        );
-    }
     Ok(())
 }
 
@@ -113,16 +106,17 @@ pub(super) fn write_config(encode: *mut sys::NV_ENC_CONFIG, config: &Config, cap
     set!(encode, rcParams.averageBitRate, bitrate);
     set!(encode, rcParams.maxBitRate, bitrate);
     if capabilities.custom_vbv {
-        // One picture: none is larger than what its interval carries, so none waits for its bits.
-        let per_picture = (f64::from(bitrate) / f64::from(config.frame_rate.as_f32())) as u32;
-        set!(encode, rcParams.vbvBufferSize, per_picture);
-        set!(encode, rcParams.vbvInitialDelay, per_picture);
+        let bits = config.vbv.bits(config.bitrate, config.frame_rate);
+        set!(encode, rcParams.vbvBufferSize, bits);
+        // Full from the start: the first picture is an IDR, too.
+        set!(encode, rcParams.vbvInitialDelay, bits);
     } else {
         tracing::warn!("this GPU sets its own rate buffer: frames may be larger than their share of the bitrate");
         // The chip's own.
         set!(encode, rcParams.vbvBufferSize, 0);
         set!(encode, rcParams.vbvInitialDelay, 0);
     }
+    set!(encode, rcParams.lowDelayKeyFrameScale, config.idr_scale.times());
     // The bitrate decides, also where it is variable.
     set!(encode, rcParams.targetQuality, 0);
     set!(encode, rcParams.targetQualityLSB, 0);
@@ -140,10 +134,11 @@ pub(super) fn write_config(encode: *mut sys::NV_ENC_CONFIG, config: &Config, cap
     // SAFETY: as above.
     let flags = unsafe { &mut *std::ptr::addr_of_mut!((*h264)._bitfield_1) };
     // NV_ENC_CONFIG_H264, nvEncodeAPI.h: repeatSPSPPS is bit 12, and puts the parameter sets in front of each IDR, where
-    // go2rtc wants them. The others ask for what it does not want: delimiters, SEI, filler, no parameter sets at all,
+    // go2rtc wants them. enableVFR is bit 13, and its one effect is that the SPS does not promise a fixed rate: a late
+    // picture is skipped. The others ask for what go2rtc does not want: delimiters, SEI, filler, no parameter sets at all,
     // more than one layer, or IDR pictures replaced by intra refresh.
     for bit in 0..u32::BITS as usize {
-        flags.set_bit(bit, bit == 12);
+        flags.set_bit(bit, matches!(bit, 12 | 13));
     }
     set!(h264, level, sys::NV_ENC_LEVEL::NV_ENC_LEVEL_AUTOSELECT as u32);
     set!(h264, idrPeriod, config.gop_length);
@@ -180,7 +175,7 @@ pub(super) fn write_config(encode: *mut sys::NV_ENC_CONFIG, config: &Config, cap
     set!(h264, h264VUIParameters.colourMatrix, sys::NV_ENC_VUI_MATRIX_COEFFS::NV_ENC_VUI_MATRIX_COEFFS_BT709);
     // Left, as H.264 has it where nothing is said.
     set!(h264, h264VUIParameters.chromaSampleLocationFlag, 0);
-    // A late picture is skipped, so no rate is promised.
+    // No rate is promised: see enableVFR above.
     set!(h264, h264VUIParameters.timingInfoPresentFlag, 0);
     // No reordering, so a decoder shows each picture at once.
     set!(h264, h264VUIParameters.bitstreamRestrictionFlag, 1);
@@ -193,7 +188,6 @@ mod tests {
 
     const CAPABILITIES: Capabilities = Capabilities {
         sides: [(145, 49), (4096, 4096)],
-        macroblocks_per_second: 0,
         constant_bitrate: true,
         custom_vbv: true,
         level_max: 52,
@@ -206,6 +200,8 @@ mod tests {
             frame_rate: "50".parse().unwrap(),
             bitrate: "5M".parse().unwrap(),
             gop_length: 100,
+            vbv: "1.5".parse().unwrap(),
+            idr_scale: "4".parse().unwrap(),
             preset: Preset::P4,
             tuning: Tuning::UltraLowLatency,
         }
@@ -217,9 +213,9 @@ mod tests {
         assert!(check_limits(&config(4096, 4096), &CAPABILITIES).is_ok());
         let error = check_limits(&config(144, 64), &CAPABILITIES).unwrap_err();
         assert!(error.cause().contains("144x64") && error.cause().contains("145x49 to 4096x4096"), "{error}");
-        // A chip that may not keep up is not refused.
-        let slow = Capabilities { macroblocks_per_second: 1, ..CAPABILITIES };
-        assert!(check_limits(&config(640, 360), &slow).is_ok());
+        // A chip whose driver does not say how small is asked to take it.
+        let silent = Capabilities { sides: [(0, 0), (4096, 4096)], ..CAPABILITIES };
+        assert!(check_limits(&config(64, 64), &silent).is_ok());
     }
 
     #[test]
@@ -227,7 +223,7 @@ mod tests {
         use sys::NV_ENC_PARAMS_RC_MODE as Mode;
         let lacking = Capabilities { constant_bitrate: false, custom_vbv: false, ..CAPABILITIES };
         for (capabilities, mode, buffer) in
-            [(CAPABILITIES, Mode::NV_ENC_PARAMS_RC_CBR, 100_000), (lacking, Mode::NV_ENC_PARAMS_RC_VBR, 0)]
+            [(CAPABILITIES, Mode::NV_ENC_PARAMS_RC_CBR, 150_000), (lacking, Mode::NV_ENC_PARAMS_RC_VBR, 0)]
         {
             let mut encode = Param::<sys::NV_ENC_CONFIG>::zeroed();
             let encode = encode.as_mut_ptr();
@@ -235,6 +231,7 @@ mod tests {
             assert_eq!(get!(encode, rcParams.rateControlMode), mode);
             let sizes: [u32; 2] = [get!(encode, rcParams.vbvBufferSize), get!(encode, rcParams.vbvInitialDelay)];
             assert_eq!(sizes, [buffer; 2]);
+            assert_eq!(get!(encode, rcParams.lowDelayKeyFrameScale), 4);
             assert_eq!([get!(encode, rcParams.averageBitRate), get!(encode, rcParams.maxBitRate)], [5_000_000; 2]);
             assert_eq!([get!(encode, gopLength), get!(encode, encodeCodecConfig.h264Config.idrPeriod)], [100; 2]);
         }

@@ -6,7 +6,7 @@ use super::input::Input;
 use super::params::{Param, get, set};
 use super::status::Status;
 use crate::codec::AccessUnit;
-use crate::cuda::CudaContext;
+use crate::cuda::{self, CudaContext};
 use crate::error::Error;
 use nvidia_video_codec_sdk::sys::nvEncodeAPI as sys;
 use std::cell::Cell;
@@ -28,7 +28,7 @@ pub struct Session {
     // Freed after the session is destroyed, in `drop`.
     input: Option<Input>,
     // Last: what is above needs it.
-    _context: CudaContext,
+    context: CudaContext,
 }
 
 impl Session {
@@ -55,7 +55,7 @@ impl Session {
             pictures: 0,
             lost: Cell::new(false),
             input: None,
-            _context: context.clone(),
+            context: context.clone(),
         };
         // A failed open may leave a handle, which has to be destroyed all the same: `drop` does.
         this.check("NvEncOpenEncodeSessionEx", status)?;
@@ -200,6 +200,11 @@ impl Session {
         self.check("NvEncUnlockBitstream", Status(status))
     }
 
+    /// What CUDA says of a failure that the encoder has only met with, where it lasts as long as the process.
+    pub fn fault_below(&self) -> Option<Error> {
+        self.context.finish().err().filter(Error::is_for_good)
+    }
+
     /// What the H.264 encoder of this GPU can do.
     ///
     /// # Errors
@@ -218,19 +223,25 @@ impl Session {
             self.check("NvEncGetEncodeCaps", Status(status))?;
             Ok::<u32, Error>(value.max(0) as u32)
         };
+        // Drivers refuse to answer for some that they have. What a stream can do without is then not known.
+        let ask_or_zero = |capability: Caps| {
+            ask(capability).unwrap_or_else(|why| {
+                tracing::debug!("capability {}: {}", capability as u32, why.cause());
+                0
+            })
+        };
         // Each mode is one bit; none at all is no answer.
         let rate_control_modes = ask(Caps::NV_ENC_CAPS_SUPPORTED_RATECONTROL_MODES)?;
         let constant_bitrate = sys::NV_ENC_PARAMS_RC_MODE::NV_ENC_PARAMS_RC_CBR as u32;
         Ok(Capabilities {
             constant_bitrate: rate_control_modes == 0 || rate_control_modes & constant_bitrate != 0,
             sides: [
-                (ask(Caps::NV_ENC_CAPS_WIDTH_MIN)?, ask(Caps::NV_ENC_CAPS_HEIGHT_MIN)?),
+                (ask_or_zero(Caps::NV_ENC_CAPS_WIDTH_MIN), ask_or_zero(Caps::NV_ENC_CAPS_HEIGHT_MIN)),
                 (ask(Caps::NV_ENC_CAPS_WIDTH_MAX)?, ask(Caps::NV_ENC_CAPS_HEIGHT_MAX)?),
             ],
-            macroblocks_per_second: ask(Caps::NV_ENC_CAPS_MB_PER_SEC_MAX)?,
             custom_vbv: ask(Caps::NV_ENC_CAPS_SUPPORT_CUSTOM_VBV_BUF_SIZE)? != 0,
-            level_max: ask(Caps::NV_ENC_CAPS_LEVEL_MAX)?,
-            engines: ask(Caps::NV_ENC_CAPS_NUM_ENCODER_ENGINES)?,
+            level_max: ask_or_zero(Caps::NV_ENC_CAPS_LEVEL_MAX),
+            engines: ask_or_zero(Caps::NV_ENC_CAPS_NUM_ENCODER_ENGINES),
         })
     }
 
@@ -318,7 +329,8 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if self.encoder.is_null() {
+        // A session is part of a CUDA context, and goes with the process where that is dead.
+        if self.encoder.is_null() || cuda::is_dead() {
             return;
         }
         // Errors are not told: after a loss everything here fails, and an earlier error has said so.

@@ -38,7 +38,7 @@ pub fn replace(path: &Path, text: &str) -> Result<(), Error> {
         ));
     }
     let Some(name) = path.file_name() else {
-        return Err(Error::input("no-file-name", format!("{} names no file", path.display()), ""));
+        return Err(Error::input("no-file-name", format!("'{}' names no file", path.display()), ""));
     };
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

@@ -1,7 +1,7 @@
 //! A line between two processes: each message is one line of JSON in one packet, so that none is ever seen in part.
 //!
 //! The parent makes the pair and passes one end on; the child finds it by [`Link::VARIABLE`]. Where others are in between,
-//! there is a socket to connect to. What is said is none of this file's business.
+//! there is a socket to connect to. A descriptor can go along with a message. What is said is none of this file's business.
 
 use super::environment::variable;
 use super::process;
@@ -10,13 +10,15 @@ use rustix::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::sockopt::socket_peercred;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect, listen,
-    recv, send, socket_with, socketpair,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect, listen, recvmsg, sendmsg,
+    socket_with, socketpair,
 };
 use rustix::process::{geteuid, getpid};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::io;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
 use std::path::Path;
 use std::time::Duration;
 
@@ -77,17 +79,34 @@ impl Link {
 
     /// Sends a message. One that the other end does not take is lost, so that a stopped process holds up nobody.
     pub fn send(&self, message: &impl Serialize) {
-        let Ok(mut line) = serde_json::to_vec(message) else { return };
+        self.send_along(message, None);
+    }
+
+    /// Sends a message, and a descriptor that the other end gets a copy of. Returns whether they are on their way.
+    pub fn send_with(&self, message: &impl Serialize, fd: BorrowedFd<'_>) -> bool {
+        self.send_along(message, Some(fd))
+    }
+
+    fn send_along(&self, message: &impl Serialize, fd: Option<BorrowedFd<'_>>) -> bool {
+        let Ok(mut line) = serde_json::to_vec(message) else { return false };
         line.push(b'\n');
         loop {
-            match send(&self.socket, &line, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut control = SendAncillaryBuffer::new(&mut space);
+            let fds = fd.as_slice();
+            if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
+                return false;
+            }
+            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+            match sendmsg(&self.socket, &[IoSlice::new(&line)], &mut control, flags) {
+                Ok(_) => return true,
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => {
                     if super::poll::wait_for(&self.socket, PollFlags::OUT, Some(PATIENCE)).is_empty() {
-                        return;
+                        return false;
                     }
                 }
-                _ => return,
+                Err(_) => return false,
             }
         }
     }
@@ -95,18 +114,31 @@ impl Link {
     /// The next message that has come, if there is one. What is none of this type is passed over: the other end may be
     /// of another version.
     pub fn receive<T: DeserializeOwned>(&self) -> Received<T> {
+        self.receive_with().0
+    }
+
+    /// The same, and the descriptor that has come along, if one has.
+    pub fn receive_with<T: DeserializeOwned>(&self) -> (Received<T>, Option<OwnedFd>) {
         let mut buffer = [0; LONGEST];
         loop {
-            match recv(&self.socket, &mut buffer[..], RecvFlags::DONTWAIT) {
-                Ok((0, _)) => return Received::Closed,
-                Ok((bytes, _)) => {
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut control = RecvAncillaryBuffer::new(&mut space);
+            let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+            let received = recvmsg(&self.socket, &mut [IoSliceMut::new(&mut buffer)], &mut control, flags);
+            match received.map(|received| received.bytes) {
+                Ok(0) => return (Received::Closed, None),
+                Ok(bytes) => {
+                    let fd = control.drain().find_map(|message| match message {
+                        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+                        _ => None,
+                    });
                     if let Ok(message) = serde_json::from_slice(&buffer[..bytes]) {
-                        return Received::Message(message);
+                        return (Received::Message(message), fd);
                     }
                 }
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Received::Nothing,
-                Err(_) => return Received::Closed,
+                Err(Errno::AGAIN) => return (Received::Nothing, None),
+                Err(_) => return (Received::Closed, None),
             }
         }
     }
@@ -194,10 +226,27 @@ mod tests {
     }
 
     #[test]
+    fn a_descriptor_comes_with_its_message_and_with_no_other() {
+        let (ours, theirs) = Link::pair().unwrap();
+        let (read, write) = rustix::pipe::pipe().unwrap();
+        ours.send(&1u32);
+        assert!(ours.send_with(&2u32, write.as_fd()));
+        drop(write);
+        assert!(matches!(theirs.receive_with::<u32>(), (Received::Message(1), None)));
+        let (Received::Message(2), Some(fd)) = theirs.receive_with::<u32>() else { panic!("it did not come") };
+        rustix::io::write(&fd, b"x").unwrap();
+        drop(fd);
+        let mut bytes = [0; 8];
+        assert_eq!((rustix::io::read(&read, &mut bytes), rustix::io::read(&read, &mut [0; 8])), (Ok(1), Ok(0)));
+        drop(theirs);
+        assert!(!ours.send_with(&3u32, read.as_fd()));
+    }
+
+    #[test]
     fn nobody_waits_for_an_end_that_does_not_read() {
         let (_ours, theirs) = Link::pair().unwrap();
         for _ in 0..2000 {
-            let _ = send(&theirs.socket, &[b'x'; 512], SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+            let _ = rustix::net::send(&theirs.socket, &[b'x'; 512], SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
         }
         theirs.send(&"one more");
     }

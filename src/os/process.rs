@@ -1,18 +1,27 @@
 //! Child processes: started, tied to this process, watched, asked to end, killed.
 //!
 //! Every process that the program starts goes through here, so that none of them outlives it, however it ends, and none
-//! of them can keep it from ending.
+//! of them can keep it from ending. The same holds for this process where it becomes another program.
 
 use super::poll;
 use rustix::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, PidfdFlags, Signal, getpid, getppid, pidfd_open, pidfd_send_signal, set_parent_process_death_signal,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpid, getppid, pidfd_open, pidfd_send_signal,
+    set_parent_process_death_signal, waitid,
 };
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::process::{ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
+
+/// Whether a driver in this process is of no use any more.
+static IN_RUINS: AtomicBool = AtomicBool::new(false);
+
+/// Names of the processes that are killed with this one.
+static TIED: Mutex<Vec<Weak<OwnedFd>>> = Mutex::new(Vec::new());
 
 /// Not its path: the file may have been replaced by a newer one since.
 pub const THIS_PROGRAM: &str = "/proc/self/exe";
@@ -43,7 +52,7 @@ pub enum Orphaned {
 pub struct Child {
     process: std::process::Child,
     /// Names the process for good, where its id may become another one's.
-    pidfd: OwnedFd,
+    pidfd: Arc<OwnedFd>,
 }
 
 impl Child {
@@ -64,6 +73,8 @@ impl Child {
         };
         let inherited: Vec<_> = inherited.iter().map(|fd| fd.as_raw_fd()).collect();
         let before_exec = move || {
+            // What this process keeps back is none of the other program's matter.
+            unblock_signals();
             set_parent_process_death_signal(signal)?;
             // It may have ended before there was anybody to tell.
             if getppid() != Some(parent) {
@@ -76,11 +87,19 @@ impl Child {
             }
             Ok(())
         };
-        // SAFETY: between fork and exec it makes three system calls and nothing else: no allocation, no lock.
+        // SAFETY: between fork and exec it makes system calls and nothing else: no allocation, no lock.
         unsafe { command.pre_exec(before_exec) };
         let mut process = command.spawn()?;
         match pidfd_open(Pid::from_child(&process), PidfdFlags::empty()) {
-            Ok(pidfd) => Ok(Self { process, pidfd }),
+            Ok(pidfd) => {
+                let pidfd = Arc::new(pidfd);
+                if orphaned == Orphaned::Killed {
+                    let mut tied = TIED.lock().unwrap_or_else(PoisonError::into_inner);
+                    tied.retain(|other| other.strong_count() > 0);
+                    tied.push(Arc::downgrade(&pidfd));
+                }
+                Ok(Self { process, pidfd })
+            }
             Err(errno) => {
                 let _ = process.kill();
                 let _ = process.wait();
@@ -99,12 +118,12 @@ impl Child {
 
     /// Readable once the process has ended.
     pub fn ended(&self) -> BorrowedFd<'_> {
-        self.pidfd.as_fd()
+        (*self.pidfd).as_fd()
     }
 
     /// Whether it has ended.
     pub fn has_ended(&self) -> bool {
-        poll::is_readable(&self.pidfd)
+        poll::is_readable(&*self.pidfd)
     }
 
     /// Its pipes, where it was started with some, for the first caller.
@@ -119,12 +138,12 @@ impl Child {
 
     /// Sends a signal; to one that has ended it does nothing.
     pub fn signal(&self, signal: Signal) {
-        let _ = pidfd_send_signal(&self.pidfd, signal);
+        let _ = pidfd_send_signal(&*self.pidfd, signal);
     }
 
     /// Waits for its end until `deadline`. `None` where it had to be killed.
     pub fn end_by(&mut self, deadline: Instant) -> Option<ExitStatus> {
-        if poll::readable_until(&self.pidfd, deadline) {
+        if poll::readable_until(&*self.pidfd, deadline) {
             return self.process.wait().ok();
         }
         self.kill();
@@ -142,10 +161,55 @@ impl Child {
     /// Kills it. One that hangs inside the kernel outlives that, and is left to it.
     pub fn kill(&mut self) {
         self.signal(Signal::KILL);
-        if poll::readable_until(&self.pidfd, Instant::now() + UNKILLABLE) {
+        if poll::readable_until(&*self.pidfd, Instant::now() + UNKILLABLE) {
             let _ = self.process.wait();
         }
     }
+}
+
+impl AsFd for Child {
+    /// Readable once the process has ended.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        (*self.pidfd).as_fd()
+    }
+}
+
+/// Has this thread keep no signal back.
+fn unblock_signals() {
+    // SAFETY: a signal set is plain data, which `sigemptyset` initialises before it is read.
+    unsafe {
+        let mut none = std::mem::zeroed();
+        libc::sigemptyset(&mut none);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
+    }
+}
+
+/// Kills the children that are tied to this process, and waits for them: a program that takes its place would not.
+pub(super) fn end_tied() {
+    let tied = std::mem::take(&mut *TIED.lock().unwrap_or_else(PoisonError::into_inner));
+    for child in tied.iter().filter_map(Weak::upgrade) {
+        // Both fail for one that has ended and was waited for.
+        let _ = pidfd_send_signal(&*child, Signal::KILL);
+        if poll::readable_until(&*child, Instant::now() + UNKILLABLE) {
+            let _ = waitid(WaitId::PidFd(child.as_fd()), WaitIdOptions::EXITED);
+        }
+    }
+}
+
+/// Notes that a driver is of no use any more: nothing is to be given back to it, not even at the end of the process.
+pub fn leave_in_ruins() {
+    IN_RUINS.store(true, Ordering::Relaxed);
+}
+
+/// Whether that is so.
+pub fn is_in_ruins() -> bool {
+    IN_RUINS.load(Ordering::Relaxed)
+}
+
+/// Ends this process here and now: nothing is given back, and no driver's own end is waited for.
+pub fn leave(code: i32) -> ! {
+    // SAFETY: it only ends the process.
+    unsafe { libc::_exit(code) }
 }
 
 impl Drop for Child {

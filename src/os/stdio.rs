@@ -1,4 +1,4 @@
-//! What standard output was when the process started.
+//! What standard output was when the process started, and what it becomes.
 //!
 //! Before `main`, Rust's runtime opens `/dev/null` in place of a standard stream that is closed. A stream of video
 //! would then be encoded for nobody, for ever and without a word, so the question is asked before the runtime acts.
@@ -22,4 +22,12 @@ static AT_START: extern "C" fn() = note_closed_stdout;
 /// Whether standard output was closed when the process started.
 pub fn stdout_was_closed() -> bool {
     STDOUT_WAS_CLOSED.load(Ordering::Relaxed)
+}
+
+/// Makes standard output what `fd` is, as in a process that was started with it.
+///
+/// # Errors
+/// The system's.
+pub fn replace_stdout(fd: &impl rustix::fd::AsFd) -> std::io::Result<()> {
+    Ok(rustix::stdio::dup2_stdout(fd)?)
 }

@@ -10,11 +10,13 @@ const SILENCE: Duration = Duration::from_millis(1500);
 /// Keeps what was said.
 #[derive(Debug)]
 pub struct Notices {
-    start: Instant,
+    /// Since when there is no picture of what has arrived, or nothing has arrived.
+    since: Instant,
     /// How the stream begins, until its first picture.
     head: Vec<u8>,
     bytes: u64,
     has_pictures: bool,
+    said_nothing: bool,
     said_what_is_missing: bool,
     said_torn: bool,
     said_b_pictures: bool,
@@ -27,10 +29,11 @@ impl Notices {
     /// From now on.
     pub fn new() -> Self {
         Self {
-            start: Instant::now(),
+            since: Instant::now(),
             head: Vec::new(),
             bytes: 0,
             has_pictures: false,
+            said_nothing: false,
             said_what_is_missing: false,
             said_torn: false,
             said_b_pictures: false,
@@ -42,8 +45,9 @@ impl Notices {
 
     /// How long to wait before [`Notices::waited`] has something to say.
     pub fn silence(&self) -> Option<Duration> {
-        let silent = !self.has_pictures && !self.said_what_is_missing;
-        silent.then(|| SILENCE.saturating_sub(self.start.elapsed()))
+        let is_said = if self.bytes == 0 { self.said_nothing } else { self.said_what_is_missing };
+        let silent = !self.has_pictures && !is_said;
+        silent.then(|| SILENCE.saturating_sub(self.since.elapsed()))
     }
 
     /// Takes a piece of the stream, which `splitter` has not got yet.
@@ -51,6 +55,9 @@ impl Notices {
     /// # Errors
     /// The stream is something else than H.264.
     pub fn arrived(&mut self, piece: &[u8]) -> Result<(), Error> {
+        if self.bytes == 0 && self.said_nothing {
+            self.since = Instant::now();
+        }
         self.bytes += piece.len() as u64;
         if self.has_pictures || self.head.len() >= HEAD {
             return Ok(());
@@ -126,11 +133,14 @@ impl Notices {
 
     /// No picture has come for a while: says what is missing.
     pub fn waited(&mut self, splitter: &Splitter) {
+        if self.bytes == 0 {
+            self.said_nothing = true;
+            tracing::warn!("nothing has arrived yet; waiting for H.264 [stream-start]");
+            return;
+        }
         self.said_what_is_missing = true;
         let stray = splitter.stray();
-        if self.bytes == 0 {
-            tracing::warn!("nothing has arrived yet; waiting for H.264 [stream-start]");
-        } else if stray.units == 0 && stray.bytes > 0 && stray.text == stray.bytes {
+        if stray.units == 0 && stray.bytes > 0 && stray.text == stray.bytes {
             tracing::warn!(
                 "{} bytes of text have arrived and no H.264 yet; gst-launch-1.0 prints them without -q [stream-start]",
                 self.bytes
@@ -203,4 +213,22 @@ pub fn no_h264(why: &str) -> Error {
         format!("standard input is not an H.264 byte stream: {why}"),
         "have it written so: ffmpeg … -f h264 -, gst-launch-1.0 -q … ! video/x-h264,stream-format=byte-stream ! fdsink",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_said_also_of_a_source_that_was_silent_at_first() {
+        let (mut notices, splitter) = (Notices::new(), Splitter::default());
+        assert!(notices.silence().is_some());
+        notices.waited(&splitter);
+        assert_eq!(notices.silence(), None, "nothing has arrived, and that is said");
+        // A slice whose parameter sets nobody has seen.
+        notices.arrived(&[0, 0, 0, 1, 0x41, 0x9a, 0x24, 0x6c]).unwrap();
+        assert!(notices.silence() > Some(SILENCE / 2), "from its first byte on: {:?}", notices.silence());
+        notices.waited(&splitter);
+        assert_eq!(notices.silence(), None);
+    }
 }

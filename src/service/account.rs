@@ -1,6 +1,7 @@
 //! What is known of a worker, from the events that it tells. Time is passed in.
 
 use crate::events::{Event, Failure, Holder, Progress};
+use crate::stats::Chosen;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -32,8 +33,12 @@ pub struct Account {
     pub why: Option<String>,
     /// What to do about that.
     pub remedy: Option<String>,
+    /// What draws and encodes, as its rehearsal or its latest stream has told it.
+    pub chosen: Option<Chosen>,
     /// Its streams, by their readers' numbers.
     pub running: BTreeMap<u64, Running>,
+    /// Whether a process is ready for its next reader.
+    pub has_spare: bool,
     /// How its last stream ended, and when.
     pub last_end: Option<(LastEnd, Instant)>,
     /// The last thing that went wrong since its start, for when it ends.
@@ -50,6 +55,8 @@ pub struct Running {
     pub earlier: Option<(Progress, Instant)>,
     /// Since when its reader has taken nothing, and which process that is.
     pub stalled: Option<(Instant, Option<Holder>)>,
+    /// How often it went on in another process.
+    pub restarts: u64,
 }
 
 /// How a stream ended.
@@ -66,7 +73,9 @@ impl Default for Account {
             state: State::Starting,
             why: None,
             remedy: None,
+            chosen: None,
             running: BTreeMap::new(),
+            has_spare: false,
             last_end: None,
             failure: None,
             look_until: None,
@@ -85,8 +94,13 @@ impl Account {
     pub fn hear(&mut self, event: Event, now: Instant) {
         match event {
             Event::Listening { .. } => {}
-            // No worker tells this.
-            Event::Streams { .. } => {}
+            // No worker tells these.
+            Event::Streams { .. } | Event::Chosen(_) | Event::Checkpoint { .. } => {}
+            Event::Rehearsed { .. } | Event::Ready | Event::Taken => {}
+            Event::Spare { ready } => self.has_spare = ready,
+            Event::Restarted { reader, .. } => {
+                self.running.get_mut(&reader).into_iter().for_each(|running| running.restarts += 1);
+            }
             Event::Waiting => {
                 self.idle(State::Waiting);
                 self.look_until = Some(now + LOOK_ON);
@@ -99,7 +113,11 @@ impl Account {
                 self.running.insert(reader, Running::default());
             }
             // A rehearsal has progress, too, and no reader.
-            Event::Progress(progress) => {
+            Event::Progress(mut progress) => {
+                if let Some(chosen) = &mut progress.chosen {
+                    self.say_why(chosen);
+                    self.chosen = Some(chosen.clone());
+                }
                 if let Some(running) = progress.reader.and_then(|reader| self.running.get_mut(&reader)) {
                     running.progress(progress, now);
                 }
@@ -139,6 +157,12 @@ impl Account {
         }
     }
 
+    /// A stream that has not looked for another encoder does not know why it has this one; whoever did look has said it.
+    fn say_why(&self, chosen: &mut Chosen) {
+        let same = self.chosen.as_ref().filter(|known| known.encoder == chosen.encoder);
+        chosen.fallback = chosen.fallback.take().or(same.and_then(|known| known.fallback.clone()));
+    }
+
     fn idle(&mut self, state: State) {
         self.state = state;
         self.why = None;
@@ -161,6 +185,7 @@ impl Account {
     /// It cannot be started.
     pub fn down(&mut self, why: String) {
         self.idle(State::Down);
+        self.has_spare = false;
         self.why = Some(why);
     }
 }
@@ -183,7 +208,7 @@ impl Running {
 mod tests {
     use super::*;
     use crate::pulse::Stage;
-    use crate::stats::Snapshot;
+    use crate::stats::{Fallback, Snapshot};
 
     fn progress(reader: u64, pictures: u64) -> Event {
         let mut counts = Snapshot::default();
@@ -241,6 +266,33 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_has_its_encoder_for_the_reason_that_was_found_last() {
+        let now = Instant::now();
+        let chose = |reader, encoder: &str, code: Option<&str>| {
+            let Event::Progress(mut progress) = progress(1, 1) else { unreachable!() };
+            let fallback = code.map(|code| Fallback { code: code.to_owned(), why: String::new() });
+            progress.chosen = Some(Chosen { encoder: encoder.to_owned(), fallback, ..Chosen::default() });
+            Event::Progress(Progress { reader, ..progress })
+        };
+        let mut account = Account::default();
+        let code = |account: &Account| {
+            let (progress, _) = account.running[&1].latest.clone().unwrap();
+            assert_eq!(progress.chosen, account.chosen);
+            progress.chosen.unwrap().fallback.map(|fallback| fallback.code)
+        };
+        account.hear(chose(None, "OpenH264", Some("no-nvenc")), now);
+        account.hear(Event::Connected { reader: 1 }, now);
+        account.hear(chose(Some(1), "OpenH264", None), now);
+        assert_eq!(code(&account).as_deref(), Some("no-nvenc"), "nobody looked any more");
+        account.hear(chose(Some(1), "OpenH264", Some("nvenc-sessions")), now);
+        assert_eq!(code(&account).as_deref(), Some("nvenc-sessions"));
+        account.hear(chose(Some(1), "NVENC", None), now);
+        assert_eq!(code(&account), None);
+        account.started();
+        assert_eq!(account.chosen, None);
+    }
+
+    #[test]
     fn a_reader_that_takes_nothing_is_told_of_until_it_does() {
         let now = Instant::now();
         let (mut account, by) = (Account::default(), Some(Holder { pid: 12, name: "cat".to_owned() }));
@@ -254,6 +306,17 @@ mod tests {
         account.hear(Event::Disconnected { reader: 1, last: None }, later);
         account.hear(Event::Waiting, later);
         assert_eq!((account.running.len(), &account.state), (0, &State::Waiting), "it has gone with its reader");
+    }
+
+    #[test]
+    fn a_stream_that_goes_on_in_another_process_streams_all_the_while() {
+        let now = Instant::now();
+        let mut account = Account::default();
+        account.hear(Event::Connected { reader: 1 }, now);
+        account.hear(Event::Restarted { reader: 1, failure: failure("the driver hung") }, now);
+        account.hear(progress(1, 30), now);
+        assert_eq!((&account.state, &account.why, account.running[&1].restarts), (&State::Streaming, &None, 1));
+        assert_eq!(account.last_end, None);
     }
 
     #[test]

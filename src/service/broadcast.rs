@@ -13,22 +13,24 @@ use super::backoff::Backoff;
 use super::door::http::{HttpPlace, Lobby, Reply, Rules, Spot, Wish, admit};
 use super::http::{Answer, Request};
 use super::metrics;
+use super::rehearsal::{find_out, killed};
+use super::role::Known;
+use super::spare::Spares;
 use super::streams::Format;
 use super::supervisor::status;
+use super::terms::Terms;
 use super::watched::{Ended, Watcher};
-use super::worker::{WAITS, crashed, killed, rehearse, rehearsed, same_again};
+use super::worker::{WAITS, crashed};
 use crate::control::Control;
 use crate::error::Error;
 use crate::events::{Event, Failure};
 use crate::os::event::Event as Bell;
 use crate::os::link::Link;
 use crate::os::{own_code, poll};
-use crate::settings::Limits;
-use reader::{Ear, Over, Serving, Told, media_type};
+use reader::{Ear, Errand, Over, Serving, Told, media_type};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -41,22 +43,21 @@ const DESCRIPTORS: usize = 10;
 /// Seconds after which it is worth asking again for the place of somebody else.
 const ASK_AGAIN: u64 = 2;
 
-/// Serves readers by HTTP until a stop is requested. What happens is told along `uplink`.
+/// Serves readers by HTTP until a stop is requested, and who watches then for as long as `place` says. What happens is told
+/// along `uplink`.
 ///
 /// # Errors
 /// The rehearsal failed, or the address is not to be had.
-pub fn serve(place: &HttpPlace, limits: Limits, control: &Control, uplink: Option<Arc<Link>>) -> anyhow::Result<()> {
+pub fn serve(place: &HttpPlace, terms: Terms, control: &Control, uplink: Option<Arc<Link>>) -> anyhow::Result<()> {
     let books = RefCell::new(Books::default());
     let tell = |event: &Event| {
         books.borrow_mut().hear(event, Instant::now());
         uplink.iter().for_each(|uplink| uplink.send(event));
     };
-    let watcher = Watcher { control, limits, tell: &tell };
+    let watcher = Watcher { control, limits: terms.limits, tell: &tell };
     // Nobody is let in before it is known that there will be something to see.
-    match rehearse(&watcher, || same_again(Stdio::null()), &|| {})? {
-        Ended::Stopped => return Ok(()),
-        ended => rehearsed(ended)?,
-    }
+    let nobody = || false;
+    let Some(found) = find_out(&watcher, terms.takes_turns, Duration::ZERO, &nobody)? else { return Ok(()) };
     let lobby = Lobby::open(place.address, OWN_DESCRIPTORS + DESCRIPTORS * place.most_readers)?;
     let address = lobby.address()?;
     let (sender, told) = channel();
@@ -65,7 +66,7 @@ pub fn serve(place: &HttpPlace, limits: Limits, control: &Control, uplink: Optio
         place,
         rules: Rules { is_local: place.is_local(), token: place.token.clone() },
         address,
-        limits,
+        terms,
         control,
         tell: &tell,
         books: &books,
@@ -74,11 +75,15 @@ pub fn serve(place: &HttpPlace, limits: Limits, control: &Control, uplink: Optio
         ear,
         backoff: Backoff::new(WAITS),
         held: None,
+        known: found.known,
+        spares: Spares::new(&terms, &found, &tell),
     };
     tracing::info!("listening at http://{address}/stream.ts and /stream.h264");
     tell(&Event::Listening { address });
     tell(&Event::Waiting);
     own_code::unmap();
+    broadcast.spares.rest(Instant::now());
+    broadcast.spares.make(Instant::now());
     broadcast.run(lobby, &told);
     Ok(())
 }
@@ -88,6 +93,7 @@ enum Wake {
     Stop,
     Idr,
     Told,
+    Spare,
     Lobby(Spot),
 }
 
@@ -95,7 +101,7 @@ struct Broadcast<'a> {
     place: &'a HttpPlace,
     rules: Rules,
     address: SocketAddr,
-    limits: Limits,
+    terms: Terms,
     control: &'a Control,
     tell: &'a dyn Fn(&Event),
     books: &'a RefCell<Books>,
@@ -106,18 +112,25 @@ struct Broadcast<'a> {
     backoff: Backoff,
     /// Until when nobody is served, and why.
     held: Option<(Instant, Failure)>,
+    known: Known,
+    spares: Spares<'a>,
 }
 
 impl Broadcast<'_> {
     fn run(&mut self, mut lobby: Lobby<Format>, told: &Receiver<Told>) {
-        while !self.control.stop_requested() {
-            let spots = self.wait(&lobby);
+        let mut leaves_by = None;
+        loop {
+            if self.control.stop_requested() && self.may_leave(&mut leaves_by, Instant::now()) {
+                break;
+            }
+            let spots = self.wait(&lobby, leaves_by);
             if self.control.take_idr_request() {
                 self.readers.values().for_each(|serving| serving.control.request_idr());
             }
             self.ear.bell.lower();
             told.try_iter().for_each(|told| self.hear(told, &mut lobby));
             let now = Instant::now();
+            self.spares.tend(now);
             self.take_up_again(now);
             lobby.tend(&spots, now, &mut |request, from| self.decide(request, from, now), &|| self.full());
             self.serve_line(&mut lobby, now);
@@ -125,14 +138,30 @@ impl Broadcast<'_> {
         self.stop(told);
     }
 
-    fn wait(&self, lobby: &Lobby<Format>) -> Vec<Spot> {
+    /// Whether nobody is left for whom it is worth going on, or not for any longer. Notes until when it is.
+    fn may_leave(&self, leaves_by: &mut Option<Instant>, now: Instant) -> bool {
+        let by = *leaves_by.get_or_insert_with(|| {
+            if !self.readers.is_empty() && !self.place.linger.is_zero() {
+                tracing::info!("asked to stop: streaming on to those who watch, for {:?} at most", self.place.linger);
+            }
+            now + self.place.linger
+        });
+        self.readers.is_empty() || now >= by
+    }
+
+    fn wait(&self, lobby: &Lobby<Format>, leaves_by: Option<Instant>) -> Vec<Spot> {
         let (stop, idr) = (self.control.wake_fd(), self.control.idr_fd());
         let mut fds = poll::Set::default();
-        fds.add(Wake::Stop, &stop);
+        // Once it is requested it stays so.
+        if leaves_by.is_none() {
+            fds.add(Wake::Stop, &stop);
+        }
         fds.add(Wake::Idr, &idr);
         fds.add(Wake::Told, &*self.ear.bell);
         lobby.watch(&mut fds, Wake::Lobby);
-        let due = lobby.due().into_iter().chain(self.held.as_ref().map(|(until, _)| *until)).min();
+        self.spares.watch(Wake::Spare, &mut fds);
+        let held = self.held.as_ref().map(|(until, _)| *until);
+        let due = lobby.due().into_iter().chain(self.spares.due()).chain(held).chain(leaves_by).min();
         // Rounded up, or the last millisecond would be spent in circles.
         let timeout = due.map(|due| due.saturating_duration_since(Instant::now()) + Duration::from_millis(1));
         let lobby = |(wake, _)| if let Wake::Lobby(spot) = wake { Some(spot) } else { None };
@@ -200,7 +229,9 @@ impl Broadcast<'_> {
             let reader = self.last;
             tracing::info!(reader, from = %guest.from, stream = media_type(format), "reader connected");
             (self.tell)(&Event::Connected { reader });
-            match Serving::start(reader, format, guest, self.limits, self.ear.clone()) {
+            let spare = self.spares.take(reader);
+            let errand = Errand { reader, format, limits: self.terms.limits, known: self.known, spare };
+            match Serving::start(errand, guest, self.ear.clone()) {
                 Ok(serving) => drop(self.readers.insert(reader, serving)),
                 Err(error) => {
                     self.hold_back(reader, Cause::Failed, &Failure::from(&error), None, now);
@@ -212,10 +243,14 @@ impl Broadcast<'_> {
 
     fn hear(&mut self, told: Told, lobby: &mut Lobby<Format>) {
         let over = match told {
-            Told::Event(event) => return (self.tell)(&event),
+            Told::Event(event) => {
+                self.spares.hear(&event, Instant::now());
+                return (self.tell)(&event);
+            }
             Told::Over(over) => over,
         };
         let now = Instant::now();
+        self.spares.gone(over.reader, !matches!(over.ended, Ok(Ended::Failed(..) | Ended::Hung(_)) | Err(_)), now);
         if let Some(serving) = self.readers.remove(&over.reader) {
             let _ = serving.thread.join();
         }
@@ -224,8 +259,11 @@ impl Broadcast<'_> {
         if !over.is_gone {
             lobby.take_back(over.guest, answer.as_ref(), now);
         }
-        if self.readers.is_empty() && self.held.is_none() {
-            (self.tell)(&Event::Waiting);
+        if self.readers.is_empty() {
+            self.spares.rest(now);
+            if self.held.is_none() {
+                (self.tell)(&Event::Waiting);
+            }
         }
     }
 
@@ -244,7 +282,7 @@ impl Broadcast<'_> {
                 Some(Answer::text(UNAVAILABLE, words).with("Retry-After", ASK_AGAIN))
             }
             Ok(Ended::Late) => {
-                let failure = Failure::from(&no_first_frame(self.limits.opening));
+                let failure = Failure::from(&no_first_frame(self.terms.limits.opening));
                 tracing::warn!(reader, "{failure}");
                 self.books.borrow_mut().close(reader, Cause::Late, None);
                 (self.tell)(&Event::Disconnected { reader, last: None });
@@ -306,6 +344,7 @@ impl Broadcast<'_> {
         for (_, serving) in std::mem::take(&mut self.readers) {
             let _ = serving.thread.join();
         }
+        self.spares.end();
         drop(told.try_iter().last());
     }
 }

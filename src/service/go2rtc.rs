@@ -3,10 +3,12 @@
 pub mod alone;
 pub mod api;
 pub mod config;
+mod errands;
 pub mod gate;
 pub mod inside;
 pub mod keyframes;
 pub mod lock;
+mod names;
 pub mod safe;
 
 use crate::error::Error;

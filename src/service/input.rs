@@ -2,7 +2,8 @@
 
 use super::door::{FifoPath, InputFifo};
 use crate::error::Error;
-use crate::source::input::{Command, Fifo, Form, Keep, Once, Producer, UnixFd};
+use crate::os::sealed::Sealed;
+use crate::source::input::{Command, Fifo, Form, Keep, Once, Onward, Producer, UnixFd};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use std::ffi::OsStr;
@@ -114,17 +115,20 @@ impl Place {
         path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd") || path == Path::new("/dev/stdin")
     }
 
-    /// Opens it, with what is known of what is in there. `every` picture is wanted, or those that come in time.
+    /// Opens it, with what is known of what is in there, to go on where another process has come to. `every` picture is
+    /// wanted, or those that come in time.
     ///
     /// # Errors
     /// What is there cannot be read from.
-    pub fn open(&self, form: Form, every: bool) -> Result<(Box<dyn Producer>, Keep), Error> {
+    pub fn open(&self, form: Form, every: bool, onward: Onward) -> Result<(Box<dyn Producer>, Keep), Error> {
         let kept = |is_live: bool| if is_live && !every { Keep::Latest } else { Keep::Every };
         let once = |fd: OwnedFd, name: String| -> (Box<dyn Producer>, Keep) {
             // A file is never in a hurry.
             let is_file =
                 rustix::fs::fstat(&fd).is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file());
-            (Box::new(Once { fd, form, name }), kept(!is_file))
+            let from = if let (Onward::Byte(byte @ 1..), true) = (onward, is_file) { Some(byte) } else { None };
+            let behind = if let Onward::Behind(number) = onward { Sealed::handed_down(number) } else { None };
+            (Box::new(Once { fd, form, name, is_file, from, behind: behind.unwrap_or_default() }), kept(!is_file))
         };
         match self {
             Self::Stdin => {

@@ -4,7 +4,7 @@
 
 use super::broadcast::{Books, Cause};
 use crate::service::http::Request;
-use crate::stats::Snapshot;
+use crate::stats::{Chosen, Snapshot};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -58,14 +58,24 @@ pub fn text(form: Form, books: &Books, is_up: bool, now: Instant) -> String {
         readers: books.account.running.len(),
         counts: books.counts(),
         starts: books.starts,
+        restarts: books.restarts,
         ends: books.ends,
         since_last_picture: books.since_last_picture(now),
     };
     let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
     registry.register("build", "The program", version);
-    if let Some(chosen) = &books.chosen {
-        let gpu = chosen.gpu.clone().unwrap_or_default();
-        let labels = [("encoder", chosen.encoder.clone()), ("gpu", gpu), ("renderer", chosen.renderer.clone())];
+    if let Some(chosen) = &books.account.chosen {
+        let Chosen { encoder, gpu, device, renderer, through_host, fallback } = chosen.clone();
+        let labels = [
+            ("encoder", encoder),
+            ("gpu", gpu.unwrap_or_default()),
+            ("device", device.map(|number| number.to_string()).unwrap_or_default()),
+            ("renderer", renderer),
+            // How frames come to it, where GL and CUDA do not share them.
+            ("through", if through_host { "host" } else { "" }.to_owned()),
+            // The code of why it is not the one that would have been taken.
+            ("fallback", fallback.map(|fallback| fallback.code).unwrap_or_default()),
+        ];
         registry.register("encoder", "What draws and encodes, as the latest stream has it", Info::new(labels.to_vec()));
     }
     registry.register_collector(Box::new(figures));
@@ -110,6 +120,7 @@ struct Figures {
     readers: usize,
     counts: Snapshot,
     starts: u64,
+    restarts: u64,
     ends: [u64; Cause::ALL.len()],
     since_last_picture: Option<Duration>,
 }
@@ -131,6 +142,7 @@ impl Collector for Figures {
             written.metric_type(),
         )?)?;
         counter(&mut to, "starts", "Streams started.", self.starts)?;
+        counter(&mut to, "restarts", "Times a stream went on in another process, its driver lost.", self.restarts)?;
         let ends: Vec<_> = Cause::ALL.iter().zip(self.ends).map(|((_, name), ends)| (*name, ends)).collect();
         counters(&mut to, "ends", "Streams ended, by the reason.", &ends)?;
         let help = "Time that encoding a frame took.";

@@ -3,8 +3,10 @@
 use super::streams::Format;
 use crate::error::Error;
 use crate::os::environment::variable;
-use crate::settings::Named as _;
+use crate::os::process;
+use crate::settings::{EncoderChoice, Named as _, Settings};
 use rustix::process::{Pid, getppid};
+use std::process::{Command, Stdio};
 
 /// The part that a process was started for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,9 +15,14 @@ pub enum Role {
     Program,
     /// Draws and encodes one picture, to see that it works.
     Rehearsal,
+    /// Opens what a stream needs, and waits for its reader.
+    Spare,
     /// Streams to the reader with this number, whose pipe is standard output. In this format, where the reader chooses.
     Reader(u64, Option<Format>),
 }
+
+/// The word for a spare in the place of a reader's number.
+const SPARE: &str = "spare";
 
 impl Role {
     pub const VARIABLE: &str = "MB_ENCODE_WORKERS_CHILD";
@@ -26,14 +33,28 @@ impl Role {
     /// The variable is some other process's: whoever was started as a part never takes the part of the whole.
     pub fn of_this_process() -> Result<Self, Error> {
         match variable(Self::VARIABLE) {
-            Some(value) => Self::from_value(&value.to_string_lossy(), getppid()),
+            Some(value) => Self::from_parent(&value.to_string_lossy()),
             None => Ok(Self::Program),
         }
+    }
+
+    /// The role that the parent of this process has in mind when it says `value`.
+    ///
+    /// # Errors
+    /// It is some other process's.
+    pub fn from_parent(value: &str) -> Result<Self, Error> {
+        Self::from_value(value, getppid())
     }
 
     fn from_value(value: &str, parent: Option<Pid>) -> Result<Self, Error> {
         let mut words = value.split(' ');
         let starter = words.next().and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
+        if value.ends_with(&format!(" {SPARE}"))
+            && words.clone().count() == 1
+            && starter.is_some_and(|it| Some(it) == parent)
+        {
+            return Ok(Self::Spare);
+        }
         let reader = words.next().map(str::parse).transpose();
         let format = words.next().map(|name| Format::ALL.iter().find(|(_, known, _)| *known == name).ok_or(()));
         match (starter, reader, format.transpose()) {
@@ -55,8 +76,55 @@ impl Role {
         match self {
             Self::Reader(reader, None) => format!("{parent} {reader}"),
             Self::Reader(reader, Some(format)) => format!("{parent} {reader} {}", format.name()),
+            Self::Spare => format!("{parent} {SPARE}"),
             Self::Program | Self::Rehearsal => parent.to_string(),
         }
+    }
+}
+
+/// What a worker knows of its machine, for as long as it runs, and hands down to its children.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// There is no NVENC, and looking for it would only take time.
+    pub without_nvenc: bool,
+}
+
+impl Known {
+    const VARIABLE: &str = "MB_ENCODE_WORKERS_FINDINGS";
+    const WITHOUT_NVENC: &str = "without-nvenc";
+
+    /// What the parent of this process knows.
+    pub fn of_this_process() -> Self {
+        let value = variable(Self::VARIABLE).and_then(|value| value.into_string().ok());
+        Self::from_value(value.as_deref().unwrap_or_default(), getppid())
+    }
+
+    fn from_value(value: &str, parent: Option<Pid>) -> Self {
+        let from_parent = value.split_once(' ').filter(|(pid, _)| {
+            let pid = pid.parse().ok().and_then(Pid::from_raw);
+            pid.is_some() && pid == parent
+        });
+        Self { without_nvenc: from_parent.is_some_and(|(_, found)| found == Self::WITHOUT_NVENC) }
+    }
+
+    /// This very program once more, which is told of it.
+    pub fn same_again(self, stdout: Stdio) -> Command {
+        let mut command = process::this_program();
+        command.args(std::env::args_os().skip(1)).stdout(stdout);
+        if self.without_nvenc {
+            command.env(Self::VARIABLE, format!("{} {}", std::process::id(), Self::WITHOUT_NVENC));
+        }
+        command
+    }
+
+    /// The settings of a stream that does not look for what is known not to be there. What draws is as before: without a GPU
+    /// that is asked for, and without one that CUDA is shown alone, it takes no CUDA to choose it.
+    pub fn apply(self, mut settings: Settings) -> Settings {
+        let is_chosen_by_cuda = settings.device.is_none() && variable("CUDA_VISIBLE_DEVICES").is_some();
+        if self.without_nvenc && settings.encoder == EncoderChoice::Auto && !is_chosen_by_cuda {
+            settings.encoder = EncoderChoice::Openh264;
+        }
+        settings
     }
 }
 
@@ -70,9 +138,44 @@ mod tests {
         assert_eq!(Role::from_value("7", parent).unwrap(), Role::Rehearsal);
         assert_eq!(Role::from_value("7 12", parent).unwrap(), Role::Reader(12, None));
         assert_eq!(Role::from_value("7 12 mpegts", parent).unwrap(), Role::Reader(12, Some(Format::Mpegts)));
-        for value in ["8", "8 12", "7 x", "7 ", "x", " ", "7 12 x", "8 12 h264"] {
+        assert_eq!(Role::from_value("7 spare", parent).unwrap(), Role::Spare);
+        for value in [
+            "8 spare",
+            "spare",
+            "7 spare mpegts",
+            "7  spare",
+            "8",
+            "8 12",
+            "7 x",
+            "7 ",
+            "x",
+            " ",
+            "7 12 x",
+            "8 12 h264",
+        ] {
             assert!(Role::from_value(value, parent).is_err(), "{value:?}");
         }
         assert!(Role::from_value("7", None).is_err(), "its parent has ended");
+        assert!(Role::from_value("7 spare", None).is_err());
+    }
+
+    #[test]
+    fn only_the_own_parent_is_believed() {
+        let parent = Pid::from_raw(7);
+        assert!(Known::from_value("7 without-nvenc", parent).without_nvenc);
+        for value in ["", "8 without-nvenc", "7", "7 ", "7 nothing", "without-nvenc"] {
+            assert!(!Known::from_value(value, parent).without_nvenc, "{value:?}");
+        }
+        assert!(!Known::from_value("7 without-nvenc", None).without_nvenc);
+    }
+
+    #[test]
+    fn who_asked_for_an_encoder_by_name_is_not_given_another() {
+        let settings = |encoder, device| Settings { encoder, device, ..Settings::default() };
+        let known = Known { without_nvenc: true };
+        let encoder = |known: Known, choice, device| known.apply(settings(choice, device)).encoder;
+        assert_eq!(encoder(known, EncoderChoice::Auto, Some(1)), EncoderChoice::Openh264);
+        assert_eq!(encoder(known, EncoderChoice::Nvenc, Some(1)), EncoderChoice::Nvenc);
+        assert_eq!(encoder(Known::default(), EncoderChoice::Auto, Some(1)), EncoderChoice::Auto);
     }
 }

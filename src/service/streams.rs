@@ -6,7 +6,7 @@ use super::door::Fifo;
 use super::go2rtc::gate::{Hosts, Public};
 use super::go2rtc::safe::{Prefix, Url};
 use crate::Error;
-use crate::settings::{FifoMode, Limits, Named};
+use crate::settings::{EncoderChoice, FifoMode, Limits, Named};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -38,6 +38,10 @@ pub struct Streams {
     pub limits: Limits,
     /// go2rtc's config, if it is not the usual one; see [`Streams::out`].
     pub out: Option<PathBuf>,
+    /// The GPUs that they are spread over, as CUDA counts them. Without any each takes the first one that works.
+    pub devices: Vec<u32>,
+    /// The encoder that they ask for.
+    pub encoder: EncoderChoice,
     /// Options of mb-encode for every stream; its grammar takes them.
     pub options: Vec<String>,
 }
@@ -104,6 +108,8 @@ impl Default for Streams {
             fifo_mode: FifoMode::default(),
             limits: Limits::default(),
             out: None,
+            devices: Vec::new(),
+            encoder: EncoderChoice::default(),
             options: Vec::new(),
         }
     }
@@ -148,18 +154,28 @@ impl Streams {
         url.parse().expect("an address and a path make a legal one")
     }
 
-    /// The options of mb-encode for stream `id`, but for where it writes to. `{id}` in them stands for the id.
-    pub fn worker_options(&self, id: &str) -> Vec<String> {
+    /// The GPU of stream `number`, where they are spread over some: in turn, and always the same one.
+    pub fn device(&self, number: u16) -> Option<u32> {
+        let at = usize::from(number).checked_rem(self.devices.len())?;
+        Some(self.devices[at])
+    }
+
+    /// The options of mb-encode for stream `number`, but for where it writes to. `{id}` in them stands for its id.
+    pub fn worker_options(&self, number: u16) -> Vec<String> {
+        let id = self.prefix.id(number);
         let given = |name: &str| self.options.iter().any(|word| word == name || word.starts_with(&format!("{name}=")));
         let mut words = Vec::new();
         if !given("--label") {
-            words.extend(["--label".to_owned(), id.to_owned()]);
+            words.extend(["--label".to_owned(), id.clone()]);
+        }
+        if let Some(device) = self.device(number) {
+            words.extend(["--device".to_owned(), device.to_string()]);
         }
         // By HTTP whoever asks says which it is to be.
         if self.format == Format::Mpegts && self.mode != Mode::Http && !given("--mpegts") {
             words.push("--mpegts".to_owned());
         }
-        words.extend(self.options.iter().map(|word| word.replace(ID, id)));
+        words.extend(self.options.iter().map(|word| word.replace(ID, &id)));
         words
     }
 

@@ -4,11 +4,14 @@
 //! It is also the thread that starts the processes: they are tied to it (see `os/process.rs`), so that not even its being
 //! killed leaves one behind.
 
+pub mod asking;
 mod child;
 mod compose;
 mod entrance;
+mod folder;
 mod log;
 mod server;
+mod socket;
 mod stale_readers;
 pub mod status;
 mod wall;
@@ -16,27 +19,28 @@ mod worker;
 
 use super::account::State;
 use super::door::http::TokenFile;
-use super::exit::{Exit, WRONG_USE};
+use super::exit::WRONG_USE;
 use super::streams::{Mode, Streams};
 use super::watched::{Ended, Watcher};
-use crate::os::claim::{Claim, Refused};
+use crate::Control;
+use crate::doctor::Gpu;
+use crate::os::claim::Claim;
+use crate::os::poll;
 use crate::os::process::{self, GRACE_OF_PARENT};
-use crate::os::{others, poll};
-use crate::{Control, Error};
 use child::Kept;
 use entrance::Entrance;
+use folder::{claim, make_token, own_folder};
 use log::Log;
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use server::{Server, Which};
 use stale_readers::look_after;
-use std::fs::{DirBuilder, File};
+use status::Device;
+use std::fs::File;
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use worker::Worker;
 
@@ -52,12 +56,23 @@ const GRACE_OF_COMPOSE: Duration = Duration::from_secs(15);
 #[derive(Clone, Debug)]
 pub struct Supervise {
     pub streams: Streams,
+    /// Those of the GPUs that they are spread over, where somebody has looked.
+    pub gpus: Vec<Gpu>,
     /// The folder for the config, the FIFOs and the logs; one supervisor at a time.
     pub temp: PathBuf,
     /// A go2rtc to run.
     pub go2rtc: Option<PathBuf>,
     /// A compose file with a go2rtc to run.
     pub compose: Option<PathBuf>,
+}
+
+impl Supervise {
+    /// The GPU that stream `number` is given, if it is given one.
+    fn gpu(&self, number: u16) -> Option<Device> {
+        let number = self.streams.device(number)?;
+        let gpu = self.gpus.iter().find(|gpu| gpu.number == number);
+        Some(Device { number, name: gpu.map(|gpu| gpu.name.clone()) })
+    }
 }
 
 /// Keeps everything running until a stop is requested.
@@ -124,16 +139,13 @@ impl<'a> Supervisor<'a> {
             };
             let log = Log::new(logs.join(format!("{id}.log")));
             let served = args.go2rtc.is_some() || args.compose.is_some();
-            let recipe = entrance.recipe(streams, &id, served, token.as_ref().map(|(file, _)| file));
+            let recipe = entrance.recipe(streams, number, served, token.as_ref().map(|(file, _)| file));
             let kept = Kept::new(&id, recipe, log, worker::is_reason, Some(now))?;
             workers.push(Worker::new(kept, entrance));
         }
         let which = match (&args.go2rtc, &args.compose) {
             (Some(program), _) => Some(Which::Program(program)),
             (None, Some(file)) => Some(Which::Compose(file)),
-            (None, None) if streams.mode == Mode::Exec => {
-                return Err(Exit::Usage("--mode exec runs nothing without --go2rtc or --compose".to_owned()).into());
-            }
             (None, None) => None,
         };
         let log = Log::new(logs.join("go2rtc.log"));
@@ -141,7 +153,7 @@ impl<'a> Supervisor<'a> {
         let tell = wall::teller(&folder)?;
         let server = |which| Server::new(which, streams, &temp, fifo_dir.as_deref(), log, tell, shown);
         let server = which.map(server).transpose()?;
-        let socket = status::listen(&folder);
+        let socket = socket::listen(&folder);
         if let Err(error) = &socket {
             tracing::warn!("`status` will not work: no socket in {}: {error}", temp.display());
         }
@@ -270,12 +282,17 @@ impl<'a> Supervisor<'a> {
 
     fn status(&self, now: Instant) -> status::Status {
         let members = self.server.iter().map(|server| status::of_server(server, now));
-        let members = self.workers.iter().map(|worker| status::of_worker(worker, now)).chain(members).collect();
+        let of_worker = |(number, worker)| status::of_worker(worker, self.args.gpu(number), now);
+        let members = (0..).zip(&self.workers).map(of_worker).chain(members).collect();
         let trouble = self.kept().filter_map(Kept::log_failed).map(str::to_owned).collect();
         let streams = &self.args.streams;
         let elsewhere = self.server.as_ref().filter(|_| streams.mode == Mode::Exec);
-        let elsewhere =
-            elsewhere.map(|server| status::Elsewhere { api: server.api.to_string(), ids: streams.ids().collect() });
+        let elsewhere = elsewhere.map(|server| status::Elsewhere {
+            api: server.api.to_string(),
+            ids: streams.ids().collect(),
+            gpus: (0..streams.workers).map(|number| self.args.gpu(number)).collect(),
+            chosen: streams.ids().map(|id| server.keyframes.as_ref()?.chosen(&id)).collect(),
+        });
         status::Status { members, trouble, elsewhere }
     }
 
@@ -307,88 +324,32 @@ impl<'a> Supervisor<'a> {
         if let Some(compose) = compose {
             compose.down();
         }
-        status::remove(&self.folder);
+        socket::remove(&self.folder);
         self.token.iter().for_each(|token| drop(std::fs::remove_file(token.path())));
     }
 }
 
-/// Takes the folder, which one supervisor has at a time, and opens it.
-///
-/// What lies in it decides what is run and written, so nobody else may write there, or have a hand in where it is.
-fn claim(temp: &Path) -> Result<(PathBuf, File, Claim), Error> {
-    let path = own_folder(temp)?;
-    let folder = File::open(&path).map_err(|error| {
-        Error::machine("temp-folder", format!("cannot open {}", temp.display()), ANOTHER_FOLDER).caused_by(error)
-    })?;
-    let around = folder.try_clone().map_err(|error| not_made(temp, error))?;
-    let claim = Claim::take(&Arc::new(around.into()), "supervisor.lock".as_ref()).map_err(|refused| match refused {
-        Refused::Taken => Error::input(
-            "supervisor-running",
-            format!("another supervisor is already running in {}", temp.display()),
-            "see how it is: scripts/start status; end it with Ctrl-C where it runs, or choose another folder with --temp",
-        ),
-        Refused::Strangers(_) => Error::machine(
-            "temp-folder",
-            format!("cannot lock {}: something else is called supervisor.lock there", temp.display()),
-            format!("remove it: rm -r {}", temp.join("supervisor.lock").display()),
-        ),
-        Refused::Impossible(errno) => {
-            Error::machine("temp-folder", format!("cannot lock {}", temp.display()), ANOTHER_FOLDER).caused_by(errno)
-        }
-    })?;
-    Ok((path, folder, claim))
-}
-
-/// A folder that nobody else rules over, made where there is none. Returns its path without links.
-fn own_folder(folder: &Path) -> Result<PathBuf, Error> {
-    let made = DirBuilder::new().recursive(true).mode(0o755).create(folder).and_then(|()| folder.canonicalize());
-    let path = made.map_err(|error| not_made(folder, error))?;
-    match others::rule(&path).map_err(|error| not_made(folder, error))? {
-        None => Ok(path),
-        Some(others) => {
-            let remedy = match others.remedy() {
-                Some(chmod) => format!("take that from them: {chmod}; or {ANOTHER_FOLDER}"),
-                None => ANOTHER_FOLDER.to_owned(),
-            };
-            Err(Error::input(
-                "folder-of-others",
-                format!("{others}: they could change what a supervisor in {} runs and writes", folder.display()),
-                remedy,
-            ))
-        }
-    }
-}
-
-const ANOTHER_FOLDER: &str = "give it a folder that only you may write to: --temp \"$HOME/mb-encode\"";
-
-fn not_made(folder: &Path, error: std::io::Error) -> Error {
-    Error::machine("temp-folder", format!("cannot make {}", folder.display()), ANOTHER_FOLDER).caused_by(error)
-}
-
-/// Makes what workers by HTTP want to be shown: others on this machine reach their ports, too.
-fn make_token(temp: &Path) -> Result<(TokenFile, String), Error> {
-    let path = temp.join("worker-token");
-    TokenFile::make(path.clone()).map_err(|error| {
-        Error::machine("temp-folder", format!("cannot make {}", path.display()), ANOTHER_FOLDER).caused_by(error)
-    })
-}
-
-/// In exec mode go2rtc would be the one to hear that this machine cannot draw, from its first viewer.
+/// In exec mode go2rtc would be the one to hear that this machine cannot draw, from its first viewer: each GPU is tried. All
+/// else the workers find out by themselves, but for what is wrong with the options of all.
 fn rehearse(args: &Supervise, control: &Control) -> anyhow::Result<()> {
-    let command = || {
-        let mut command = process::this_program();
-        command.arg("--stdout").args(args.streams.worker_options("omega-0")).stdout(Stdio::null());
-        command
-    };
-    let watcher = Watcher { control, limits: args.streams.limits, tell: &|_| {} };
-    let ended = super::worker::rehearse(&watcher, command, &|| {})?;
-    let wrong_use = matches!(&ended, Ended::Failed(status, _) if status.code() == Some(WRONG_USE.into()));
-    if args.streams.mode == Mode::Exec || wrong_use {
-        return super::worker::rehearsed(ended);
-    }
-    // A worker that only the machine keeps from working may yet work, and says so itself.
-    if let Ended::Hung(hang) = ended {
-        tracing::error!("{hang}");
+    let streams = &args.streams;
+    let is_exec = streams.mode == Mode::Exec;
+    let different = if is_exec { streams.devices.len().clamp(1, streams.workers.into()) } else { 1 };
+    for number in (0..).take(different) {
+        let command = || {
+            let mut command = process::this_program();
+            command.arg("--stdout").args(streams.worker_options(number)).stdout(Stdio::null());
+            command
+        };
+        let watcher = Watcher { control, limits: streams.limits, tell: &|_| {} };
+        let ended = super::rehearsal::rehearse(&watcher, command, &|| {})?;
+        let wrong_use = matches!(&ended, Ended::Failed(status, _) if status.code() == Some(WRONG_USE.into()));
+        if is_exec || wrong_use {
+            super::rehearsal::rehearsed(ended)?;
+        } else if let Ended::Hung(hang) = ended {
+            // A worker that only the machine keeps from working may yet work, and says so itself.
+            tracing::error!("{hang}");
+        }
     }
     Ok(())
 }

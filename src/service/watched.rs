@@ -6,18 +6,19 @@
 use super::door::Company;
 use super::role::Role;
 use super::stall::Stall;
+use super::start::{Started, start};
 use crate::control::Control;
 use crate::error::Error;
 use crate::events::{Event, Failure, Progress, Request};
 use crate::os::holders::FileId;
 use crate::os::link::{Link, Received};
 use crate::os::poll;
-use crate::os::process::{Child, GRACE, Orphaned};
+use crate::os::process::{Child, GRACE};
 use crate::settings::Limits;
 use crate::stream::watchdog;
-use rustix::fd::{AsFd, BorrowedFd};
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::process::{Command, ExitStatus, Stdio};
+use rustix::fd::BorrowedFd;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 /// For so long another reader of the same pipe may turn up: one that had found the old FIFO before the exchange, and
@@ -45,6 +46,15 @@ pub enum Ended {
     Late,
     /// A stop was requested.
     Stopped,
+}
+
+/// What came of it.
+pub struct Watched {
+    pub ended: Ended,
+    /// From where another process can go on, in the words of `stream`'s own.
+    pub checkpoint: Option<String>,
+    /// Whether it has told of a picture that it wrote.
+    pub has_written: bool,
 }
 
 /// What all of them are watched with.
@@ -130,27 +140,35 @@ impl Watcher<'_> {
     /// It cannot be started.
     pub fn run(
         &self,
-        mut command: Command,
+        command: Command,
         role: Role,
         audience: &mut dyn Audience,
         while_waiting: &dyn Fn(),
-    ) -> anyhow::Result<Ended> {
-        let (link, theirs) = Link::pair().map_err(cannot_start)?;
-        command.env(Role::VARIABLE, role.value()).env(Link::VARIABLE, theirs.for_child()).stdin(Stdio::null());
-        // Ctrl-C in a terminal goes to the whole group, and this process passes it on already.
-        command.process_group(0);
-        let child = Child::start(command, Orphaned::Killed, &[theirs.as_fd()]).map_err(cannot_start)?;
-        drop(theirs);
+    ) -> anyhow::Result<Watched> {
+        self.watch(start(command, role)?, role, audience, while_waiting)
+    }
+
+    /// Watches a process that has this `role` from now on, to its end.
+    ///
+    /// # Errors
+    /// Somebody else has waited for it.
+    pub fn watch(
+        &self,
+        (child, link): Started,
+        role: Role,
+        audience: &mut dyn Audience,
+        while_waiting: &dyn Fn(),
+    ) -> anyhow::Result<Watched> {
         let stall = match role {
             Role::Reader(reader, _) => Some(Stall::new(reader, audience.pipe())),
-            Role::Program | Role::Rehearsal => None,
+            Role::Program | Role::Rehearsal | Role::Spare => None,
         };
         let health = Health::new(self.limits, Instant::now());
-        let mut run = Run { watcher: self, child, link, health, role, stall, failure: None };
-        loop {
+        let mut run = Run { watcher: self, child, link, health, role, stall, failure: None, checkpoint: None };
+        let ended = loop {
             let now = Instant::now();
             if self.control.stop_requested() {
-                return run.stop();
+                break run.stop();
             }
             if run.health.is_slow(now) {
                 while_waiting();
@@ -162,20 +180,23 @@ impl Watcher<'_> {
             }
             // What it has told first: this process may have stood still, and the other one not.
             if let Some(hang) = run.listen(Instant::now()).or_else(|| run.health.silence(Instant::now())) {
-                return run.hung(hang);
+                run.child.kill();
+                break Ended::Hung(hang);
             }
             match audience.tend(wakes.contains(&Wake::Audience), Instant::now()) {
                 None => {}
-                Some(Parted::Left) => return Ok(run.leave()),
+                Some(Parted::Left) => break run.leave(),
                 Some(parted @ (Parted::InCompany | Parted::Late)) => {
                     run.child.kill();
-                    return Ok(if parted == Parted::Late { Ended::Late } else { Ended::InCompany });
+                    break if parted == Parted::Late { Ended::Late } else { Ended::InCompany };
                 }
             }
             if wakes.contains(&Wake::Ended) {
-                return run.ended();
+                break run.ended()?;
             }
-        }
+        };
+        let has_written = run.health.last.as_ref().is_some_and(|last| last.counts.totals.bytes > 0);
+        Ok(Watched { ended, checkpoint: run.checkpoint, has_written })
     }
 }
 
@@ -188,6 +209,7 @@ struct Run<'a> {
     role: Role,
     stall: Option<Stall>,
     failure: Option<Failure>,
+    checkpoint: Option<String>,
 }
 
 impl Run<'_> {
@@ -220,7 +242,12 @@ impl Run<'_> {
                         return Some(hang);
                     }
                 }
+                Received::Message(Event::Checkpoint { checkpoint, failure }) => {
+                    self.checkpoint = Some(checkpoint);
+                    self.failure = failure.or(self.failure.take());
+                }
                 Received::Message(Event::Failed { failure, .. }) => self.failure = Some(failure),
+                Received::Message(event @ Event::Rehearsed { .. }) => (self.watcher.tell)(&event),
                 Received::Message(_) => {}
                 Received::Nothing => return None,
                 Received::Closed => {
@@ -232,28 +259,23 @@ impl Run<'_> {
         }
     }
 
-    fn hung(mut self, hang: Error) -> anyhow::Result<Ended> {
-        self.child.kill();
-        Ok(Ended::Hung(hang))
-    }
-
     /// It takes the end of its pipe for the end of its work, wherever a driver lets it.
-    fn leave(mut self) -> Ended {
+    fn leave(&mut self) -> Ended {
         self.child.end_by(Instant::now() + FAREWELL);
         let _ = self.listen(Instant::now());
         Ended::Well(self.health.last.take())
     }
 
-    fn stop(mut self) -> anyhow::Result<Ended> {
+    fn stop(&mut self) -> Ended {
         self.child.ask_to_end();
         if self.child.end_by(Instant::now() + GRACE).is_none() {
             let seconds = GRACE.as_secs_f64();
             tracing::warn!("the encoder process did not exit within {seconds} s (driver hang?): killed it");
         }
-        Ok(Ended::Stopped)
+        Ended::Stopped
     }
 
-    fn ended(mut self) -> anyhow::Result<Ended> {
+    fn ended(&mut self) -> anyhow::Result<Ended> {
         let status = self
             .child
             .wait()
@@ -284,7 +306,7 @@ fn is_sent(signal: i32) -> bool {
 
 /// Whether a process goes on, by what it tells and when. Time is passed in.
 #[derive(Debug)]
-struct Health {
+pub struct Health {
     limits: Limits,
     started: Instant,
     heard_at: Option<Instant>,
@@ -299,12 +321,13 @@ impl Health {
     /// How often a slow one is looked after.
     const OFTEN: Duration = Duration::from_millis(250);
 
-    fn new(limits: Limits, started: Instant) -> Self {
+    /// Of one that was started then.
+    pub fn new(limits: Limits, started: Instant) -> Self {
         Self { limits, started, heard_at: None, last: None, is_mute: false }
     }
 
     /// Takes its progress. Returns why it hangs, if it does.
-    fn heard(&mut self, progress: Progress, now: Instant) -> Option<Error> {
+    pub fn heard(&mut self, progress: Progress, now: Instant) -> Option<Error> {
         let hang = watchdog::hang(progress.stage, progress.in_stage(), &self.limits);
         self.heard_at = Some(now);
         self.last = Some(progress);
@@ -312,7 +335,7 @@ impl Health {
     }
 
     /// When it counts as hung if nothing is heard of it.
-    fn deadline(&self) -> Instant {
+    pub fn deadline(&self) -> Instant {
         match self.heard_at {
             Some(at) => at + self.limits.picture + SILENCE,
             None => self.started + self.limits.opening + SILENCE,
@@ -320,7 +343,7 @@ impl Health {
     }
 
     /// Why one that says nothing hangs, if it does.
-    fn silence(&self, now: Instant) -> Option<Error> {
+    pub fn silence(&self, now: Instant) -> Option<Error> {
         (now >= self.deadline()).then(|| {
             Error::machine(
                 "hang",
@@ -340,15 +363,6 @@ impl Health {
             if self.is_slow(now) { now + Self::OFTEN } else { (self.started + Self::SLOW).max(now + Self::SLOW) };
         look.min(self.deadline())
     }
-}
-
-/// Why this very program cannot be started once more.
-fn cannot_start(error: std::io::Error) -> Error {
-    let remedy = match error.kind() {
-        std::io::ErrorKind::NotFound => "it starts itself by /proc/self/exe: mount /proc",
-        _ => "make room for processes and open files: ulimit -u, ulimit -n, in a container --pids-limit",
-    };
-    Error::machine("too-many-processes", "cannot start the encoder process", remedy).caused_by(error)
 }
 
 #[cfg(test)]

@@ -4,18 +4,23 @@
 //! process gives it all back. So this process never loads one. It also outlives a driver that crashes or hangs.
 
 use super::backoff::Backoff;
-use super::door::{Fifo, FifoPlace, Reader};
-use super::exit::Exit;
-use super::role::Role;
-use super::watched::{Ended, Nobody, Watcher};
+use super::door::{Company, Fifo, FifoPlace, Reader};
+use super::rehearsal::{find_out, killed};
+use super::relay::relay;
+use super::role::{Known, Role};
+use super::spare::Spares;
+use super::terms::Terms;
+use super::watched::{Audience, Ended, Parted, Wake, Watcher};
 use crate::control::Control;
 use crate::error::Error;
 use crate::events::{Event, Failure};
+use crate::os::holders::FileId;
 use crate::os::link::Link;
-use crate::os::{own_code, process};
-use crate::settings::Limits;
+use crate::os::{own_code, poll};
 use rustix::event::PollFlags;
-use std::process::{Command, ExitStatus, Stdio};
+use rustix::fd::OwnedFd;
+use std::cell::Cell;
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,8 +34,6 @@ pub const WAITS: &[Duration] = &[
     Duration::from_secs(16),
     Duration::from_secs(30),
 ];
-/// So often is a rehearsal made that somebody kills.
-const REHEARSALS: u32 = 3;
 /// A reader may wait for so long. Longer, and go2rtc lets no other viewer of the stream in meanwhile.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -38,15 +41,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// The rehearsal failed, or the FIFO cannot be served.
-pub fn serve(place: &FifoPlace, limits: Limits, control: &Control, uplink: Option<Arc<Link>>) -> anyhow::Result<()> {
+pub fn serve(place: &FifoPlace, terms: Terms, control: &Control, uplink: Option<Arc<Link>>) -> anyhow::Result<()> {
     let tell = |event: &Event| uplink.iter().for_each(|uplink| uplink.send(event));
-    let watcher = Watcher { control, limits, tell: &tell };
+    let watcher = Watcher { control, limits: terms.limits, tell: &tell };
     // A driver that hangs must not lock a FIFO that is there from before.
     let turn_away = || Fifo::turn_away(&place.path);
-    match rehearse(&watcher, || same_again(Stdio::null()), &turn_away)? {
-        Ended::Stopped => return Ok(()),
-        ended => rehearsed(ended)?,
-    }
+    let Some(found) = find_out(&watcher, terms.takes_turns, PATIENCE, &turn_away)? else { return Ok(()) };
     let reopened = {
         let uplink = uplink.clone();
         move || uplink.iter().for_each(|uplink| uplink.send(&Event::Reopened))
@@ -54,7 +54,10 @@ pub fn serve(place: &FifoPlace, limits: Limits, control: &Control, uplink: Optio
     let fifo = Fifo::serve(place, reopened)?;
     tracing::info!(fifo = %place.path.display(), "waiting for a reader");
     own_code::unmap();
-    Worker { watcher, fifo, backoff: Backoff::new(WAITS) }.run()
+    let mut spares = Spares::new(&terms, &found, &tell);
+    spares.rest(Instant::now());
+    spares.make(Instant::now());
+    Worker { watcher, fifo, backoff: Backoff::new(WAITS), known: found.known, spares }.run()
 }
 
 /// One that serves a FIFO.
@@ -62,19 +65,74 @@ struct Worker<'a> {
     watcher: Watcher<'a>,
     fifo: Fifo,
     backoff: Backoff,
+    known: Known,
+    spares: Spares<'a>,
+}
+
+/// A reader's company, and beside it the process that is to be ready for the next one.
+struct Beside<'w, 'a> {
+    company: &'w mut Company,
+    spares: &'w mut Spares<'a>,
+    /// What the stream has told lately.
+    told: &'w Cell<Option<Event>>,
+}
+
+impl Audience for Beside<'_, '_> {
+    fn pipe(&self) -> Option<FileId> {
+        Audience::pipe(self.company)
+    }
+
+    fn watch<'fd>(&'fd self, age: Duration, fds: &mut poll::Set<'fd, Wake>) {
+        self.company.watch(age, fds);
+        self.spares.watch(Wake::Audience, fds);
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.company.due().into_iter().chain(self.spares.due()).min()
+    }
+
+    fn tend(&mut self, woken: bool, now: Instant) -> Option<Parted> {
+        if let Some(told) = self.told.take() {
+            self.spares.hear(&told, now);
+        }
+        self.spares.tend(now);
+        self.company.tend(woken, now)
+    }
 }
 
 impl Worker<'_> {
     fn run(mut self) -> anyhow::Result<()> {
         for number in 1u64.. {
             self.tell(&Event::Waiting);
-            let Some(reader) = self.fifo.wait_for_reader(self.watcher.control)? else { break };
+            let Some(reader) = self.wait_for_reader()? else { break };
             self.serve(number, reader)?;
             if self.watcher.control.stop_requested() {
                 break;
             }
         }
+        self.spares.end();
         Ok(())
+    }
+
+    /// Waits for a reader. `None` when a stop was requested.
+    fn wait_for_reader(&mut self) -> Result<Option<Reader>, Error> {
+        #[derive(Clone, Copy)]
+        struct Any;
+        self.fifo.let_next_in();
+        while !self.watcher.control.stop_requested() {
+            if let Some(reader) = self.fifo.take_reader()? {
+                return Ok(Some(reader));
+            }
+            let (stop, arrivals) = (self.watcher.control.wake_fd(), self.fifo.arrivals());
+            let mut fds = poll::Set::default();
+            fds.add(Any, &stop);
+            fds.add(Any, &arrivals);
+            self.spares.watch(Any, &mut fds);
+            let due = self.spares.due().map(|due| due.saturating_duration_since(Instant::now()));
+            drop(fds.wait(due.map(rounded_up)));
+            self.spares.tend(Instant::now());
+        }
+        Ok(None)
     }
 
     /// Serves reader `number`, to its end and the stream's.
@@ -82,9 +140,13 @@ impl Worker<'_> {
         tracing::info!(reader = number, "reader connected");
         self.tell(&Event::Connected { reader: number });
         let connected = Instant::now();
-        // The only copy of the pipe goes with it: another one would keep the end of file from the reader.
-        let command = same_again(Stdio::from(pipe));
-        match self.watcher.run(command, Role::Reader(number, None), &mut company, &|| {})? {
+        let ended = self.stream(number, pipe, &mut company)?;
+        let well = matches!(ended, Ended::Well(_) | Ended::InCompany | Ended::Killed(_) | Ended::Late);
+        if !self.watcher.control.stop_requested() {
+            self.spares.gone(number, well, Instant::now());
+            self.spares.rest(Instant::now());
+        }
+        match ended {
             Ended::Stopped => Ok(()),
             Ended::Well(last) => {
                 self.backoff.succeed();
@@ -127,6 +189,23 @@ impl Worker<'_> {
         }
     }
 
+    /// Has a process stream to a reader, the one that is ready if there is one.
+    fn stream(&mut self, number: u64, pipe: OwnedFd, company: &mut Company) -> anyhow::Result<Ended> {
+        let role = Role::Reader(number, None);
+        let spare = self.spares.take(number);
+        let known = self.known;
+        let told = Cell::new(None);
+        let Watcher { control, limits, tell } = self.watcher;
+        let tell = |event: &Event| {
+            told.set(Some(event.clone()));
+            tell(event);
+        };
+        let mut audience = Beside { company, spares: &mut self.spares, told: &told };
+        let watcher = Watcher { control, limits, tell: &tell };
+        // `pipe` is the last copy of it here: another one would keep the end of file from the reader.
+        relay(&watcher, &pipe, (number, role), spare, |stdout| known.same_again(stdout), &mut audience)
+    }
+
     /// Reports a failure, and waits a while. If it is long, readers that come are turned away.
     fn hold_back(&mut self, reader: u64, how: String, failure: &Failure) -> anyhow::Result<()> {
         let wait = self.backoff.fail();
@@ -152,6 +231,11 @@ impl Worker<'_> {
     }
 }
 
+/// A wait of so long, in the kernel's milliseconds: the last one would be spent in circles.
+fn rounded_up(wait: Duration) -> Duration {
+    wait + Duration::from_millis(1)
+}
+
 /// What becomes of who comes while a worker holds back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pause {
@@ -171,66 +255,6 @@ impl Pause {
             left => Self::TurnAway(left - PATIENCE),
         }
     }
-}
-
-/// A call of this very program with the options that it was started with.
-pub fn same_again(stdout: Stdio) -> Command {
-    let mut command = process::this_program();
-    command.args(std::env::args_os().skip(1)).stdout(stdout);
-    command
-}
-
-/// Has a rehearsal made, again where somebody kills it: that says nothing of whether streams work. Tells why it failed.
-///
-/// # Errors
-/// It cannot be started.
-pub fn rehearse(
-    watcher: &Watcher<'_>,
-    command: impl Fn() -> Command,
-    while_waiting: &dyn Fn(),
-) -> anyhow::Result<Ended> {
-    let mut ended = watcher.run(command(), Role::Rehearsal, &mut Nobody, while_waiting)?;
-    for _ in 1..REHEARSALS {
-        let Ended::Killed(signal) = ended else { break };
-        tracing::warn!("{}; trying again", killed(signal).cause());
-        ended = watcher.run(command(), Role::Rehearsal, &mut Nobody, while_waiting)?;
-    }
-    // It has printed it, too; whoever keeps this process running reads no log.
-    if let Ended::Failed(_, Some(failure)) = &ended {
-        (watcher.tell)(&Event::failed(failure.clone()));
-    }
-    Ok(ended)
-}
-
-/// What a rehearsal that ended so means for whoever has it made: a process that cannot work says so when it is started,
-/// and not hours later to its first reader.
-///
-/// # Errors
-/// It did not go well.
-pub fn rehearsed(ended: Ended) -> anyhow::Result<()> {
-    match ended {
-        Ended::Well(_) | Ended::Stopped | Ended::InCompany | Ended::Late => Ok(()),
-        Ended::Hung(hang) => Err(hang.into()),
-        Ended::Killed(signal) => Err(killed(signal).into()),
-        // It has printed its reason.
-        Ended::Failed(status, _) if status.code().is_some() => Err(Exit::of_child(status.code().unwrap_or(1)).into()),
-        Ended::Failed(status, _) => Err(Error::machine(
-            "driver-crash",
-            format!("the graphics driver crashed while it drew the first frame ({status})"),
-            "",
-        )
-        .examined_by_doctor()
-        .into()),
-    }
-}
-
-/// A process that somebody else has ended.
-pub fn killed(signal: i32) -> Error {
-    Error::machine(
-        "killed",
-        format!("the encoder process was killed (signal {signal}) by somebody else, or for want of memory"),
-        "see whether it was the kernel, for want of memory: dmesg | grep -i oom",
-    )
 }
 
 /// A process that could not say why it ended.

@@ -51,13 +51,14 @@ impl Named for Preset {
     ];
 }
 
-/// NVENC's tuning for live streams.
+/// NVENC's tuning for live streams. How large a picture may be, and that none waits for another, is set beside it: what is
+/// left to it are choices of the driver's own. Both deliver each picture before the next one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tuning {
-    /// Low latency: no reordering, a little more room between pictures of different size.
-    LowLatency,
-    /// Ultra low latency: every picture within its interval.
+    /// Low latency: for streams that have an IDR now and then.
     #[default]
+    LowLatency,
+    /// Ultra low latency: for lines that carry no more than the bitrate, on which IDRs are asked for one by one.
     UltraLowLatency,
 }
 

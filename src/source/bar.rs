@@ -27,6 +27,10 @@ impl Bar {
 }
 
 impl Renderer for Bar {
+    fn fills_target(&self) -> bool {
+        true
+    }
+
     fn draw(&mut self, frame: &Frame<'_>) -> Result<(), Error> {
         let width = u64::from(frame.target.size().width());
         frame.target.clear([0.0; 3]);

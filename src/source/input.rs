@@ -8,6 +8,7 @@ mod fit;
 #[cfg(all(fuzzing, feature = "cli"))]
 pub mod fuzz;
 mod intake;
+mod onward;
 mod pipe;
 mod producers;
 mod rgb;
@@ -18,6 +19,7 @@ mod y4m;
 pub use convert::{Converter, is_native};
 pub use fit::size_for;
 pub use intake::{Arrived, Intake, Keep, Next};
+pub use onward::Onward;
 pub use pipe::Form;
 pub use producers::{Comers, Command, Fifo, Once, Producer};
 pub use unixfd::UnixFd;
@@ -56,6 +58,8 @@ pub struct Input {
     /// The last picture as it came, where it had to be converted.
     last: Option<(Shape, Vec<u8>)>,
     shown: bool,
+    /// From where another process would go on behind the last picture that was taken.
+    onward: Onward,
 }
 
 impl Input {
@@ -65,7 +69,7 @@ impl Input {
     /// No thread or descriptor is left.
     pub fn start(mut producer: Box<dyn Producer>, keep: Keep, wanted: Wanted) -> Result<Self, Error> {
         let intake = Arc::new(Intake::new(keep)?.for_stream(wanted));
-        let name = producer.name();
+        let (name, onward) = (producer.name(), producer.onward());
         let thread = {
             let intake = intake.clone();
             let run = move || {
@@ -87,6 +91,7 @@ impl Input {
             converter: None,
             last: None,
             shown: false,
+            onward,
         })
     }
 
@@ -136,6 +141,15 @@ impl Feed for Input {
         Ok(Some(Settings { size, frame_rate, ..settings.clone() }))
     }
 
+    fn silence(&self) -> String {
+        match self.intake.is_heard() {
+            true => format!("{} has sent none that is whole; see what the program that makes them says", self.name),
+            false => {
+                format!("nothing has come from {}; start the program that makes them, or see what it says", self.name)
+            }
+        }
+    }
+
     fn arrivals(&self) -> Option<BorrowedFd<'_>> {
         Some(self.intake.arrivals())
     }
@@ -150,7 +164,7 @@ impl Feed for Input {
             Next::Nothing => return Ok(Drawn::Unchanged.into()),
             Next::Ended => return Ok(Drawn::Over.into()),
         };
-        let Arrived { shape, at, .. } = arrived;
+        let Arrived { shape, at, ends_at, .. } = arrived;
         let size = self.intake.size_for(&shape).ok();
         if size != self.size {
             tracing::info!(
@@ -162,20 +176,44 @@ impl Feed for Input {
         }
         let drawn = self.show(arrived, picture)?;
         self.shown = true;
+        if let Onward::Byte(byte) = &mut self.onward {
+            *byte = ends_at;
+        }
         Ok(Filled { drawn, age: at.elapsed() })
     }
 
     fn name(&self) -> String {
         self.name.clone()
     }
+
+    fn onward(&self) -> Onward {
+        self.onward
+    }
+
+    fn leave(&mut self, last: Option<(&HostPicture, bool)>) -> Vec<u8> {
+        if self.onward != Onward::Lost {
+            return Vec::new();
+        }
+        self.end();
+        // Who shows the latest begins with a picture, whether or not it was shown: none may come for a while.
+        let last = last.filter(|&(_, owed)| owed || self.is_live);
+        let samples = last.map(|(picture, _)| self.last.as_ref().map_or(picture.samples(), |(_, samples)| samples));
+        self.intake.unshown(samples)
+    }
+}
+
+impl Input {
+    /// Has the thread return. It waits for nothing but what the intake ends.
+    fn end(&mut self) {
+        self.intake.close();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
 }
 
 impl Drop for Input {
     fn drop(&mut self) {
-        self.intake.close();
-        // It waits for nothing but what the intake ends.
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        self.end();
     }
 }

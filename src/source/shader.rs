@@ -100,6 +100,8 @@ impl fmt::Display for Shader {
 pub struct ShaderScene {
     program: Program,
     channels: [Option<Texture>; CHANNELS],
+    /// Whether it discards no pixel.
+    fills_target: bool,
 }
 
 /// The channels as shaders call them.
@@ -134,7 +136,8 @@ impl ShaderScene {
     /// the compiler's complaints, with the file's own line numbers. The fault is the caller's.
     pub fn new(gl: &Gl, shader: &Shader) -> Result<Self, Error> {
         let program = shader.compile(gl)?;
-        let mut scene = Self { program, channels: Default::default() };
+        let fills_target = !Scan::of(&shader.bare.code).words.contains("discard");
+        let mut scene = Self { program, channels: Default::default(), fills_target };
         for (unit, channel) in shader.channels.iter().enumerate() {
             scene.program.set_int(CHANNEL_NAMES[unit], unit as i32);
             scene.program.set_int(&format!("iCh{unit}.sampler"), unit as i32);
@@ -252,6 +255,10 @@ impl Shader {
 }
 
 impl Renderer for ShaderScene {
+    fn fills_target(&self) -> bool {
+        self.fills_target
+    }
+
     fn draw(&mut self, frame: &Frame<'_>) -> Result<(), Error> {
         let size = frame.target.size();
         let now = time::UtcDateTime::from(frame.wall_clock);
@@ -288,5 +295,22 @@ impl Renderer for ShaderScene {
         }
         program.draw(3);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shader_fills_its_target_but_where_it_discards() {
+        let gl = Gl::open(None).unwrap();
+        let fills = |body: &str| {
+            let source = format!("void mainImage(out vec4 colour, in vec2 at) {{ {body} colour = vec4(1.0); }}");
+            ShaderScene::new(&gl, &Shader::of("a", source.as_bytes())).unwrap().fills_target()
+        };
+        assert!(fills("// discard\n"));
+        assert!(!fills("if (at.x < 9.0) discard;"));
+        assert!(!fills("\n#define HIDE discard\nif (at.x < 9.0) HIDE;"));
     }
 }

@@ -206,6 +206,10 @@ impl TestCard {
 }
 
 impl Renderer for TestCard {
+    fn fills_target(&self) -> bool {
+        true
+    }
+
     fn draw(&mut self, frame: &Frame<'_>) -> Result<(), Error> {
         self.update_text(frame);
         self.update_bar(frame);

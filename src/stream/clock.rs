@@ -2,9 +2,11 @@
 
 use crate::control::Control;
 use crate::os::poll;
+use crate::os::threads::ExactTimers;
 use crate::sink::Gate;
 use rustix::event::PollFlags;
 use rustix::fd::BorrowedFd;
+use rustix::time::{ClockId, clock_gettime};
 use std::time::{Duration, Instant};
 
 /// Why a stream ended without an error.
@@ -38,13 +40,27 @@ pub struct Clock<'a> {
     start: Instant,
     gate: &'a dyn Gate,
     control: &'a Control,
+    /// So that a picture is drawn when it is due, and one that is held back is written then.
+    _timers: ExactTimers,
 }
 
 impl<'a> Clock<'a> {
     /// Starts at zero now.
     pub fn start(gate: &'a dyn Gate, control: &'a Control) -> Self {
-        Self { start: Instant::now(), gate, control }
+        Self::of_one_that_ran(Duration::ZERO, gate, control)
     }
+
+    /// Of a stream that has run for so long.
+    pub fn of_one_that_ran(time: Duration, gate: &'a dyn Gate, control: &'a Control) -> Self {
+        let now = Instant::now();
+        Self { start: now.checked_sub(time).unwrap_or(now), gate, control, _timers: ExactTimers::begin() }
+    }
+}
+
+/// The time since the start of the machine, which is the same for all of its processes.
+pub fn since_boot() -> Duration {
+    let now = clock_gettime(ClockId::Monotonic);
+    Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs() as u32)
 }
 
 impl Time for Clock<'_> {

@@ -1,6 +1,8 @@
 //! From an access unit to the reader: laid out, held back where the format wants it, written, counted.
 
+use super::checkpoint::Course;
 use super::clock::{End, Time};
+use super::vitals::Vitals;
 use crate::codec::AccessUnit;
 use crate::control::Control;
 use crate::error::Error;
@@ -19,6 +21,7 @@ pub struct Delivery<'a> {
     outlet: &'a dyn Outlet,
     control: &'a Control,
     stats: &'a Stats,
+    course: &'a Course,
 }
 
 impl<'a> Delivery<'a> {
@@ -29,9 +32,10 @@ impl<'a> Delivery<'a> {
         gate: &'a dyn Gate,
         outlet: &'a dyn Outlet,
         control: &'a Control,
-        stats: &'a Stats,
+        vitals: &'a Vitals,
     ) -> Self {
-        Self { format, time, gate, outlet, control, stats }
+        let Vitals { stats, course, .. } = vitals;
+        Self { format, time, gate, outlet, control, stats, course }
     }
 
     /// Writes the next picture, which took `encode_time`. Returns how the stream ends, if it does with this one.
@@ -44,13 +48,17 @@ impl<'a> Delivery<'a> {
         if self.time.wait_until(release) == Some(End::ReaderGone) {
             return Ok(Some(End::ReaderGone));
         }
+        let mut transport = self.course.writing();
         let _stage = trace_span!(target: STAGE, "write").entered();
         let (written, bytes) = match self.format.lay_out(unit, self.gate.reader(), self.control)? {
             ControlFlow::Continue(bytes) => (self.outlet.write(bytes, self.control)?, bytes.len()),
             ControlFlow::Break(written) => (written, 0),
         };
         match written {
-            Written::Whole => self.stats.picture(bytes, encode_time),
+            Written::Whole => {
+                *transport = self.format.transport(unit.pts());
+                self.stats.picture(bytes, encode_time);
+            }
             Written::ReaderGone => return Ok(Some(End::ReaderGone)),
             Written::Stopped => return Ok(Some(End::Stopped)),
         }
@@ -63,6 +71,7 @@ impl<'a> Delivery<'a> {
 mod tests {
     use super::super::clock::tests::Still;
     use super::*;
+    use crate::format::Begin;
     use crate::settings::{MpegTs, Settings};
     use crate::sink::Readiness;
     use rustix::fd::BorrowedFd;
@@ -104,10 +113,10 @@ mod tests {
         ready: &[Duration],
     ) -> (Vec<(Duration, usize)>, Option<End>) {
         let settings = Settings { frame_rate: "50".parse().unwrap(), mpegts, ..Settings::default() };
-        let format = Format::open(&settings, live).unwrap();
+        let format = Format::open(&settings, live, Begin::At(Duration::ZERO)).unwrap();
         let notes = Notes { time, answer, written: Mutex::default() };
-        let (control, stats) = (Control::new().unwrap(), Stats::default());
-        let mut delivery = Delivery::new(format, time, &notes, &notes, &control, &stats);
+        let (control, vitals) = (Control::new().unwrap(), Vitals::default());
+        let mut delivery = Delivery::new(format, time, &notes, &notes, &control, &vitals);
         let mut unit = AccessUnit::default();
         let mut end = None;
         for (k, &took) in ready.iter().enumerate() {
@@ -119,8 +128,8 @@ mod tests {
         }
         let written = notes.written.into_inner().unwrap();
         let whole = if answer == Written::Whole { written.len() } else { 0 };
-        assert_eq!(stats.totals().pictures, whole as u64);
-        assert_eq!(stats.totals().bytes, written[..whole].iter().map(|&(_, bytes)| bytes as u64).sum::<u64>());
+        assert_eq!(vitals.stats.totals().pictures, whole as u64);
+        assert_eq!(vitals.stats.totals().bytes, written[..whole].iter().map(|&(_, bytes)| bytes as u64).sum::<u64>());
         (written, end)
     }
 

@@ -3,11 +3,13 @@
 //! Those of a live source are taken as they come, and are not held to a grid: that is the shortest way from its last byte
 //! to the reader.
 
+use super::checkpoint::Course;
 use super::clock::End;
 use super::delivery::Delivery;
 use super::schedule::{Moment, Schedule};
 use super::standing::Standing;
 use super::threads::Ended;
+use super::vitals::Vitals;
 use crate::codec::AccessUnit;
 use crate::control::Control;
 use crate::encoder::{Encoder, Failed, HostPicture};
@@ -31,11 +33,12 @@ pub struct Feeding<'a> {
     cadence: Cadence,
     control: &'a Control,
     pulse: &'a Pulse,
+    course: &'a Course,
 }
 
 impl<'a> Feeding<'a> {
     /// Before the first picture.
-    pub fn new(settings: &'a Settings, control: &'a Control, pulse: &'a Pulse) -> Self {
+    pub fn new(settings: &'a Settings, control: &'a Control, vitals: &'a Vitals) -> Self {
         Self {
             settings,
             picture: HostPicture::new(settings.size),
@@ -44,8 +47,14 @@ impl<'a> Feeding<'a> {
             standing: Standing::new(settings.bitrate),
             cadence: Cadence::new(settings),
             control,
-            pulse,
+            pulse: &vitals.pulse,
+            course: &vitals.course,
         }
+    }
+
+    /// The last picture that was taken, and whether it was not encoded.
+    pub fn last(&self) -> (&HostPicture, bool) {
+        (&self.picture, self.owed)
     }
 
     /// Takes, encodes and writes until the end, or until the encoder is lost. The next one begins with the picture that
@@ -81,7 +90,7 @@ impl<'a> Feeding<'a> {
         schedule: &mut Schedule<'_>,
         delivery: &mut Delivery<'_>,
     ) -> Result<End, Failed> {
-        let live = feed.is_live();
+        let (live, course) = (feed.is_live(), self.course);
         loop {
             // What is owed is due at once; of a live source a newer picture may take its place.
             let owed = std::mem::take(&mut self.owed);
@@ -111,6 +120,7 @@ impl<'a> Feeding<'a> {
                 Drawn::Unchanged => None,
             };
             let encode_time = begun.elapsed();
+            course.reads(feed.onward());
             // Of pictures that are asked for, an unchanged one counts as well.
             if unit.is_some() || !live {
                 schedule.drew(&tick);

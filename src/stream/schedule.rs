@@ -1,8 +1,10 @@
 //! When the next picture is drawn, and whether.
 
+use super::checkpoint::Course;
 use super::clock::{End, Time};
 use super::opening::Opening;
 use super::report::Report;
+use super::vitals::Vitals;
 use crate::control::Control;
 use crate::pacer::{Pacer, Tick};
 use crate::settings::Settings;
@@ -25,6 +27,7 @@ pub struct Schedule<'a> {
     gate: &'a dyn Gate,
     control: &'a Control,
     stats: &'a Stats,
+    course: &'a Course,
     report: Report,
     opening: Opening,
     interval: Duration,
@@ -42,19 +45,21 @@ pub enum Moment {
 }
 
 impl<'a> Schedule<'a> {
-    /// From the first picture on, which is due at time zero.
+    /// From the first picture on, which is due at time zero, or from the one on that the stream has come to.
     pub fn new(
         settings: &Settings,
         time: &'a dyn Time,
         gate: &'a dyn Gate,
         control: &'a Control,
-        stats: &'a Stats,
+        vitals: &'a Vitals,
         report: Report,
         opening: Opening,
     ) -> Self {
         let Settings { frame_rate, paced, pictures, .. } = *settings;
-        let (pacer, interval, not_before) = (Pacer::new(frame_rate), frame_rate.interval(), Duration::ZERO);
-        Self { paced, pictures, pacer, time, gate, control, stats, report, opening, interval, not_before }
+        let Vitals { stats, course, .. } = vitals;
+        let pacer = Pacer::going_on(frame_rate, course.from().map(|from| from.point).unwrap_or_default());
+        let (interval, not_before) = (frame_rate.interval(), Duration::ZERO);
+        Self { paced, pictures, pacer, time, gate, control, stats, course, report, opening, interval, not_before }
     }
 
     /// Whether pictures are held to real time.
@@ -69,9 +74,21 @@ impl<'a> Schedule<'a> {
 
     /// Waits until a picture is due that the sink has room for, or returns how the stream ends.
     pub fn next(&mut self) -> Result<Tick, End> {
-        if self.is_done() {
+        if self.is_done() { Err(End::Done) } else { self.next_wanted() }
+    }
+
+    /// As [`Schedule::next`], where the picture of `ahead` is drawn already and is not on its way yet.
+    pub fn next_behind(&mut self, ahead: Option<&Tick>) -> Result<Tick, End> {
+        let Some(ahead) = ahead else { return self.next() };
+        let index = ahead.index + 1;
+        if self.pictures == Some(index) {
             return Err(End::Done);
         }
+        let tick = self.next_wanted()?;
+        Ok(Tick { index, delta: tick.pts - ahead.pts, ..tick })
+    }
+
+    fn next_wanted(&mut self) -> Result<Tick, End> {
         loop {
             let tick = if self.paced { self.pacer.next(self.time.now()) } else { self.pacer.next_unpaced() };
             if self.paced {
@@ -151,6 +168,7 @@ impl<'a> Schedule<'a> {
     /// The picture was drawn and is on its way.
     pub fn drew(&mut self, tick: &Tick) {
         self.pacer.drew(tick);
+        self.course.drew(self.pacer.point());
     }
 
     /// The picture was not drawn: the encoder is behind.
@@ -193,20 +211,20 @@ mod tests {
         let mut settings = Settings { frame_rate: "50".parse().unwrap(), ..Settings::default() };
         change(&mut settings);
         let gate = Scripted(Mutex::new(said.iter().rev().copied().collect()));
-        let (control, stats) = (Control::new().unwrap(), Stats::default());
+        let (control, vitals) = (Control::new().unwrap(), Vitals::default());
         check(
             &mut Schedule::new(
                 &settings,
                 time,
                 &gate,
                 &control,
-                &stats,
+                &vitals,
                 Report::new(None),
                 Opening::new(&settings, true),
             ),
             &control,
         );
-        stats.totals()
+        vitals.stats.totals()
     }
 
     #[test]
@@ -280,6 +298,26 @@ mod tests {
             },
         );
         assert_eq!(totals, Totals::default());
+    }
+
+    #[test]
+    fn one_that_is_drawn_ahead_comes_behind_the_one_that_is_not_on_its_way() {
+        with(
+            |settings| (settings.paced, settings.pictures) = (false, Some(3)),
+            &Still::default(),
+            &[],
+            |schedule, _| {
+                let mut ahead = None;
+                for k in 0..3u32 {
+                    let tick = schedule.next_behind(ahead.as_ref()).unwrap();
+                    assert_eq!((tick.index, tick.pts, tick.delta), (k.into(), k * 20 * MS, 20 * MS));
+                    if let Some(drawn) = ahead.replace(tick) {
+                        schedule.drew(&drawn);
+                    }
+                }
+                assert_eq!(schedule.next_behind(ahead.as_ref()), Err(End::Done));
+            },
+        );
     }
 
     /// Readable from the start, or never.

@@ -1,11 +1,13 @@
 //! Sees that a stream goes on, beside the threads that may hang in a driver.
 //!
 //! A thread looks at the pulse now and then. In the process of a reader it tells the worker, which ends what hangs: see
-//! `service/worker.rs`. In a process that stands alone it says so and ends the process itself. It allocates nothing that
-//! grows, and never touches what the stream's threads may hold while they hang.
+//! `service/worker.rs`. In a process that stands alone it says so and ends the process itself. A picture that is being
+//! written is waited for first, so that whoever goes on with the stream does so behind a whole one. It allocates nothing that
+//! grows, and never waits for what the stream's threads may hold while they hang.
 
 use super::Vitals;
 use super::appetite::Appetite;
+use super::checkpoint::{Checkpoint, Writing};
 use crate::error::Error;
 use crate::events::{Event, Progress};
 use crate::os::link::Link;
@@ -50,6 +52,9 @@ pub fn interval(limits: &Limits) -> Duration {
     (limits.picture.min(limits.opening) / 4).min(OFTEN)
 }
 
+/// Ends a process that hangs, from where another one can go on, if it can.
+pub type GiveUp<'a> = dyn Fn(&Error, Option<Checkpoint>) + Sync + 'a;
+
 /// Runs `stream`, watched. With a `link` its progress is told there; without, a stream that hangs makes `give_up` end
 /// the process.
 ///
@@ -59,7 +64,7 @@ pub fn watch<T>(
     vitals: &Vitals,
     limits: &Limits,
     link: Option<&Link>,
-    give_up: fn(&Error),
+    give_up: &GiveUp<'_>,
     stream: impl FnOnce() -> Result<T, Error>,
 ) -> Result<T, Error> {
     let done = eventfd(0, EventfdFlags::CLOEXEC).map_err(|errno| no_watchdog(errno.into()))?;
@@ -126,25 +131,42 @@ struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    fn run(&self, link: Option<&Link>, give_up: fn(&Error)) {
+    fn run(&self, link: Option<&Link>, give_up: &GiveUp<'_>) {
         let interval = interval(self.limits);
         let mut awake = Awake::from(self.start);
         let mut appetite = Appetite::new(self.start);
         loop {
             let ended = !poll::wait_for(self.done, PollFlags::IN, Some(interval)).is_empty();
             let now = Instant::now();
-            let progress = self.progress(awake.look(now, interval), &mut appetite, now);
-            match link {
-                Some(link) => link.send(&Event::Progress(progress)),
-                None => {
-                    if let (false, Some(hang)) = (ended, hang(progress.stage, progress.in_stage(), self.limits)) {
-                        give_up(&hang);
+            let mut progress = self.progress(awake.look(now, interval), &mut appetite, now);
+            let hang = if ended { None } else { self.hang(&mut progress) };
+            match (link, hang) {
+                (None, Some((hang, checkpoint))) => give_up(&hang, checkpoint),
+                (None, None) => {}
+                (Some(link), hang) => {
+                    if let Some(checkpoint) = hang.and_then(|(_, checkpoint)| checkpoint) {
+                        link.send(&Event::Checkpoint { checkpoint: checkpoint.to_text(), failure: None });
                     }
+                    link.send(&Event::Progress(progress));
                 }
             }
             if ended {
                 return;
             }
+        }
+    }
+
+    /// Why the stream hangs by its `progress`, if it does, and where another process can go on. A hang counts as none, for
+    /// as long again, while a picture is being written: it waits for the reader alone.
+    fn hang(&self, progress: &mut Progress) -> Option<(Error, Option<Checkpoint>)> {
+        let why = hang(progress.stage, progress.in_stage(), self.limits)?;
+        match self.vitals.course.leave(progress.counts.clone()) {
+            Ok(checkpoint) => Some((why, checkpoint)),
+            Err(Writing) if hang(progress.stage, progress.in_stage() / 2, self.limits).is_none() => {
+                progress.stage_seconds /= 2.0;
+                None
+            }
+            Err(Writing) => Some((why, None)),
         }
     }
 
@@ -201,8 +223,8 @@ mod tests {
         let (ours, theirs) = Link::pair().unwrap();
         let vitals = Vitals::default();
         let limits = Limits { picture: Duration::from_millis(40), ..LIMITS };
-        let never = |_: &Error| panic!("there is a worker to do that");
-        let ended = watch(&vitals, &limits, Some(&theirs), never, || {
+        let never = |_: &Error, _| panic!("there is a worker to do that");
+        let ended = watch(&vitals, &limits, Some(&theirs), &never, || {
             vitals.pulse.enter(crate::pulse::Lane::Artist, Stage::Drawing);
             std::thread::sleep(Duration::from_millis(200));
             Ok(7)
@@ -213,5 +235,26 @@ mod tests {
             told.push(progress.stage);
         }
         assert!(told.len() >= 2 && told.contains(&Stage::Drawing), "{told:?}");
+    }
+    #[test]
+    fn a_hang_is_told_behind_a_whole_picture_with_where_to_go_on() {
+        let vitals = Vitals::of_one_that_may_move(None);
+        vitals.course.goes_on_with(crate::encoder::Plan::Nvenc);
+        vitals.course.begin(crate::settings::Size::new(64, 64).unwrap());
+        let done = eventfd(0, EventfdFlags::CLOEXEC).unwrap();
+        let watch = Watch { vitals: &vitals, limits: &LIMITS, done: &done, start: Instant::now() };
+        let progress = |stage_seconds| Progress {
+            stage: Stage::Drawing,
+            stage_seconds,
+            ..watch.progress(Duration::MAX, &mut Appetite::new(Instant::now()), Instant::now())
+        };
+        let writing = vitals.course.writing();
+        let mut waits = progress(9.0);
+        assert!(watch.hang(&mut waits).is_none());
+        assert!(hang(waits.stage, waits.in_stage(), &LIMITS).is_none(), "nobody else takes it for a hang either");
+        assert!(matches!(watch.hang(&mut progress(10.0)), Some((_, None))), "a reader is not waited for for ever");
+        drop(writing);
+        assert!(watch.hang(&mut progress(4.0)).is_none());
+        assert!(matches!(watch.hang(&mut progress(5.0)), Some((_, Some(_)))));
     }
 }

@@ -64,6 +64,10 @@ struct Watched {
 }
 
 impl Renderer for Watched {
+    fn fills_target(&self) -> bool {
+        self.card.fills_target()
+    }
+
     fn draw(&mut self, frame: &Frame<'_>) -> Result<(), Error> {
         self.counts[frame.index as usize].store(ALLOCATIONS.load(Ordering::Relaxed), Ordering::Relaxed);
         self.card.draw(frame)
@@ -95,6 +99,8 @@ enum Way {
     Gl,
     /// They lie in host memory.
     Host,
+    /// They are drawn, and read back to be uploaded.
+    Apart,
 }
 
 /// Reads a FIFO to its end, as `cat` would, and gives the number of bytes.
@@ -137,7 +143,7 @@ fn allocations(way: Way, encoder: EncoderChoice, paced: bool, mpegts: Option<Mpe
     let output = Output::Pipe { fd: pipe.into(), name: "the FIFO".to_owned() };
     let control = Control::new().expect("a descriptor");
     let totals: Result<Totals, Error> = match way {
-        Way::Gl => stream::run(&settings, &output, make, &control, None),
+        Way::Gl | Way::Apart => stream::run(&settings, &output, make, &control, None),
         Way::Host => {
             let shape = Shape::new(settings.size.width(), settings.size.height(), PixelFormat::Yuv420p);
             let handed = Handed { shape, counts: Arc::clone(&counts) };
@@ -173,7 +179,13 @@ fn no_picture_allocates_after_the_first_second() {
         (Way::Host, Nvenc, true, None),
         (Way::Host, Openh264, false, None),
         (Way::Host, Openh264, true, native),
+        (Way::Apart, Nvenc, false, None),
+        (Way::Apart, Nvenc, true, native),
     ] {
+        if let Way::Apart = way {
+            // SAFETY: of the threads of this test only the one that started it is left, and that waits.
+            unsafe { std::env::set_var("MB_SIM_GL_DEVICE", "none") };
+        }
         let counts = allocations(way, encoder, paced, mpegts);
         assert_eq!(counts.len() as u64, STEADY);
         let first = counts.iter().position(|&count| count > 0);

@@ -55,9 +55,22 @@ impl Worker {
         children.split_whitespace().map(|id| Pid::from_raw(id.parse().unwrap()).unwrap()).collect()
     }
 
-    /// Waits until it has no child.
+    /// Waits until it has no child, and has let go of the last reader's pipe.
     fn wait_until_idle(&self) {
         settled(|| self.children().is_empty(), || format!("children are left: {:?}", self.children()));
+        settled(|| !self.holds_a_pipe(), || format!("{} is still open for writing", self.path.display()));
+    }
+
+    /// Whether it has its FIFO open for writing.
+    fn holds_a_pipe(&self) -> bool {
+        let descriptors = std::fs::read_dir(self.proc("fd")).unwrap().flatten();
+        descriptors.filter(|entry| std::fs::read_link(entry.path()).is_ok_and(|file| file == self.path)).any(|entry| {
+            let number = entry.file_name();
+            let info = std::fs::read_to_string(self.proc("fdinfo").join(number)).unwrap_or_default();
+            let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap_or("0").trim();
+            // One that only names the file, with O_PATH, has no access mode.
+            OFlags::from_bits_retain(u32::from_str_radix(flags, 8).unwrap()) & OFlags::RWMODE == OFlags::WRONLY
+        })
     }
 
     /// What lies in the folder.

@@ -240,3 +240,15 @@ fn whoever_reads_only_the_first_line_sees_no_error() {
         assert_eq!((ended.code(), ended.stderr.as_str()), (0, ""), "{args:?}");
     }
 }
+
+#[test]
+fn what_cannot_be_printed_is_no_success() {
+    let mut all: Vec<Vec<&str>> = SHELLS.iter().map(|shell| vec!["completions", shell]).collect();
+    all.extend([vec!["man"], vec!["--help"], vec!["doctor", "-h"], vec!["--version"], vec!["explain"]]);
+    for args in all {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let ended = Process::start(mb_encode().args(&args).stdout(full)).wait();
+        assert_eq!(ended.code(), 1, "{args:?}");
+        assert!(ended.stderr.contains("No space left") && ended.stderr.contains("[print-failed]"), "{}", ended.stderr);
+    }
+}

@@ -18,3 +18,5 @@ mod wrong_use;
 
 /// Which encoder the tests ask for that ask for one. Another target runs them with another.
 const ENCODER: &str = "openh264";
+/// The least width that it takes.
+const LEAST_WIDTH: u32 = 64;

@@ -56,6 +56,10 @@ const ONE_OUTPUT: &[&str] = &["--stdout", "--fifo", "--out", "--listen", "mb-enc
 const NO_FIFO: &[&str] = &["not a FIFO", "--out"];
 
 const ROWS: &[Row] = &[
+    // The usage is that of the command.
+    row("--fifo a.h264 --listen 127.0.0.1:9", &["Usage: mb-encode --stdout |"]),
+    row("supervise --mode exec", &["Usage: mb-encode supervise ["]),
+    row("go2rtc-config --mode http -- --width 640", &["Usage: mb-encode go2rtc-config ["]),
     // No output, or several.
     row("", ONE_OUTPUT),
     row("--frames 3", ONE_OUTPUT),
@@ -69,7 +73,9 @@ const ROWS: &[Row] = &[
     row("--listen localhost:9000", &["--listen", "127.0.0.1:9000"]),
     row("--listen 127.0.0.1:65536", &["--listen", "127.0.0.1:9000"]),
     row("--listen 0.0.0.0:9000", &["--listen 0.0.0.0:9000", "--token-file", "--insecure-no-token"]),
-    row("--listen 127.0.0.1:0 --max-readers 0", &["--max-readers"]),
+    row("--listen 127.0.0.1:0 --max-readers 0", &["--max-readers", "a whole number from 1 to 64"]),
+    row("--listen 127.0.0.1:0 --token-file folder", &["--token-file folder is a folder", "openssl rand"]),
+    row("--listen 127.0.0.1:0 --token-file fifo", &["fifo is no file", "openssl rand"]),
     row("--listen 127.0.0.1:0 --insecure-no-token --token-file t", &["--insecure-no-token", "--token-file"]),
     row("--out", &["--out <PATH>"]),
     row("--fifo", &["--fifo <PATH>"]),
@@ -83,7 +89,12 @@ const ROWS: &[Row] = &[
     row("--stdin", &["--stdin", "--stdout"]),
     row("--stdout --witdh 640", &["--witdh", "--width"]),
     row("--stdout -w 640", &["-w", "--help"]),
-    row("--stdout new.h264", &["new.h264", "--help"]),
+    row("--stdout new.h264", &["'new.h264' belongs to no option", "--help"]),
+    row(
+        "--stdout --label my new stream --frames 2",
+        &["'new' belongs to no option", "in quotes: --label 'my new stream'"],
+    ),
+    row("--stdout doctor", &["the subcommand 'doctor' cannot be used with", "--stdout"]),
     row("--stdout=yes", &["--stdout", "yes"]),
     row("completions", &["<SHELL>"]),
     row("completions csh", &["csh", "bash", "fish", "zsh"]),
@@ -261,6 +272,11 @@ const ROWS: &[Row] = &[
         &["--source", "http://worker-{n}.example:9000/stream.ts"],
     ),
     row("go2rtc-config --workers 65", &["--workers 65", "1 to 64"]),
+    row("go2rtc-config --workers many", &["--workers", "a whole number from 1 to 1000"]),
+    row("go2rtc-config --workers -1", &["--workers", "a whole number from 1 to 1000"]),
+    row("supervise --api-port 0", &["--api-port", "a whole number from 1 to 65535"]),
+    row("supervise --api-port 65536", &["--api-port", "a whole number from 1 to 65535"]),
+    row("doctor --timeout 0", &["--timeout", "a whole number from 1 to 600"]),
     row("supervise --mode http --worker-port 8550", &["--rtsp-port 8554", "8550 to 8555", "--worker-port"]),
     row("supervise --mode http --worker-port 65531", &["--worker-port 65531", "65530 is the highest"]),
     row("supervise --mode http --compose x", &["--mode http has no container", "--go2rtc"]),

@@ -6,11 +6,16 @@ mod support;
 
 mod cold;
 mod gate;
+mod gpus;
 mod healing;
 mod joining;
 mod locked;
+mod machine;
 mod playing;
 mod rig;
+mod sessions;
+#[path = "../support/sim.rs"]
+mod sim;
 mod starting;
 mod units;
 

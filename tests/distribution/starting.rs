@@ -192,6 +192,7 @@ fn the_script_starts_workers_by_http() {
     let rig = start_script(&folder.path().join("temp"), |command| {
         let first = go2rtc::free_run(2).to_string();
         command.args(["--mode=http", "--workers", "2", "--go2rtc", "--worker-port", &first, "--preload"]);
+        command.args(["--devices", "all"]);
     });
     for id in ["omega-0", "omega-1"] {
         rig.wait_for_status(id, "fps");
@@ -290,6 +291,9 @@ fn the_script_refuses_what_makes_no_sense() {
         &["--workers", "0"],
         &["--width", "641"],
         &["statsu"],
+        &["--devices"],
+        &["--devices", "0,0"],
+        &["--devices=0,1", "--device", "1"],
         // What every worker would refuse.
         &["--workers", "2", "--shader", "/nowhere/to/be/found.glsl"],
         &["--workers", "2", "--encoder", "openh264", "--width", "4096", "--height", "4096"],

@@ -5,6 +5,7 @@ use crate::rig::{Rig, SMALL, port_options, small};
 use crate::support::decode::{Decoder, Form, Source, assert_in_order};
 use crate::support::go2rtc::{self, free_ports};
 use crate::support::process::{Process, mb_encode};
+use mb_encode::parts::DRIVER_CAPABILITIES;
 use mb_encode::settings::Size;
 use rustix::process::Signal;
 use std::path::Path;
@@ -32,9 +33,12 @@ fn systemd_finds_nothing_wrong() {
         assert_eq!(values(&text, "CapabilityBoundingSet"), [""], "{name}");
     }
     let folder = tempfile::tempdir().expect("a folder");
-    // The programs need not be installed where the units have them.
-    for (name, instance) in [("mb-encode@.service", "mb-encode@omega-0.service"), ("go2rtc.service", "go2rtc.service")]
-    {
+    // The programs need not be installed where the units have them. What another one wants has to be there as well.
+    for (name, instance) in [
+        ("mb-encode-nvidia.service", "mb-encode-nvidia.service"),
+        ("mb-encode@.service", "mb-encode@omega-0.service"),
+        ("go2rtc.service", "go2rtc.service"),
+    ] {
         let text =
             unit(name).replace("/usr/local/bin/mb-encode", "/bin/true").replace("/usr/local/bin/go2rtc", "/bin/true");
         std::fs::write(folder.path().join(name), text).expect("a folder");
@@ -44,9 +48,55 @@ fn systemd_finds_nothing_wrong() {
             .output()
             .expect("systemd-analyze can be run: apt-get install systemd");
         let words = String::from_utf8_lossy(&output.stderr);
-        let ours: Vec<_> =
-            words.lines().filter(|line| line.contains("mb-encode@") || line.contains("go2rtc")).collect();
+        let ours: Vec<_> = words.lines().filter(|line| line.contains("mb-encode") || line.contains("go2rtc")).collect();
         assert!(output.status.success() && ours.is_empty(), "{name}: {words}");
+    }
+}
+
+/// A worker may gain no rights, so what CUDA has a setuid program do is done before, by a unit of root's.
+#[test]
+fn nvidias_modules_are_loaded_before_the_workers() {
+    let (worker, before) = (unit("mb-encode@.service"), unit("mb-encode-nvidia.service"));
+    assert_eq!(values(&worker, "NoNewPrivileges"), ["yes"]);
+    assert_eq!(values(&worker, "Wants"), ["mb-encode-nvidia.service"]);
+    assert_eq!(values(&worker, "After"), ["mb-encode-nvidia.service"]);
+    // Once, as root, ended before they start; and no failure where there is nothing to load.
+    assert_eq!((values(&before, "Type"), values(&before, "RemainAfterExit")), (vec!["oneshot"], vec!["yes"]));
+    assert_eq!(values(&before, "ExecStart"), ["-/usr/bin/nvidia-modprobe -c 0 -u"]);
+    assert_eq!(values(&before, "ConditionPathExists"), ["/usr/bin/nvidia-modprobe"]);
+    for key in ["User", "PrivateDevices", "ProtectKernelModules", "DevicePolicy", "CapabilityBoundingSet"] {
+        assert_eq!(values(&before, key), [""; 0], "{key}");
+    }
+    // What is made there may be opened here.
+    let allowed = values(&worker, "DeviceAllow");
+    assert!(allowed.contains(&"char-nvidia-uvm rw") && allowed.contains(&"char-nvidia-frontend rw"), "{allowed:?}");
+}
+
+/// The two ways to a GPU differ in how they ask for it, and in nothing else that they change. Compose itself looks at them in
+/// `scripts/docker-test`.
+#[test]
+fn the_gpu_files_ask_for_a_gpu() {
+    use saphyr::{LoadableYamlNode as _, Yaml};
+    for (name, driver) in [("gpu", "nvidia"), ("cdi", "cdi")] {
+        let path = format!("{}/docker/docker-compose.go2rtc.{name}.yml", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).expect("the file");
+        let yaml = Yaml::load_from_str(&text).expect("YAML");
+        let service = &yaml[0]["services"]["go2rtc"];
+        let device = &service["deploy"]["resources"]["reservations"]["devices"][0];
+        assert_eq!(device["driver"].as_str(), Some(driver), "{name}");
+        assert_eq!(device["capabilities"][0].as_str(), Some("gpu"), "{name}: Compose wants it");
+        assert_eq!(service["group_add"][0].as_str(), Some("${MB_ENCODE_GPU_GID:-video}"), "{name}");
+        match driver {
+            "cdi" => assert_eq!(device["device_ids"][0].as_str(), Some("nvidia.com/gpu=all")),
+            _ => {
+                assert_eq!(device["count"].as_str(), Some("all"));
+                let capabilities = service["environment"]["NVIDIA_DRIVER_CAPABILITIES"].as_str();
+                assert_eq!(
+                    capabilities.map(|its| format!("NVIDIA_DRIVER_CAPABILITIES={its}")).as_deref(),
+                    Some(DRIVER_CAPABILITIES)
+                );
+            }
+        }
     }
 }
 

@@ -12,7 +12,24 @@ fn assert_found(libraries: &Path, env: &[(&str, &str)], check: &str, words: &[&s
     assert_found_with(libraries, env, &[], check, words);
 }
 
+/// What is to be found where GL and CUDA do not share: NVENC works all the same, through host memory.
+fn assert_apart(libraries: &Path, env: &[(&str, &str)], check: &str, words: &[&str]) {
+    let report = assert_failed(libraries, env, &[], check, words);
+    let verdict = report.json["verdict"].as_str().unwrap();
+    assert_eq!((report.state("nvenc-picture"), report.state("nvenc-upload")), ("SKIP", "OK"), "{:#}", report.json);
+    assert_eq!((report.json["encoder"].as_str(), report.code), (Some("nvenc"), 0), "{:#}", report.json);
+    assert!(verdict.starts_with("NVENC works") && verdict.contains("through host memory"), "{verdict}");
+}
+
 fn assert_found_with(libraries: &Path, env: &[(&str, &str)], args: &[&str], check: &str, words: &[&str]) {
+    let report = assert_failed(libraries, env, args, check, words);
+    let what = format!("{env:?}: {:#}", report.json);
+    assert_eq!(report.state("nvenc-picture"), if check == "nvenc-picture" { "FAIL" } else { "SKIP" }, "{what}");
+    assert_eq!((report.json["encoder"].as_str(), report.code), (Some("openh264"), 0), "{what}");
+}
+
+/// That `check` alone fails, with `words` in what it found or in its remedy, and OpenH264 works.
+fn assert_failed(libraries: &Path, env: &[(&str, &str)], args: &[&str], check: &str, words: &[&str]) -> Report {
     let folder = tempfile::tempdir().unwrap();
     let drivers = folder.path().join("drivers.json");
     let mut command = doctor_with(libraries);
@@ -24,18 +41,17 @@ fn assert_found_with(libraries: &Path, env: &[(&str, &str)], args: &[&str], chec
     for words in words {
         assert!(said.contains(words), "{words:?} is not in {said:?}, {what}");
     }
-    assert_eq!(report.state("nvenc-picture"), if check == "nvenc-picture" { "FAIL" } else { "SKIP" }, "{what}");
     assert_eq!(report.state("openh264"), "OK", "{what}");
-    assert_eq!((report.json["encoder"].as_str(), report.code), (Some("openh264"), 0), "{what}");
     if !env.iter().any(|(name, _)| *name == "MB_SIM_CRASH") {
         sim::Report::read(&drivers).assert_nothing_left();
     }
+    report
 }
 
 #[test]
 fn of_cuda() {
     let drivers = sim::drivers();
-    let cases: [Case; 11] = [
+    let cases: [Case; 9] = [
         (&[("MB_SIM_DRIVER_VERSION", "11080")], "nvidia-driver", &["too old", "CUDA 11.8", "530.41.03"]),
         (&[("MB_SIM_FAULT", "cuda:cuInit:34")], "nvidia-driver", &["STUB_LIBRARY (34)", "LD_LIBRARY_PATH"]),
         (&[("MB_SIM_FAULT", "cuda:cuInit:100")], "nvidia-driver", &["NO_DEVICE (100)", "nvidia-smi -L", "--gpus all"]),
@@ -44,8 +60,6 @@ fn of_cuda() {
         (&[("MB_SIM_FAULT", "cuda:cuInit:999")], "nvidia-driver", &["UNKNOWN (999)", "dmesg"]),
         (&[("MB_SIM_FAULT", "cuda:cuDeviceGetCount:3")], "cuda-devices", &["NOT_INITIALIZED (3)", "nvidia-smi"]),
         (&[("MB_SIM_FAULT", "cuda:cuDevicePrimaryCtxRetain:46")], "gl-on-cuda", &["nvidia-smi -c DEFAULT"]),
-        (&[("MB_SIM_GL_DEVICE", "none")], "gl-on-cuda", &["not drawn by an NVIDIA GPU", "10_nvidia.json", "graphics"]),
-        (&[("MB_SIM_FAULT", "cuda:cuGraphicsGLRegisterImage:219")], "interop", &["__GL_THREADED_OPTIMIZATIONS"]),
         (&[("MB_SIM_FAULT", "cuda:cuMemAllocPitch_v2:2")], "interop", &["out of memory", "close other programs"]),
     ];
     for (env, check, words) in cases {
@@ -54,9 +68,62 @@ fn of_cuda() {
 }
 
 #[test]
+fn a_driver_that_is_slow_to_come_up_is_told_of_with_what_keeps_it_loaded() {
+    let slow = [("MB_SIM_START", "cuInit=1100,nvEncOpenEncodeSessionEx=1100,cuDevicePrimaryCtxRetain=1100")];
+    let report = Report::of(doctor_with(sim::drivers()).envs(slow));
+    for check in ["nvidia-driver", "gl-on-cuda", "nvenc-session"] {
+        let seen = report.check(check);
+        let (found, remedy) = (seen["found"].as_str().unwrap(), seen["remedy"].as_str().unwrap());
+        assert_eq!(report.state(check), "WARN", "{check}: {found}");
+        assert!(found.contains("up in 1.") && remedy.contains("nvidia-persistenced"), "{check}: {found}: {remedy}");
+    }
+    assert_eq!((report.json["encoder"].as_str(), report.code), (Some("nvenc"), 0), "{:#}", report.json);
+}
+
+#[test]
+fn of_gl_and_cuda_that_do_not_share() {
+    let drivers = sim::drivers();
+    let cases: [Case; 5] = [
+        (&[("MB_SIM_GL_DEVICE", "none")], "gl-on-cuda", &["not drawn by an NVIDIA GPU", "10_nvidia.json", "graphics"]),
+        (&[("MB_SIM_FAULT", "cuda:cuGraphicsGLRegisterImage:219")], "interop", &["__GL_THREADED_OPTIMIZATIONS"]),
+        (&[("MB_SIM_FAULT", "cuda:cuGraphicsGLRegisterImage:304")], "interop", &["OPERATING_SYSTEM (304)", "WSL2"]),
+        (&[("MB_SIM_FAULT", "cuda:cuGraphicsGLRegisterImage:801")], "interop", &["SUPPORTED (801)", "cuda-compat"]),
+        (&[("MB_SIM_FAULT", "cuda:cuGraphicsGLRegisterImage:999")], "interop", &["UNKNOWN (999)", "WSL2"]),
+    ];
+    for (env, check, words) in cases {
+        assert_apart(drivers, env, check, words);
+    }
+}
+
+#[test]
+fn of_a_libcuda_that_gl_cannot_share_with() {
+    let vendor = sim::egl_vendor();
+    let nvidia = [("MB_SIM_EGL_DEVICES", "0"), ("__EGL_VENDOR_LIBRARY_FILENAMES", vendor.to_str().unwrap())];
+    for (place, whose, status) in [
+        ("usr/lib/wsl/lib", "WSL2's", "OPERATING_SYSTEM (304)"),
+        ("cuda/compat", "cuda-compat's", "NOT_SUPPORTED (801)"),
+    ] {
+        let libraries = sim::drivers_from(place);
+        assert_apart(&libraries, &nvidia, "gl-on-cuda", &[whose, place, status, "do not work together"]);
+        let report = Report::of(&mut doctor_with(&libraries));
+        let driver = report.check("nvidia-driver");
+        let found = driver["found"].as_str().unwrap();
+        let file = libraries.join(place).join("libcuda.so.1.1").canonicalize().unwrap();
+        assert!(found.contains(file.to_str().unwrap()) && found.ends_with(&format!("which is {whose}")), "{found}");
+        assert_eq!(driver["state"], "WARN", "{driver}");
+        assert!(driver["remedy"].as_str().unwrap().contains("through host memory"), "{driver}");
+    }
+    // Of any other it is told where it lies, behind its links.
+    let report = Report::of(&mut doctor_with(sim::drivers()));
+    let found = report.check("nvidia-driver")["found"].as_str().unwrap();
+    let file = sim::drivers().join("libcuda.so.1").canonicalize().unwrap();
+    assert!(found.ends_with(&format!("from {}", file.display())), "{found}");
+}
+
+#[test]
 fn of_devices() {
     let drivers = sim::drivers();
-    assert_found(
+    assert_apart(
         drivers,
         &[("MB_SIM_DEVICES", "2"), ("MB_SIM_GL_DEVICE", "1"), ("CUDA_VISIBLE_DEVICES", "0")],
         "gl-on-cuda",
@@ -157,7 +224,7 @@ fn said_by_stream(encoder: &str, fault: &str) -> (i32, String) {
     let folder = tempfile::tempdir().unwrap();
     let mut command = crate::support::process::mb_encode();
     command.env("LD_LIBRARY_PATH", sim::library_path(sim::drivers())).env("MB_SIM_FAULT", fault);
-    command.args(["--encoder", encoder, "--width", "64", "--height", "64", "--frames", "2", "--no-pace", "--out"]);
+    command.args(["--encoder", encoder, "--width", "160", "--height", "64", "--frames", "2", "--no-pace", "--out"]);
     let ended = crate::support::process::Process::start(command.arg(folder.path().join("clip.h264"))).wait();
     (ended.code(), ended.stderr)
 }
@@ -168,7 +235,7 @@ fn a_message_sends_to_the_doctor_where_it_cannot_name_the_fault() {
         ("open:20", true),
         ("open:6", true),
         ("register:23", true),
-        ("cuda:cuGraphicsGLRegisterImage:219", true),
+        ("cuda:cuGraphicsGLRegisterImage:721", true),
         ("open:2", false),
         ("open:10", false),
         ("cuda:cuInit:803", false),

@@ -8,6 +8,7 @@ mod support;
 #[path = "../support/sim.rs"]
 mod sim;
 
+mod egl;
 mod explained;
 mod faults;
 mod report;

@@ -9,7 +9,7 @@ const NAMES: &str = r#"
 use mb_encode::gl::{Gl, Hardware, Program, Region, Target, Texture};
 use mb_encode::glow::{self, HasContext as _};
 use mb_encode::settings::{
-    Bitrate, EncoderChoice, FifoMode, FrameRate, Gop, Limits, MpegTs, Named, PipeSize, Preset, Size, Tuning,
+    Bitrate, EncoderChoice, FifoMode, FrameRate, Gop, IdrScale, Limits, MpegTs, Named, PipeSize, Preset, Size, Tuning, Vbv,
 };
 use mb_encode::stream::MakeRenderer;
 use mb_encode::{Control, Error, Fault, Frame, Output, Renderer, Settings, Totals, stream};
@@ -50,6 +50,10 @@ pub fn settings(size: Size, frame_rate: FrameRate, bitrate: Bitrate, gop: Gop) -
 
 pub fn run(settings: &Settings, output: &Output, make: impl MakeRenderer, control: &Control) -> Result<Totals, Fault> {
     stream::run(settings, output, make, control, Some(Duration::from_secs(2))).map_err(|error| error.fault())
+}
+
+pub fn buffer() -> (Option<Vbv>, IdrScale) {
+    (Vbv::new(1.5).ok(), IdrScale::default())
 }
 
 pub fn places() -> (FifoMode, Option<PipeSize>, Limits, &'static str) {

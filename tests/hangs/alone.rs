@@ -1,6 +1,8 @@
-//! `--stdout` and `--out`: the process ends itself, and says why.
+//! `--stdout` and `--out`: the process takes its own place once, and ends itself where that hangs as well, and says why.
 
-use crate::rig::{CALLS, DEADLINE, Machine, assert_failed_in_time, assert_told, at_once};
+use crate::rig::{
+    CALLS, DEADLINE, Machine, SLACK, assert_carried_over, assert_failed_in_time, assert_told, at_once, until,
+};
 use crate::support::process::Process;
 use std::path::Path;
 use std::process::Stdio;
@@ -8,14 +10,21 @@ use std::time::{Duration, Instant};
 
 const QUICK: [&str; 4] = ["--hang-timeout", "1", "--start-timeout", "1"];
 
-/// Waits until it hangs, and then for the end by a limit of so many seconds.
+/// Waits until it hangs, and then for the end by a limit of so many seconds. A stream that is under way is started over
+/// first, in the same process.
 fn assert_ends_itself(machine: &Machine, process: Process, seconds: u32, stage: &str) {
     machine.wait_until_hung(1, &process);
-    let hung = Instant::now();
+    let mut hung = Instant::now();
     let limit = Duration::from_secs(seconds.into());
     // What opens may have taken its time before.
     if stage != "opening" {
         let early = limit - Duration::from_millis(300);
+        assert!(process.is_running_after(early) && machine.hangs() == 1, "{stage}: {:?}", process.lines());
+        let told = process.wait_for_line("starting over in a new process");
+        assert!(hung.elapsed() < limit + SLACK, "{stage}: {:?}", hung.elapsed());
+        assert_told(&told, seconds, stage);
+        until(DEADLINE, "it hangs again", || (machine.hangs() == 2).then_some(()));
+        hung = Instant::now();
         assert!(process.is_running_after(early), "{stage}: ended within {early:?}: {:?}", process.lines());
     }
     let ended = process.wait_for(limit + DEADLINE);
@@ -135,4 +144,35 @@ fn a_picture_that_takes_less_than_the_limit_is_no_hang() {
         ["--shader", shader.to_str().expect("a plain path"), "--frames", "3", "--no-pace", "--hang-timeout", "15"];
     let ended = machine.stream(&["--stdout"], &options).wait_for(Duration::from_secs(20));
     assert_eq!(ended.code(), 0, "{}", ended.stderr);
+}
+
+/// Its reader sees one IDR picture more, and nothing else of it.
+#[test]
+fn a_stream_goes_on_behind_a_hang() {
+    at_once(&CALLS[2..], |(call, stage)| {
+        let machine = Machine::new(call).once();
+        let mut command = machine.bare();
+        let frames = ["--frames", "100", "--gop", "3600"];
+        command.arg("--stdout").args(machine.small(&[&QUICK[..2], &frames].concat())).stdout(Stdio::piped());
+        let mut process = Process::start(&mut command);
+        let pid = process.id();
+        let stream = process.stdout().all();
+        let ended = process.wait_for(DEADLINE);
+        assert_eq!(ended.code(), 0, "{call}: {}", ended.stderr);
+        assert_told(&ended.stderr, 1, stage);
+        assert_eq!(ended.stderr.lines().count(), 1, "{call}: {}", ended.stderr);
+        assert_eq!(machine.hung().into_iter().collect::<Vec<_>>(), [pid as i32], "{call}: by the same process");
+        assert_carried_over(&stream, 100, call);
+        machine.assert_all_gone(Duration::from_secs(1));
+    });
+}
+
+#[test]
+fn a_file_goes_on_behind_a_hang() {
+    let machine = Machine::new("glReadPixels@40").once();
+    let out = machine.path("clip.h264");
+    let options = [&QUICK[..2], &["--frames", "100", "--gop", "3600", "--no-pace"]].concat();
+    let ended = machine.stream(&["--out", out.to_str().expect("a plain path")], &options).wait_for(DEADLINE);
+    assert_eq!(ended.code(), 0, "{}", ended.stderr);
+    assert_carried_over(&std::fs::read(&out).expect("the file"), 100, "a file");
 }

@@ -1,7 +1,9 @@
 //! `--listen`: whoever asks for a stream whose driver hangs gets an HTTP error within the time of a start, or the end of
 //! the connection, and never silence.
 
-use crate::rig::{CALLS, DEADLINE, Machine, SLACK, at_once, until, watch};
+use crate::rig::{
+    CALLS, DEADLINE, Machine, SLACK, assert_carried_over, assert_told, at_once, until, up_to_last_frame, watch,
+};
 use crate::support::go2rtc::free_ports;
 use crate::support::http::{Stream, connect, get, request};
 use crate::support::process::{Process, ready};
@@ -25,25 +27,18 @@ fn start(machine: &Machine, options: &[&str]) -> (Process, SocketAddr) {
 }
 
 #[test]
-fn a_hang_is_an_http_error_or_the_end_of_the_stream() {
-    at_once(&CALLS, |(call, stage)| {
+fn a_hang_before_the_first_frame_is_an_http_error() {
+    at_once(&CALLS[..2], |(call, stage)| {
         let machine = Machine::new(call).role("reader").once();
         let (worker, address) = start(&machine, &LIMITS);
         let asked = Instant::now();
         let stream = Stream::open(address, "/stream.ts");
-        if *stage == "opening" {
-            assert!(asked.elapsed() < Duration::from_secs(3) + SLACK, "{call}: told after {:?}", asked.elapsed());
-            assert_eq!(stream.head.status, 503, "{call}: {:?}", stream.head);
-            stream.head.assert_exact();
-            assert_eq!(stream.head.header("retry-after"), Some("1"));
-            let words = String::from_utf8(stream.rest()).expect("text");
-            assert!(words.contains("no progress for 3 s") && words.contains(stage), "{call}: {words}");
-        } else {
-            assert_eq!(stream.head.status, 200, "{call}: {:?}", stream.head);
-            let hung = watch(machine.wait_until_hung(1, &worker));
-            assert!(ready(hung.as_fd(), PollFlags::IN, Duration::from_secs(1) + SLACK), "{call}: it is not killed");
-            assert!(!stream.rest().is_empty(), "{call}");
-        }
+        assert!(asked.elapsed() < Duration::from_secs(3) + SLACK, "{call}: told after {:?}", asked.elapsed());
+        assert_eq!(stream.head.status, 503, "{call}: {:?}", stream.head);
+        stream.head.assert_exact();
+        assert_eq!(stream.head.header("retry-after"), Some("1"));
+        let words = String::from_utf8(stream.rest()).expect("text");
+        assert!(words.contains("no progress for 3 s") && words.contains(stage), "{call}: {words}");
         // For a moment it says what was wrong, and then all is well again.
         let health = get(address, "/healthz");
         if health.status != 200 {
@@ -53,6 +48,31 @@ fn a_hang_is_an_http_error_or_the_end_of_the_stream() {
         Stream::open(address, "/stream.ts").take(188 * 20);
         assert_eq!(machine.hung().len(), 1, "{call}");
         assert!(worker.is_running(), "{call}");
+    });
+}
+
+#[test]
+fn a_reader_is_carried_over_a_hang() {
+    at_once(&CALLS[2..], |(call, stage)| {
+        let machine = Machine::new(call).role("reader").once();
+        let (worker, address) = start(&machine, &[&LIMITS[..], &["--gop", "3600"]].concat());
+        let mut stream = Stream::open(address, "/stream.h264");
+        assert_eq!(stream.head.status, 200, "{call}: {:?}", stream.head);
+        let hung = watch(machine.wait_until_hung(1, &worker));
+        let mut bytes = Vec::new();
+        let is_killed = || ready(hung.as_fd(), PollFlags::IN, Duration::ZERO);
+        until(Duration::from_secs(1) + SLACK, "it is killed", || is_killed().then_some(()));
+        let whole = loop {
+            bytes.extend(stream.take(1000));
+            if let Some(whole) = up_to_last_frame(&bytes, 80) {
+                break whole;
+            }
+        };
+        assert_carried_over(whole, 80, call);
+        let told: Vec<_> = worker.lines().into_iter().filter(|line| line.contains("no progress for")).collect();
+        assert!(told.len() == 1 && told[0].contains("starting over"), "{told:?}");
+        assert_told(&told[0], 1, stage);
+        assert_eq!(get(address, "/healthz").status, 200, "{call}");
     });
 }
 

@@ -2,8 +2,10 @@
 
 use crate::sim;
 use crate::support::children;
+use crate::support::decode;
 pub use crate::support::process::until;
 use crate::support::process::{Ended, Process, mb_encode, ready};
+use mb_encode::parts::{NalUnit, NalUnitType, nal_units};
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::fs::{CWD, FileType, Mode};
@@ -25,6 +27,9 @@ pub const SLACK: Duration = Duration::from_millis(1500);
 pub const LAST_WORK: Duration = Duration::from_secs(2);
 /// Until when all is gone that a process has started, once it is killed.
 pub const ORPHANS: Duration = Duration::from_secs(3);
+
+/// Of a small stream.
+const SIZE: (u32, u32) = (160, 96);
 
 /// The stages of a stream, as messages name them.
 pub const STAGES: [&str; 4] = ["opening", "drawing", "reading back", "encoding"];
@@ -98,7 +103,7 @@ impl Machine {
     /// The options of a small stream on this machine, `options` behind them.
     pub fn small(&self, options: &[&str]) -> Vec<String> {
         let encoder = if self.nvidia { "nvenc" } else { "openh264" };
-        let words = ["--width", "128", "--height", "96", "--fps", "30", "--encoder", encoder];
+        let words = ["--width", "160", "--height", "96", "--fps", "30", "--encoder", encoder];
         words.iter().chain(options).map(|&word| word.to_owned()).collect()
     }
 
@@ -148,6 +153,12 @@ impl Machine {
         let hung = report.lines().filter(|line| line.contains(r#""event":"hang""#));
         let pid = |line: &str| line.split_once(r#""pid":"#)?.1.split(',').next()?.parse().ok();
         hung.filter_map(pid).collect()
+    }
+
+    /// How often any of them has come to that call: a process that has taken its own place may do so twice.
+    pub fn hangs(&self) -> usize {
+        let report = std::fs::read_to_string(self.path("drivers.json")).unwrap_or_default();
+        report.lines().filter(|line| line.contains(r#""event":"hang""#)).count()
     }
 
     /// Waits until `count` processes have come to the call that hangs, and gives the last of them.
@@ -275,4 +286,27 @@ pub fn assert_failed_in_time(ended: &Ended, since: Instant, seconds: u32, stage:
     assert_eq!(ended.code(), 1, "{stage}: {}", ended.stderr);
     assert_told(&ended.stderr, seconds, stage);
     assert!(took < limit + SLACK, "{stage}: ended {took:?} after it began to hang");
+}
+
+/// The stream up to its last frame, which may be there in part, where that is no IDR picture. `None` where there are not so
+/// many frames before that.
+pub fn up_to_last_frame(stream: &[u8], count: usize) -> Option<&[u8]> {
+    let begins = |five: &[u8]| five[..4] == [0, 0, 0, 1] && five[4] & 0x1f == 1;
+    let whole = &stream[..stream.windows(5).rposition(begins)?];
+    let is_slice = |kind| [NalUnitType::Slice, NalUnitType::IdrSlice].contains(&kind);
+    (nal_units(whole).filter(|unit| is_slice(unit.nal_unit_type())).count() >= count).then_some(whole)
+}
+
+/// Checks a stream of a small size that goes on behind one hang: each of its first `count` frames is there once and is the
+/// right one, the parameter sets stay, and there is one IDR picture more.
+pub fn assert_carried_over(stream: &[u8], count: usize, what: &str) {
+    let marks = decode::all_marks(stream, SIZE);
+    assert!(marks.len() >= count, "{what}: {} frames", marks.len());
+    decode::assert_frames_rise_by_one(&marks);
+    let count = |kind| nal_units(stream).filter(|unit| unit.nal_unit_type() == kind).count();
+    assert_eq!(count(NalUnitType::IdrSlice), 2, "{what}: IDR pictures");
+    for kind in [NalUnitType::Sps, NalUnitType::Pps] {
+        let sets = nal_units(stream).filter(|unit| unit.nal_unit_type() == kind).map(NalUnit::bytes);
+        assert_eq!(sets.collect::<BTreeSet<_>>().len(), 1, "{what}: {kind:?}");
+    }
 }

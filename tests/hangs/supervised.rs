@@ -39,10 +39,13 @@ fn with_a_reader_that_hangs(machine: &Machine, supervisor: &Process) -> (Viewer,
 
 #[test]
 fn the_status_says_why_the_last_stream_ended() {
-    let machine = Machine::new("glReadPixels@40").role("reader").once();
+    let machine = Machine::new("glReadPixels@40").role("reader");
     let supervisor = machine.supervisor(&["--hang-timeout", "1"]);
     let worker = wait_until_waiting(&machine, &supervisor);
     let (viewer, _) = with_a_reader_that_hangs(&machine, &supervisor);
+    until(DEADLINE, "the status counts the first one", || {
+        all(&machine.status(), "restarts").contains(&&Value::from(1)).then_some(())
+    });
     viewer.wait_for_end(DEADLINE);
     let told = until(DEADLINE, "the status tells of the hang", || {
         let status = machine.status();

@@ -12,6 +12,7 @@ mod answers;
 mod clients;
 mod crowd;
 mod door;
+mod leaving;
 mod players;
 mod readers;
 mod starting;

@@ -135,36 +135,48 @@ fn send(viewer: &UnixStream, id: u64, shared: &Shared, before: usize, in_one: bo
     fds
 }
 
-/// A viewer on a machine whose driver imports so, or of which nothing is to be loaded.
-fn viewer(socket: &Path, driver: &str, report: &Path) -> Process {
+/// A viewer on a machine whose driver is told so, or of which nothing is to be loaded where it is told nothing.
+fn viewer(socket: &Path, driver: &[(&str, &str)], report: &Path, frames: usize) -> Process {
     let mut command = mb_encode();
     command.arg("--stdout").arg("--input").arg(format!("unix:{}", socket.display()));
-    command.args(["--frames", "3", "--encoder", "openh264", "--bitrate", "8M", "--log-level", "info"]);
+    command.args(["--encoder", "openh264", "--bitrate", "8M", "--log-level", "info", "--frames", &frames.to_string()]);
     simulate(&mut command, driver, report);
     Process::start(command.stdout(Stdio::piped()))
 }
 
-fn simulate(command: &mut Command, driver: &str, report: &Path) {
+fn simulate(command: &mut Command, driver: &[(&str, &str)], report: &Path) {
     match driver {
-        "no GL" => command.env("LD_LIBRARY_PATH", sim::library_path(&sim::drivers_without_gl())),
-        _ => command.env("__EGL_VENDOR_LIBRARY_FILENAMES", sim::egl_vendor()).env("MB_SIM_DMA_BUF", driver),
+        [] => command.env("LD_LIBRARY_PATH", sim::library_path(&sim::drivers_without_gl())),
+        told => command.env("__EGL_VENDOR_LIBRARY_FILENAMES", sim::egl_vendor()).envs(told.iter().copied()),
     };
     command.env("MB_SIM_REPORT", report);
 }
 
-/// How a stream went whose producer sends `shared`, three times.
+/// How a stream went whose producer sends `shared`, again and again.
 struct Shown {
+    frames: usize,
     stream: Vec<u8>,
     said: String,
     code: i32,
     report: sim::Report,
 }
 
-fn show(driver: &str, (feature, format, colorimetry): (&str, &str, &str), shared: &Shared, in_one: bool) -> Shown {
+fn show(driver: &str, caps: (&str, &str, &str), shared: &Shared, in_one: bool) -> Shown {
+    let driver = [("MB_SIM_DMA_BUF", driver)];
+    show_with(if driver[0].1 == "no GL" { &[] } else { &driver }, 3, caps, shared, in_one)
+}
+
+fn show_with(
+    driver: &[(&str, &str)],
+    frames: usize,
+    (feature, format, colorimetry): (&str, &str, &str),
+    shared: &Shared,
+    in_one: bool,
+) -> Shown {
     let folder = tempfile::tempdir().unwrap();
     let (socket, report) = (folder.path().join("frames"), folder.path().join("report"));
     let listener = UnixListener::bind(&socket).unwrap();
-    let mut viewer = viewer(&socket, driver, &report);
+    let mut viewer = viewer(&socket, driver, &report, frames);
     let mut stdout = viewer.stdout();
     let stream = std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -187,7 +199,7 @@ fn show(driver: &str, (feature, format, colorimetry): (&str, &str, &str), shared
     });
     let ended = viewer.wait();
     let code = ended.code();
-    Shown { stream, said: ended.stderr, code, report: sim::Report::read(&report) }
+    Shown { frames, stream, said: ended.stderr, code, report: sim::Report::read(&report) }
 }
 
 impl Shown {
@@ -196,7 +208,7 @@ impl Shown {
         assert_eq!(self.code, 0, "{what}: {}", self.said);
         let size = Size::new(WIDTH as u32, HEIGHT as u32).unwrap();
         let mut decoder = Decoder::start(Source::Bytes(self.stream.clone()), size, Form::Yuv420p, None);
-        let pictures = decoder.take_pictures(3);
+        let pictures = decoder.take_pictures(self.frames);
         decoder.finish();
         for picture in pictures {
             let (y, chroma) = picture.bytes.split_at(WIDTH * HEIGHT);
@@ -252,6 +264,26 @@ fn a_driver_draws_every_format_from_wherever_its_planes_lie() {
         assert!(made >= 3 * images && made % images == 0, "{what}: {made} images");
         assert_eq!(shown.report.count("peak.images"), 1, "{what}: one after the other");
     }
+}
+
+#[test]
+fn a_gpu_that_is_reset_is_opened_again_and_no_frame_of_a_device_comes_out_black() {
+    // Both planes of the second frame are read from a context of their own.
+    for order in ["egl:glReadPixels:33364@2", "egl:glReadPixels:33363@3"] {
+        let driver = [("MB_SIM_DMA_BUF", "import"), ("MB_SIM_FAULT", order)];
+        let shown = show_with(&driver, 3, (DEVICE, "NV12", "bt709"), &nv12(BT709, false), true);
+        shown.assert_right(order);
+        assert_eq!(shown.report.count("resets"), 1, "{order}");
+        assert_eq!(shown.report.count("contexts.robust"), 2, "{order}");
+        assert_eq!(shown.said.matches("the GPU was reset").count(), 1, "{order}: {}", shown.said);
+    }
+    // One frame in each context.
+    let driver = [("MB_SIM_DMA_BUF", "import"), ("MB_SIM_FAULT", "egl:glReadPixels:33364@2x999")];
+    let shown = show_with(&driver, 200, (DEVICE, "NV12", "bt709"), &nv12(BT709, false), true);
+    shown.assert_right("200 resets");
+    let resets = shown.report.count("resets");
+    assert!(resets > 100, "{resets} resets");
+    assert_eq!(shown.report.count("contexts.robust"), resets + 1);
 }
 
 #[test]

@@ -139,11 +139,11 @@ fn a_picture_that_is_cut_short_anywhere_is_not_shown() {
     let head = header(small()).len();
     let picture = framed(&plain(small(), COLOURS[3]));
     for cut in [head + 3, head + 6, head + 7, head + 60_000, head + picture.len() - 1] {
-        shown.offend(&good(COLOURS[3])[..cut], "in the middle of a frame, after 0 whole ones");
+        shown.offend(&good(COLOURS[3])[..cut], "in the middle of a frame, after 0 whole frames");
     }
     for cut in [1, 5, 6, 40_000, picture.len() - 1] {
         let bytes = [&good(COLOURS[2])[..], &picture[..cut]].concat();
-        shown.offend(&bytes, "in the middle of a frame, after 1 whole ones");
+        shown.offend(&bytes, "in the middle of a frame, after 1 whole frame");
     }
     let seen = shown.finish(COLOURS[5]);
     assert!(!seen.contains(&3) && seen.contains(&2), "{seen:?}");

@@ -162,7 +162,7 @@ fn raw_frames_that_end_in_the_middle_of_one_are_shown_as_far_as_they_are_whole()
     let options = ["--no-pace", "--input", "-", "--input-format", "yuv420p", "--width", "320", "--height", "180"];
     let (stream, ended) = output_of(command(folder.path(), &options), Some(stdin));
     assert_eq!(ended.code(), 0, "{}", ended.stderr);
-    assert!(ended.stderr.contains("in the middle of a frame, after 3 whole ones"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("in the middle of a frame, after 3 whole frames"), "{}", ended.stderr);
     assert_eq!(colours(&stream, size(SIZE.0, SIZE.1), &COLOURS), [0; 3]);
 }
 
@@ -254,5 +254,26 @@ impl Worker {
         let stream = Viewer::of(&self.stream).rest();
         self.wait_until_idle();
         stream
+    }
+}
+
+#[test]
+fn noise_is_encoded_in_small_pictures_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    for (width, height) in [(320, 240), (640, 360)] {
+        let size = size(width, height);
+        let mut state = 1_u64;
+        let mut noise = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as u8
+        };
+        let mut stream = header(size);
+        for _ in 0..12 {
+            stream.extend(framed(&(0..size.pixels() * 3 / 2).map(|_| noise()).collect::<Vec<_>>()));
+        }
+        let (stream, ended) =
+            output_of(command(folder.path(), &["--no-pace", "--bitrate", "2M", "--input", "-"]), Some(stream));
+        assert_eq!(ended.code(), 0, "{size}: {}", ended.stderr);
+        assert_eq!(decode(&stream, size).len(), 12, "{size}");
     }
 }

@@ -91,6 +91,7 @@ fn rows() -> Vec<Row> {
         fed("YUV4MPEG2 W64 H64 XPIXFMT=p010\nFRAME\n", &["[input-format]", "p010"]),
         fed(with(b"WRONG\n"), &["[input-out-of-step]", "WRONG"]),
         fed(with(&[0; 5000]), &["[input-out-of-step]"]),
+        fed(with(&header(small)), &["[input-out-of-step]", "goes on with another header", "ffmpeg -f concat"]),
         fed(with(b"FRAME"), &[]),
     ]
 }
@@ -135,6 +136,31 @@ fn is_answered_with_one_message_that_has_the_code_of_its_explanation() {
         }
     }
     assert!(faults.is_empty(), "{} faults:\n\n{}", faults.len(), faults.join("\n"));
+}
+
+#[test]
+fn who_waits_for_a_first_frame_is_told_what_keeps_it_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let waiting = [
+        (["--input", "mistyped.y4m"], "nothing has come from"),
+        (["--input", "unix:mistyped"], "nothing has come from"),
+        (["--input-command", "sleep 60"], "nothing has come from the input command; start the program"),
+        (["--input-command", "printf 'YUV4MPEG2 W64'; sleep 60"], "the input command has sent none that is whole"),
+    ]
+    .map(|(options, why)| {
+        let mut command = mb_encode();
+        command.arg("--stdout").args(options).current_dir(folder.path()).stdout(Stdio::piped());
+        (options, why, Process::start(&mut command))
+    });
+    for (options, why, process) in waiting {
+        let said = process.wait_for_line("[input-silent]");
+        assert!(said.contains("WARN") && said.contains(why), "{options:?}: {said}");
+        process.signal(rustix::process::Signal::TERM);
+        let ended = process.wait();
+        assert_eq!((ended.code(), ended.stderr.matches("[input-silent]").count()), (0, 1), "{}", ended.stderr);
+    }
+    let explained = mb_encode().args(["explain", "input-silent"]).output().unwrap();
+    assert!(explained.status.success());
 }
 
 #[test]

@@ -68,6 +68,37 @@ fn standard_output_carries_the_same_in_real_time() {
 }
 
 #[test]
+fn one_that_is_started_again_has_later_times() {
+    let coded = made::x264("160x120", 10, "bframes=0:keyint=10", &[]);
+    let source = folder();
+    let file = source.path().join("coded.h264");
+    std::fs::write(&file, coded).unwrap();
+    let file = file.to_str().unwrap();
+    let real_time = ["ffmpeg", "-v", "error", "-re", "-r", "30", "-i", file, "-c", "copy", "-f", "h264", "-"];
+    let wrapped = |options: &[&'static str]| [&["mpegts"], options, &["--"], &real_time[..]].concat();
+    for options in [
+        vec!["--stdout", BOTH[0], "--fps", "30", "--frames", "10"],
+        vec!["--stdout", BOTH[1], "--fps", "30", "--frames", "10"],
+        wrapped(&[]),
+        wrapped(&["--fps", "30"]),
+        wrapped(&["--fps", "30", "--how", "ffmpeg"]),
+    ] {
+        let times = || -> Vec<u64> {
+            let mut command = support::process::mb_encode();
+            let mut encode = start(command.args(&options));
+            let stream = encode.stdout().all();
+            assert_eq!(end(encode).0, 0);
+            demux(&stream).iter().map(|picture| picture.pts).collect()
+        };
+        let (first, second) = (times(), times());
+        assert_eq!((first.len(), second.len()), (10, 10), "{options:?}");
+        // The clock of 33 bits starts anew after 26.5 hours.
+        let ahead = second[0].wrapping_sub(first[9]) & ((1 << 33) - 1);
+        assert!(ahead < 60 * 90_000, "{options:?}: {first:?}, then {second:?}");
+    }
+}
+
+#[test]
 fn a_picture_is_whole_before_the_next_one_is_drawn() {
     for how in BOTH {
         // One a second, so that the second one is not there yet when the first has been read.

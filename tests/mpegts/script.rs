@@ -147,6 +147,9 @@ fn delimiters_filler_and_sei_of_the_source_make_no_packet_of_their_own() {
                 "2000k",
                 "-x264-params",
                 CODE,
+                // Whole pictures: else its buffer ends within one, and a busy machine makes a pause there.
+                "-flush_packets",
+                "1",
                 "-f",
                 "h264",
                 "-",

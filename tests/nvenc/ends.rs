@@ -15,7 +15,7 @@ use rustix::event::PollFlags;
 use rustix::fd::AsFd as _;
 use rustix::process::Signal;
 use std::fs::File;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const SMALL: [&str; 4] = ["--width", "320", "--height", "180"];
 
@@ -104,7 +104,7 @@ fn where_a_driver_takes_something_back_with_an_error() {
         ("nvenc:NvEncDestroyBitstreamBuffer:9", "NvEncDestroyBitstreamBuffer"),
         ("destroy:5", "NvEncDestroyEncoder"),
         ("cuda:cuGraphicsUnregisterResource:999", "cuGraphicsUnregisterResource"),
-        ("cuda:cuMemFree_v2:700", "cuMemFree_v2"),
+        ("cuda:cuMemFree_v2:999", "cuMemFree_v2"),
         ("cuda:cuDevicePrimaryCtxRelease_v2:4", "cuDevicePrimaryCtxRelease_v2"),
     ];
     let all = releases.map(|(order, _)| order).join(",");
@@ -192,11 +192,26 @@ fn of_another_programs_session_gives_the_next_reader_nvenc_again() {
     worker.report().assert_clean();
 }
 
+#[test]
+fn of_a_session_is_waited_for_a_moment() {
+    // Refused three times, as while somebody else's process ends.
+    let streaming = ["--stdout", "--frames", "3", "--no-pace", "--encoder", "auto"];
+    let ended = run(&streaming).env(&[("MB_SIM_FAULT", "open:21x3")]).finish();
+    ended.assert_well();
+    assert_eq!((ended.report.count("fault.NvEncOpenEncodeSessionEx"), ended.report.count("pictures")), (3, 3));
+    // Nobody gives one back, and who waits for a picture is not kept waiting for long.
+    let begun = Instant::now();
+    let ended = run(&streaming).env(&[("MB_SIM_FAULT", "open:21")]).finish();
+    ended.assert_well();
+    assert!(ended.stderr.contains("falling back to OpenH264"), "{}", ended.stderr);
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
 const LIVES: u64 = 1000;
 
 /// Opens an encoder again and again in one process, as a program does that uses the library.
 fn a_thousand_lives() {
-    let settings = Settings { size: Size::new(64, 64).expect("a legal size"), ..Settings::default() };
+    let settings = Settings { size: Size::new(160, 64).expect("a legal size"), ..Settings::default() };
     let gl = Gl::open(None).expect("a context");
     let target = Target::new(&gl, settings.size).expect("a target");
     let mut unit = AccessUnit::default();

@@ -4,8 +4,8 @@ use crate::run::{decoded, size};
 use crate::scenes_process as process;
 use crate::support::sim;
 use mb_encode::parts::{AccessUnit, HostPicture, Nvenc, byte_stream};
-use mb_encode::settings::{Settings, Size};
-use mb_encode::{Error, Fault};
+use mb_encode::settings::{PixelFormat, Settings, Size};
+use mb_encode::{Drawn, Error, Fault};
 use process::{Ended, scenes};
 use std::time::{Duration, Instant};
 
@@ -16,10 +16,10 @@ fn run(scene: &str, name: &str, settings: &[(&str, &str)]) -> Ended {
     process::run_with(scene, name, &sim::drivers_without_gl(), settings)
 }
 
-/// What the parent says, or 64x64 where it does not.
+/// What the parent says, or 160x64 where it does not.
 fn settings() -> Settings {
-    let told = std::env::var("SCENE_SIZE").unwrap_or_else(|_| "64x64".to_owned());
-    let (width, height) = told.split_once('x').expect("64x64");
+    let told = std::env::var("SCENE_SIZE").unwrap_or_else(|_| "160x64".to_owned());
+    let (width, height) = told.split_once('x').expect("160x64");
     let side = |text: &str| text.parse().expect("a number");
     let device = std::env::var("SCENE_DEVICE").ok().map(|device| device.parse().expect("a number"));
     Settings { size: size(side(width), side(height)), device, ..Settings::default() }
@@ -64,7 +64,7 @@ fn every_sample_is_the_one_that_was_handed_over_at_every_size_and_pitch() {
     for (at, pitch) in ["512", "32"].into_iter().enumerate() {
         // The first four lie on the GPU as on the host; the driver does not take the others so.
         for (width, height) in
-            [(64, 64), (64, 130), (640, 362), (4096, 64), (66, 130), (80, 66), (642, 362), (1278, 718), (64, 4096)]
+            [(160, 64), (160, 130), (640, 362), (4096, 64), (146, 130), (176, 66), (642, 362), (1278, 718), (160, 4096)]
         {
             let (size, name) = (size(width, height), format!("{width}x{height}-{at}"));
             let ended = run("encode", &name, &[("SCENE_SIZE", &size.to_string()), ("MB_SIM_PITCH_ALIGN", pitch)]);
@@ -189,15 +189,15 @@ fn lose() {
 fn a_loss_is_told_leaves_nothing_behind_and_the_next_encoder_works() {
     scenes!(lose);
     for (at, (size, order, said)) in [
-        ("64x64", "cuda:cuMemcpyHtoD_v2:719@1", "cuMemcpyHtoD failed with CUDA_ERROR_LAUNCH_FAILED (719)"),
-        ("64x64", "cuda:cuMemcpyHtoD_v2:7777@1", "cuMemcpyHtoD failed with CUDA status 7777"),
+        ("160x64", "cuda:cuMemcpyHtoD_v2:999@1", "cuMemcpyHtoD failed with CUDA_ERROR_UNKNOWN (999)"),
+        ("160x64", "cuda:cuMemcpyHtoD_v2:7777@1", "cuMemcpyHtoD failed with CUDA status 7777"),
         // A picture is five of these, two of ours and three of the simulated encoder's.
-        ("66x66", "cuda:cuMemcpy2D_v2:700@5x1", "cuMemcpy2D failed with CUDA_ERROR_ILLEGAL_ADDRESS (700)"),
-        ("66x66", "cuda:cuMemcpy2D_v2:4@6x1", "cuMemcpy2D failed with CUDA_ERROR_DEINITIALIZED (4)"),
-        ("64x64", "map:16@1", "NVENC does not take the picture from CUDA: NvEncMapInputResource failed"),
-        ("64x64", "encode:5@1", "NvEncEncodePicture failed with NV_ENC_ERR_DEVICE_NOT_EXIST (5)"),
-        ("64x64", "lock:20@1", "NvEncLockBitstream failed with NV_ENC_ERR_GENERIC (20)"),
-        ("64x64", "unmap:20@1", "NvEncUnmapInputResource failed with NV_ENC_ERR_GENERIC (20)"),
+        ("146x66", "cuda:cuMemcpy2D_v2:999@5x1", "cuMemcpy2D failed with CUDA_ERROR_UNKNOWN (999)"),
+        ("146x66", "cuda:cuMemcpy2D_v2:4@6x1", "cuMemcpy2D failed with CUDA_ERROR_DEINITIALIZED (4)"),
+        ("160x64", "map:16@1", "NVENC does not take the picture from CUDA: NvEncMapInputResource failed"),
+        ("160x64", "encode:5@1", "NvEncEncodePicture failed with NV_ENC_ERR_DEVICE_NOT_EXIST (5)"),
+        ("160x64", "lock:20@1", "NvEncLockBitstream failed with NV_ENC_ERR_GENERIC (20)"),
+        ("160x64", "unmap:20@1", "NvEncUnmapInputResource failed with NV_ENC_ERR_GENERIC (20)"),
     ]
     .into_iter()
     .enumerate()
@@ -210,17 +210,49 @@ fn a_loss_is_told_leaves_nothing_behind_and_the_next_encoder_works() {
     }
 }
 
+/// A stream of a program that uses the library.
+fn outlive() {
+    struct Numbered(Size, u32);
+    impl mb_encode::Frames for Numbered {
+        fn shape(&self) -> mb_encode::settings::Shape {
+            mb_encode::settings::Shape::new(self.0.width(), self.0.height(), PixelFormat::Yuv420p)
+        }
+
+        fn fill(&mut self, _: u64, _: Duration, samples: &mut [u8]) -> Result<Drawn, Error> {
+            samples.copy_from_slice(&planes(self.0, self.1));
+            self.1 += 1;
+            Ok(if self.1 > 9 { Drawn::Over } else { Drawn::New })
+        }
+    }
+    let settings = Settings { paced: false, ..settings() };
+    let output = mb_encode::Output::File(process::scene_folder().join("stream.h264"));
+    let control = mb_encode::Control::new().expect("a descriptor");
+    let frames = Numbered(settings.size, 0);
+    let streamed = mb_encode::stream::run_frames(&settings, &output, frames, &control, None);
+    assert_eq!(streamed.unwrap_or_else(|error| panic!("{error}")).pictures, 9);
+}
+
+/// There is no other process to go on with it, so OpenH264 does at once.
+#[test]
+fn a_stream_of_another_program_outlives_cuda_in_its_process() {
+    scenes!(outlive);
+    let ended = run("outlive", "outlive", &[("MB_SIM_FAULT", "cuda:cuMemcpyHtoD_v2:700@4")]);
+    ended.assert_passed().report.assert_nothing_asked_of_the_dead();
+    let stream = std::fs::read(ended.folder.join("stream.h264")).expect("the scene's stream");
+    assert_eq!((decoded(&stream, size(160, 64)).len(), crate::losses::idrs(&stream)), (9, vec![0, 4]));
+}
+
 /// Orders a fault at each step of opening.
 #[test]
 fn an_opening_that_fails_leaves_nothing_behind() {
     scenes!(open);
     for (at, (size, order, said)) in [
-        ("64x64", "cuda:cuDevicePrimaryCtxRetain:46", "another process has the GPU for itself"),
-        ("64x64", "cuda:cuMemAlloc_v2:2", "the GPU is out of memory: cuMemAlloc failed"),
-        ("66x66", "cuda:cuMemAllocPitch_v2:2", "the GPU is out of memory: cuMemAllocPitch failed"),
-        ("64x64", "initialize:8", "this GPU or driver refuses the settings"),
-        ("64x64", "bitstream:10", "the GPU is out of memory: NvEncCreateBitstreamBuffer failed"),
-        ("64x64", "register:23", "NVENC does not take the picture from CUDA: NvEncRegisterResource failed"),
+        ("160x64", "cuda:cuDevicePrimaryCtxRetain:46", "another process has the GPU for itself"),
+        ("160x64", "cuda:cuMemAlloc_v2:2", "the GPU is out of memory: cuMemAlloc failed"),
+        ("146x66", "cuda:cuMemAllocPitch_v2:2", "the GPU is out of memory: cuMemAllocPitch failed"),
+        ("160x64", "initialize:8", "this GPU or driver refuses the settings"),
+        ("160x64", "bitstream:10", "the GPU is out of memory: NvEncCreateBitstreamBuffer failed"),
+        ("160x64", "register:23", "NVENC does not take the picture from CUDA: NvEncRegisterResource failed"),
     ]
     .into_iter()
     .enumerate()

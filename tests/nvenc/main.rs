@@ -5,25 +5,33 @@
 //!
 //! Needs ffmpeg, go2rtc, and Mesa's EGL: `apt install ffmpeg libegl1 libgl1-mesa-dri`.
 
+#![allow(clippy::print_stderr, reason = "times are reported, not asserted")]
+
 mod support;
 
 use support::sim;
 
+mod apart;
 mod asked;
 #[allow(dead_code, reason = "another target uses the rest")]
 #[path = "../mpegts/demux.rs"]
 mod demux;
 mod devices;
 mod ends;
+mod endurance;
 mod faults;
 mod go2rtc;
 mod host;
 mod input;
 mod losses;
+mod moves;
 mod pixels;
+mod resets;
 mod run;
 #[path = "../support/rig/process.rs"]
 mod scenes_process;
+mod spare;
+mod starting;
 
 /// The tests of the OpenH264 path, of the NVENC path.
 #[path = "../behaviour/annex_b.rs"]
@@ -41,3 +49,5 @@ mod stopping;
 
 /// Which encoder the tests of the other path ask for.
 const ENCODER: &str = "nvenc";
+/// The least width that it takes: 145 pixels, and even.
+const LEAST_WIDTH: u32 = 146;

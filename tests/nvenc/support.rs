@@ -7,6 +7,8 @@ pub mod children;
 pub mod decode;
 #[path = "../support/go2rtc.rs"]
 pub mod go2rtc;
+#[path = "../support/http.rs"]
+pub mod http;
 #[path = "../support/parts.rs"]
 pub mod parts;
 #[path = "../support/process.rs"]

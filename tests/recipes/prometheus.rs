@@ -197,6 +197,7 @@ fn assert_typed(server: &Server) {
         ("mb_encode_pictures_skipped", "counter", ""),
         ("mb_encode_written_bytes", "counter", "bytes"),
         ("mb_encode_starts", "counter", ""),
+        ("mb_encode_restarts", "counter", ""),
         ("mb_encode_ends", "counter", ""),
         ("mb_encode_encode_time_seconds", "histogram", "seconds"),
         ("mb_encode_since_last_picture_seconds", "gauge", "seconds"),

@@ -76,3 +76,24 @@ fn every_shader_has_the_colour_of_the_table() {
     let wrong = wrong.into_inner().unwrap();
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), shaders.len(), wrong.join("\n"));
 }
+
+#[test]
+fn noise_is_encoded_in_small_pictures_as_well() {
+    let noise = "void mainImage(out vec4 color, vec2 at) {
+        color = fract(sin(vec4(dot(at, vec2(12.9898, 78.233))) + iTime * 7.0 + vec4(0.0, 1.0, 2.0, 3.0)) * 43758.5453);
+    }";
+    let folder = tempfile::tempdir().unwrap();
+    let (shader, drawn) = (folder.path().join("noise.glsl"), folder.path().join("drawn.h264"));
+    std::fs::write(&shader, noise).unwrap();
+    for (width, height) in [(320, 240), (640, 360)] {
+        let mut command = mb_encode();
+        command.arg("--shader").arg(&shader).arg("--out").arg(&drawn).args(["--encoder", "openh264", "--no-pace"]);
+        command.args(["--width", &width.to_string(), "--height", &height.to_string()]);
+        let output = command.args(["--bitrate", "2M", "--frames", "12"]).output().expect("it starts");
+        assert!(output.status.success(), "{width}x{height}: {}", String::from_utf8_lossy(&output.stderr));
+        let size = Size::new(width, height).expect("a legal size");
+        let mut decoder = Decoder::start(Source::File(&drawn), size, Form::Yuv420p, None);
+        assert_eq!(decoder.take_pictures(12).len(), 12);
+        decoder.finish();
+    }
+}

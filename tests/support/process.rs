@@ -23,9 +23,12 @@ pub fn until<T>(limit: Duration, what: &str, mut reached: impl FnMut() -> Option
     }
 }
 
-/// `mb-encode` as it was built for this test, with none of the options that the environment might hold.
+/// `mb-encode` as it was built for this test, with none of the options that the environment might hold. Its workers do not
+/// wait for the rehearsals of other tests' workers, and keep no process ready because a busy machine was slow.
 pub fn mb_encode() -> Command {
-    clean(Command::new(env!("CARGO_BIN_EXE_mb-encode")))
+    let mut command = clean(Command::new(env!("CARGO_BIN_EXE_mb-encode")));
+    command.env("MB_ENCODE_SPARE", "off").env("XDG_RUNTIME_DIR", "/nonexistent");
+    command
 }
 
 /// `command` without the variables of the environment that would change what a test asks for.

@@ -60,6 +60,20 @@ pub fn drivers_without_gl() -> PathBuf {
     folder
 }
 
+/// A folder with both drivers in which libcuda is a link to a file in the folder `place` beside it, under the name that it
+/// has there. Of `usr/lib/wsl/lib` and `cuda/compat` the simulated driver knows that GL cannot be shared with it.
+pub fn drivers_from(place: &str) -> PathBuf {
+    let name = format!("from-{}", place.replace('/', "-"));
+    let folder = folder_of(&name, &[NVENC]);
+    let home = folder_of(&format!("{name}/{place}"), &[]);
+    let library = std::fs::read(build().join(CUDA.0)).expect("the library was just built");
+    let file = home.join("libcuda.so.1.1");
+    replace(&file, |path| std::fs::write(path, &library));
+    link(&file, &folder.join(CUDA.1));
+    link_unversioned(&folder);
+    folder
+}
+
 /// The value of `LD_PRELOAD` by which a signal comes right behind a call: see `tests/sim-signal/src/lib.rs`.
 pub fn signal_preload() -> PathBuf {
     build().join("libsim_signal.so")
@@ -68,12 +82,26 @@ pub fn signal_preload() -> PathBuf {
 /// The value of `__EGL_VENDOR_LIBRARY_FILENAMES` that makes libEGL know the simulated vendor, whose devices are those
 /// of `MB_SIM_EGL_DEVICES`, and no other.
 pub fn egl_vendor() -> PathBuf {
-    let file = folder_of("egl", &[]).join("10_sim.json");
-    let library = build().join("libsim_egl.so");
-    let library = library.to_str().expect("a plain path");
+    let library = egl_library();
+    vendor_file("10_sim.json", library.to_str().expect("a plain path"))
+}
+
+/// The same with Mesa behind it, as on a machine that has both.
+pub fn egl_vendor_beside_mesa() -> OsString {
+    let mesa = vendor_file("50_mesa.json", "libEGL_mesa.so.0");
+    std::env::join_paths([egl_vendor(), mesa]).expect("plain paths")
+}
+
+fn vendor_file(name: &str, library: &str) -> PathBuf {
+    let file = folder_of("egl", &[]).join(name);
     let text = format!("{{\"file_format_version\":\"1.0.0\",\"ICD\":{{\"library_path\":\"{library}\"}}}}");
     replace(&file, |path| std::fs::write(path, &text));
     file
+}
+
+/// The simulated EGL vendor, for a vendor file of one's own.
+pub fn egl_library() -> PathBuf {
+    build().join("libsim_egl.so")
 }
 
 /// A folder with both drivers, in which one of them does not export `symbol`.
@@ -172,6 +200,7 @@ impl Report {
     pub fn read(path: &Path) -> Report {
         let text = std::fs::read_to_string(path).unwrap_or_default();
         let mut last: BTreeMap<(String, String), Vec<(String, u64)>> = BTreeMap::new();
+        let mut after_loss = 0;
         for line in text.lines() {
             let mut process = (String::new(), String::new());
             let mut counts = Vec::new();
@@ -181,6 +210,9 @@ impl Report {
                 match key {
                     "library" => process.0 = value.to_owned(),
                     "pid" => process.1 = value.to_owned(),
+                    // A driver is not to be asked for anything once it is of no use any more in a process, whatever that
+                    // has said since.
+                    "event" if value == "after-loss" => after_loss += 1,
                     "event" => {}
                     _ => counts.push((key.to_owned(), value.parse().expect("a number"))),
                 }
@@ -188,6 +220,9 @@ impl Report {
             last.insert(process, counts);
         }
         let mut report = Report::default();
+        if after_loss > 0 {
+            report.counts.insert("violation.after-loss".to_owned(), after_loss);
+        }
         for (key, count) in last.into_values().flatten() {
             let sum = report.counts.entry(key).or_default();
             *sum += count;
@@ -216,7 +251,12 @@ impl Report {
         self.assert_nothing_left();
     }
 
-    /// The same where the drivers need not have been loaded at all.
+    /// Asserts that nothing was given back to a driver that was of no use any more.
+    pub fn assert_nothing_asked_of_the_dead(&self) {
+        assert_eq!(self.all("violation."), BTreeMap::new());
+    }
+
+    /// As [`Report::assert_clean`], where the drivers need not have been loaded at all.
     pub fn assert_nothing_left(&self) {
         for prefix in ["live.", "leak.", "violation."] {
             assert_eq!(self.all(prefix), BTreeMap::new(), "the drivers' report says {prefix}…");

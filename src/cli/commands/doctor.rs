@@ -1,5 +1,6 @@
 //! `mb-encode doctor`: the self-check, as a table for people or as JSON.
 
+use crate::cli::number::within;
 use crate::cli::options::parse_device;
 use crate::cli::print::print;
 use crate::doctor::{self, Group, Report, State};
@@ -46,7 +47,7 @@ pub struct DoctorArgs {
     device: Option<u32>,
 
     /// Longest that a group of checks may take: 1 to 600
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=600))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = within(1..=600u32))]
     timeout: u32,
 
     /// Check one group of parts in this process

@@ -5,6 +5,7 @@
 
 use crate::Error;
 use crate::cli::print::print;
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 const TEXT: &str = include_str!("../../explain.md");
@@ -38,13 +39,22 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<()> {
     if found.is_empty() {
         return Err(Error::input(
             "no-explanation",
-            format!("no explanation for '{}'", about.trim()),
+            format!("no explanation for '{}'", beginning(about.trim())),
             "list all codes: mb-encode explain",
         )
         .into());
     }
     let texts: Vec<_> = found.iter().map(Entry::shown).collect();
     print(texts.join("\n").as_bytes())
+}
+
+/// As much of a text as a message can quote.
+fn beginning(text: &str) -> Cow<'_, str> {
+    const LETTERS: usize = 80;
+    match text.char_indices().nth(LETTERS) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
+    }
 }
 
 /// What there is to say about one code.
@@ -265,6 +275,19 @@ mod tests {
             assert!(entry.text.lines().all(|line| line.matches('`').count() % 2 == 0), "{code}: {}", entry.text);
             assert_eq!(codes(code), [code]);
         }
+    }
+
+    #[test]
+    fn who_is_told_to_choose_a_gpu_is_told_how_they_are_counted() {
+        let mut told = 0;
+        for Entry { code, remedy, .. } in entries() {
+            let remedy = remedy.join(" ");
+            let mut words = remedy.split(|c: char| !c.is_alphanumeric() && c != '-');
+            let chooses = words.any(|word| word == "--device");
+            told += usize::from(chooses);
+            assert!(!chooses || remedy.contains("CUDA_DEVICE_ORDER=PCI_BUS_ID"), "{code}: {remedy}");
+        }
+        assert!(told > 3, "{told}");
     }
 
     #[test]

@@ -2,10 +2,12 @@
 
 use crate::cli::print::print;
 use crate::cli::streams::{StreamsArgs, note_unused};
+use crate::control::Control;
 use crate::os::atomic_file::replace;
 use crate::service::exit::Exit;
-use crate::service::go2rtc::config::{Config, Source};
-use crate::service::go2rtc::safe::{SafePath, Urls, parse_absolute, parse_program};
+use crate::service::go2rtc::config::{Config, Source, Token};
+use crate::service::go2rtc::safe::{SafePath, SecretName, Urls, parse_absolute, parse_program};
+use crate::service::gpus::{self, Devices};
 use crate::service::streams::{Mode, Streams};
 use std::path::Path;
 
@@ -31,10 +33,16 @@ pub struct ConfigArgs {
     /// With --mode http: where the workers are, if not on this machine; {n} in it is a stream's number and {id} its id
     #[arg(long, env = "MB_ENCODE_SOURCE", hide_env_values = true, value_name = "URL", help_heading = "Files")]
     source: Option<Urls>,
+
+    /// With --source: the token that the workers want to be shown, by the name that go2rtc finds it under where it runs: that
+    /// of a file in the folder CREDENTIALS_DIRECTORY, or of a variable
+    #[arg(long, env = "MB_ENCODE_SOURCE_TOKEN", hide_env_values = true, value_name = "NAME", requires = "source")]
+    #[arg(help_heading = "Files")]
+    source_token: Option<SecretName>,
 }
 
 pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
-    let streams = if args.source.is_some() { args.streams.check_elsewhere()? } else { args.streams.check()? };
+    let mut streams = if args.source.is_some() { args.streams.check_elsewhere()? } else { args.streams.check()? };
     let temp = Path::new("temp");
     if args.source.is_some() && streams.mode != Mode::Http {
         return Err(Exit::Usage("--source is where streams come from with --mode http: add that".to_owned()).into());
@@ -48,6 +56,17 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
             _ => "--fifo temp/streams/omega-0.h264".to_owned(),
         };
         return Err(Exit::Usage(format!("{message}: mb-encode {worker} --width 640")).into());
+    }
+    if let Some(devices) = &args.streams.devices {
+        if streams.mode != Mode::Exec {
+            let message = "--devices goes into a config with --mode exec only: give it to supervise or scripts/start, or \
+                           each worker its --device";
+            return Err(Exit::Usage(message.to_owned()).into());
+        }
+        // The config may be for another machine, but for what is to be looked at.
+        if *devices == Devices::All {
+            gpus::spread(&mut streams, devices, &Control::new()?)?;
+        }
     }
     let yaml = args.yaml(&streams)?;
     note_unused(&streams);
@@ -75,7 +94,7 @@ impl ConfigArgs {
                     let urls = urls.collect::<Result<_, _>>();
                     let urls =
                         urls.map_err(|legal| Exit::Usage(format!("invalid --source for a stream: it {legal}")))?;
-                    Source::Http { urls, token: None }
+                    Source::Http { urls, token: self.source_token.clone().map(Token::Named) }
                 }
             },
         };
@@ -146,6 +165,21 @@ mod tests {
     }
 
     #[test]
+    fn exec_mode_starts_each_stream_on_its_gpu() {
+        let words = ["--mode", "exec", "--program", "/usr/bin/mb-encode", "--workers", "5", "--devices", "3,0"];
+        let yaml = yaml_of(&parse(&words).unwrap()).unwrap();
+        let streams = streams_of(&yaml, Mode::Exec, &["/usr/bin/mb-encode"]);
+        for (at, (id, source)) in streams.iter().enumerate() {
+            let device = [3, 0][at % 2];
+            let command = format!("exec:/usr/bin/mb-encode --stdout --label {id} --device {device}#");
+            assert!(source.starts_with(&command), "{source}");
+        }
+        assert_eq!(streams.len(), 5);
+        let both = parse(&[&words[..], &["--", "--device=1"]].concat()).unwrap().streams.check().unwrap_err();
+        assert!(both.to_string().contains("and --device=1 the same for all"), "{both}");
+    }
+
+    #[test]
     fn http_mode_runs_no_program_and_asks_each_worker() {
         let of = |words: &[&str]| {
             let yaml = yaml_of(&parse(&[&["--mode", "http"], words].concat()).unwrap()).unwrap();
@@ -161,6 +195,10 @@ mod tests {
         let elsewhere = of(&["--workers", "1000", "--source", "http://worker-{n}.worker:9000/{id}.ts"]);
         assert_eq!(elsewhere.len(), 1000);
         assert_eq!(elsewhere[999].1, "http://worker-999.worker:9000/omega-999.ts");
+        let token = ["--workers", "1", "--source", "http://a:9000/stream.ts", "--source-token", "worker-token"];
+        let shown = "http://a:9000/stream.ts#header=Authorization:Bearer ${worker-token}";
+        assert_eq!(of(&token)[0].1, shown);
+        assert!(parse(&["--mode", "http", "--source-token", "worker-token"]).is_err(), "of workers on this machine?");
     }
 
     #[test]

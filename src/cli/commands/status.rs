@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::cli::print::print;
-use crate::service::supervisor::status;
+use crate::service::supervisor::asking;
 use std::path::PathBuf;
 
 /// Show the state of supervised workers
@@ -20,7 +20,7 @@ pub struct StatusArgs {
 }
 
 pub fn run(args: &StatusArgs) -> anyhow::Result<()> {
-    let status = status::ask(&args.temp)?;
+    let status = asking::ask(&args.temp)?;
     let text = if args.json { format!("{:#}\n", serde_json::to_value(&status)?) } else { status.table() };
     print(text.as_bytes())?;
     match status.is_bad() {

@@ -3,22 +3,27 @@
 use super::explain;
 use crate::cli::input::Input;
 use crate::cli::logging::TO_BE_READ;
+use crate::cli::moving;
 use crate::cli::options::{Scene, StreamOptions};
 use crate::cli::output::Destination;
 use crate::control::{requests, signals};
 use crate::events::Event;
 use crate::gl::Gl;
 use crate::os::link::Link;
-use crate::os::process::{GRACE, GRACE_OF_PARENT};
-use crate::service::exit::FAILED;
+use crate::os::process::{self, GRACE, GRACE_OF_PARENT};
+use crate::os::stdio::replace_stdout;
+use crate::service::exit::{Exit, FAILED};
 use crate::service::go2rtc::keyframes;
-use crate::service::role::Role;
+use crate::service::role::{Known, Role};
+use crate::service::spare::wait_for_reader;
 use crate::service::{broadcast, worker};
 use crate::source::{Absent, Bar, Renderer, Shader, ShaderScene, TestCard, input as source};
-use crate::stream::{self, MakeRenderer, Source, Vitals, watchdog};
+use crate::stream::{self, Checkpoint, MakeRenderer, Outcome, Ready, Rehearsed, Source, Vitals, watchdog};
 use crate::{Control, Error, Output, Settings};
+use rustix::fd::AsFd as _;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// The shader that this process shows, by its name, or has others show.
 static SHADER: OnceLock<String> = OnceLock::new();
@@ -47,17 +52,22 @@ pub fn run(options: &StreamOptions) -> anyhow::Result<()> {
     let ended = match role {
         Role::Program => program(options, link.clone()),
         Role::Rehearsal => {
-            watched(options, link.as_ref(), |source, vitals, _| {
+            watched(options, &Arc::new(Control::new()?), link.as_ref(), None, |source, vitals| {
                 let settings = options.settings();
-                match source {
+                let rehearsed = match source {
                     // Nobody watches yet, so no producer is to know of it.
                     What::Input(_) => stream::rehearse_source(&settings, Source::Fed(&mut Absent), vitals),
                     What::Scene(make) => stream::rehearse_source(&settings, Source::Drawn(make), vitals),
-                }
+                }?;
+                let Rehearsed { opening, on_gpu, without_nvenc } = rehearsed;
+                let event = Event::Rehearsed { seconds: opening.as_secs_f64(), on_gpu, without_nvenc };
+                link.iter().for_each(|link| link.send(&event));
+                Ok(())
             })
         }
-        Role::Reader(_, None) => stream_to(&Output::Stdout, options, link.as_ref()),
-        Role::Reader(_, Some(format)) => stream_to(&Output::Stdout, &options.in_format(format), link.as_ref()),
+        Role::Spare => spare(options, link.as_ref()),
+        Role::Reader(_, None) => stream_to(&Output::Stdout, options, link.as_ref(), None),
+        Role::Reader(_, Some(format)) => stream_to(&Output::Stdout, &options.in_format(format), link.as_ref(), None),
     };
     if let (Err(error), Some(link)) = (&ended, &link) {
         if let Some(error) = error.downcast_ref::<Error>() {
@@ -84,8 +94,8 @@ fn program(options: &StreamOptions, link: Option<Arc<Link>>) -> anyhow::Result<(
                 }
                 place.make()?;
             }
-            let control = control_of_worker(link.as_ref())?;
-            worker::serve(&fifo, options.limits(), &control, link)
+            let control = control_of_worker(link.as_ref(), Duration::ZERO)?;
+            worker::serve(&fifo, options.terms(), &control, link)
         }
         Destination::Http(mut http) => {
             options.shader()?;
@@ -93,38 +103,120 @@ fn program(options: &StreamOptions, link: Option<Arc<Link>>) -> anyhow::Result<(
                 place.make()?;
                 http.for_one = place.is_for_one().then(|| place.to_string());
             }
-            let control = control_of_worker(link.as_ref())?;
-            broadcast::serve(&http, options.limits(), &control, link)
+            let control = control_of_worker(link.as_ref(), http.linger)?;
+            broadcast::serve(&http, options.terms(), &control, link)
         }
         Destination::File(path) => {
             keep_inputs(&path, options)?;
-            stream_to(&Output::File(path), options, None)
+            stream_to(&Output::File(path), options, None, link.as_deref())
         }
-        Destination::Stdout => stream_to(&Output::Stdout, options, None),
+        Destination::Stdout => stream_to(&Output::Stdout, options, None, link.as_deref()),
     }
 }
 
-/// What a worker is stopped by.
-fn control_of_worker(link: Option<&Arc<Link>>) -> Result<Arc<Control>, Error> {
+/// What a worker is stopped by, whose streams go on for `linger` at most.
+fn control_of_worker(link: Option<&Arc<Link>>, linger: Duration) -> Result<Arc<Control>, Error> {
     let control = Arc::new(Control::new()?);
-    signals::start(&control, GRACE_OF_PARENT, overdue)?;
+    signals::start(&control, linger + GRACE_OF_PARENT, overdue)?;
     link.map_or(Ok(()), |link| requests::start(link, &control))?;
     Ok(control)
 }
 
-/// Streams in this process, to the end.
-fn stream_to(output: &Output, options: &StreamOptions, link: Option<&Arc<Link>>) -> anyhow::Result<()> {
-    watched(options, link, |what, vitals, control| {
-        let (settings, stats_every) = (options.settings(), options.logging.stats_interval());
-        let run = |source| stream::run_source(&settings, output, source, control, stats_every, vitals).map(|_| ());
-        match what {
-            What::Scene(make) => run(Source::Drawn(make)),
-            What::Input(input) => {
-                let (producer, keep) = input.place.open(input.form, !settings.paced)?;
-                run(Source::Fed(&mut source::Input::start(producer, keep, options.wanted())?))
-            }
+/// Streams in this process, to the end, or until the stream goes on in another one. `kept` is what this process was started
+/// with and does not speak on, for whoever takes its place.
+fn stream_to(
+    output: &Output,
+    options: &StreamOptions,
+    link: Option<&Arc<Link>>,
+    kept: Option<&Link>,
+) -> anyhow::Result<()> {
+    let control = Arc::new(Control::new()?);
+    let outcome =
+        watched(options, &control, link, kept, |what, vitals| show(what, None, output, options, vitals, &control))?;
+    end(outcome, link.map(|link| &**link).or(kept), &control)
+}
+
+/// Opens what a stream needs before it has a reader, waits for that, and streams to it.
+fn spare(options: &StreamOptions, link: Option<&Arc<Link>>) -> anyhow::Result<()> {
+    let Some(link) = link else { return Ok(()) };
+    let control = Arc::new(Control::new()?);
+    signals::start(&control, GRACE, overdue)?;
+    let give_up = |hang: &Error, checkpoint: Option<Checkpoint>| give_up(hang, checkpoint, None, &control);
+    let settings = Known::of_this_process().apply(options.settings());
+    let (stamp, input, limits) = (options.stamp(), options.input()?, options.limits());
+    let mut scene = Scenery { options, shader: None, is_noted: true };
+    let vitals = Vitals::default();
+    let opened = watchdog::watch(&vitals, &limits, Some(link), &give_up, || {
+        scene.shader = options.shader()?;
+        let mut make = |gl: &Gl, settings: &Settings| scene.make(gl, settings);
+        let mut absent = Absent;
+        let mut source = if input.is_some() { Source::Fed(&mut absent) } else { Source::Drawn(&mut make) };
+        Ready::open(&settings, &mut source, &vitals)
+    });
+    let mut ready = match opened {
+        Ok(ready) => ready,
+        // The worker knows what is worth a word: nobody has lost anything.
+        Err(error) => {
+            link.send(&Event::failed(&error));
+            return Err(Exit::Silent(FAILED).into());
         }
-    })
+    };
+    link.send(&Event::Ready);
+    let Some((role, pipe)) = wait_for_reader(link, &control) else { return Ok(()) };
+    // As in a process that was started for this reader.
+    replace_stdout(&pipe)
+        .map_err(|error| Error::machine("out-unusable", "cannot use the reader's pipe", "").caused_by(error))?;
+    drop(pipe);
+    link.send(&Event::Taken);
+    requests::start(link, &control)?;
+    let options = match Role::from_parent(&role)? {
+        Role::Reader(_, Some(format)) => options.in_format(format),
+        _ => options.clone(),
+    };
+    let vitals = moving::vitals(Role::Spare);
+    let outcome = watchdog::watch(&vitals, &limits, Some(link), &give_up, || {
+        let has_changed = options.stamp() != stamp;
+        if has_changed {
+            scene.shader = options.shader()?;
+        }
+        let mut make = |gl: &Gl, settings: &Settings| scene.make(gl, settings);
+        if has_changed {
+            ready.remake(&settings, &mut Source::Drawn(&mut make), &vitals)?;
+        }
+        let what = input.map_or(What::Scene(&mut make), What::Input);
+        show(what, Some(ready), &Output::Stdout, &options, &vitals, &control)
+    })?;
+    end(outcome, Some(link), &control)
+}
+
+/// Streams what there is to show.
+fn show(
+    what: What<'_>,
+    ready: Option<Ready>,
+    output: &Output,
+    options: &StreamOptions,
+    vitals: &Vitals,
+    control: &Control,
+) -> Result<Outcome, Error> {
+    let settings = Known::of_this_process().apply(options.settings());
+    let stats_every = options.logging.stats_interval();
+    let run = |source| stream::run_source(ready, &settings, output, source, control, stats_every, vitals);
+    match what {
+        What::Scene(make) => run(Source::Drawn(make)),
+        What::Input(input) => {
+            let onward = vitals.course.from().map(|from| from.onward).unwrap_or_default();
+            let (producer, keep) = input.place.open(input.form, !settings.paced, onward)?;
+            run(Source::Fed(&mut source::Input::start(producer, keep, options.wanted())?))
+        }
+    }
+}
+
+/// Ends the work of this process, or has another one go on with it.
+fn end(outcome: Outcome, link: Option<&Link>, control: &Control) -> anyhow::Result<()> {
+    match outcome {
+        Outcome::Over(_) => Ok(()),
+        Outcome::Elsewhere(moved) => Ok(moving::move_on(*moved, link, control)?),
+    }
 }
 
 /// What a stream shows.
@@ -136,38 +228,47 @@ enum What<'a> {
 }
 
 /// Runs something that draws and encodes in this process, with a watchdog beside it.
-fn watched(
+fn watched<T>(
     options: &StreamOptions,
+    control: &Arc<Control>,
     link: Option<&Arc<Link>>,
-    stream: impl FnOnce(What<'_>, &Vitals, &Control) -> Result<(), Error>,
-) -> anyhow::Result<()> {
+    kept: Option<&Link>,
+    stream: impl FnOnce(What<'_>, &Vitals) -> Result<T, Error>,
+) -> anyhow::Result<T> {
     let role = Role::of_this_process()?;
-    let control = Arc::new(Control::new()?);
-    signals::start(&control, GRACE, overdue)?;
+    signals::start(control, GRACE, overdue)?;
     if let Some(link) = link {
-        requests::start(link, &control)?;
+        requests::start(link, control)?;
     }
-    if role == Role::Program && options.output.is_stdout() {
-        keyframes::line_of_this_process().map_or(Ok(()), |line| requests::start(&Arc::new(line), &control))?;
-    }
-    let shader = options.shader()?;
-    // A worker has said it before its first reader comes.
-    let mut is_noted = matches!(role, Role::Reader(..));
-    let mut make = |gl: &Gl, settings: &Settings| make_renderer(options, shader.as_ref(), &mut is_noted, gl, settings);
-    let vitals = Vitals::default();
+    let is_go2rtcs = role == Role::Program && options.output.is_stdout();
+    let line = if is_go2rtcs { keyframes::line_of_this_process().map(Arc::new) } else { None };
+    line.iter().try_for_each(|line| requests::start(line, control))?;
+    let vitals = moving::vitals(role);
+    line.into_iter().for_each(|line| vitals.tell(line));
+    // A worker has said it before its first reader comes, and the process whose stream goes on here has as well.
+    let is_noted = matches!(role, Role::Reader(..)) || vitals.course.from().is_some();
+    let mut scene = Scenery { options, shader: options.shader()?, is_noted };
+    let mut make = |gl: &Gl, settings: &Settings| scene.make(gl, settings);
     let input = options.input()?;
-    watchdog::watch(&vitals, &options.limits(), link.map(|link| &**link), give_up, || {
-        stream(input.map_or(What::Scene(&mut make), What::Input), &vitals, &control)
-    })?;
-    Ok(())
+    let give_up = |hang: &Error, checkpoint: Option<Checkpoint>| give_up(hang, checkpoint, kept, control);
+    Ok(watchdog::watch(&vitals, &options.limits(), link.map(|link| &**link), &give_up, || {
+        stream(input.map_or(What::Scene(&mut make), What::Input), &vitals)
+    })?)
 }
 
-/// Ends a process whose stream hangs. Its other threads are left as they are: a driver that hangs would hang in its
-/// clean-up as well.
-fn give_up(hang: &Error) {
+/// Ends a process whose stream hangs, or has it go on as another one. Its other threads are left as they are: a driver that
+/// hangs would hang in its clean-up as well.
+fn give_up(hang: &Error, checkpoint: Option<Checkpoint>, kept: Option<&Link>, control: &Control) {
+    if let Some(next) = checkpoint.and_then(Checkpoint::after_a_hang) {
+        tracing::warn!("{}; starting over in a new process", hang.in_a_line());
+        let kept: Vec<_> = kept.iter().map(|link| link.as_fd()).collect();
+        if let Err(error) = moving::take_own_place(&next, &kept, control) {
+            tracing::error!("{error}");
+        }
+    }
     tracing::error!("{hang}");
     std::thread::sleep(TO_BE_READ);
-    signal_hook::low_level::exit(FAILED.into());
+    process::leave(FAILED.into());
 }
 
 fn overdue() {
@@ -208,22 +309,26 @@ fn note(shader: &Shader, scene: &ShaderScene) {
     }
 }
 
-fn make_renderer(
-    options: &StreamOptions,
-    shader: Option<&Shader>,
-    is_noted: &mut bool,
-    gl: &Gl,
-    settings: &Settings,
-) -> Result<Box<dyn Renderer>, Error> {
-    Ok(match (shader, options.scene) {
-        (Some(shader), _) => {
-            let scene = ShaderScene::new(gl, shader)?;
-            if !std::mem::replace(is_noted, true) {
-                note(shader, &scene);
+/// What renderers are made of.
+struct Scenery<'a> {
+    options: &'a StreamOptions,
+    shader: Option<Shader>,
+    /// Whether it was said what may look otherwise than expected.
+    is_noted: bool,
+}
+
+impl Scenery<'_> {
+    fn make(&mut self, gl: &Gl, settings: &Settings) -> Result<Box<dyn Renderer>, Error> {
+        Ok(match (&self.shader, self.options.scene) {
+            (Some(shader), _) => {
+                let scene = ShaderScene::new(gl, shader)?;
+                if !std::mem::replace(&mut self.is_noted, true) {
+                    note(shader, &scene);
+                }
+                Box::new(scene)
             }
-            Box::new(scene)
-        }
-        (None, Scene::Testcard) => Box::new(TestCard::new(gl, settings.size, &options.label)?),
-        (None, Scene::Bar) => Box::new(Bar::new(gl, settings.size)?),
-    })
+            (None, Scene::Testcard) => Box::new(TestCard::new(gl, settings.size, &self.options.label)?),
+            (None, Scene::Bar) => Box::new(Bar::new(gl, settings.size)?),
+        })
+    }
 }

@@ -3,6 +3,7 @@
 use crate::cli::streams::{StreamsArgs, note_unused};
 use crate::control::{Control, signals};
 use crate::service::exit::Exit;
+use crate::service::gpus::{self, Devices};
 use crate::service::streams::{Mode, Streams};
 use crate::service::supervisor::{self, Supervise};
 use std::path::{Path, PathBuf};
@@ -36,7 +37,7 @@ pub struct SuperviseArgs {
 }
 
 pub fn run(args: &SuperviseArgs) -> anyhow::Result<()> {
-    let streams = args.streams.check()?;
+    let mut streams = args.streams.check()?;
     if streams.out(&args.temp) == Path::new("-") {
         let message = "--out names the file that go2rtc reads here; go2rtc-config prints with --out -";
         return Err(Exit::Usage(message.to_owned()).into());
@@ -44,12 +45,26 @@ pub fn run(args: &SuperviseArgs) -> anyhow::Result<()> {
     if streams.mode == Mode::Http {
         check_http(args, &streams)?;
     }
+    if streams.mode == Mode::Exec && args.go2rtc.is_none() && args.compose.is_none() {
+        return Err(Exit::Usage("--mode exec runs nothing without --go2rtc or --compose".to_owned()).into());
+    }
+    let in_container = streams.mode == Mode::Exec && args.compose.is_some();
+    if in_container && args.streams.devices == Some(Devices::All) {
+        let message =
+            "the streams run in the container, whose GPUs nobody can tell from here: name them, as in --devices 0,1";
+        return Err(Exit::Usage(message.to_owned()).into());
+    }
     note_unused(&streams);
     let control = Arc::new(Control::new()?);
     // It bounds its own end, and a container may take longer than a worker.
     signals::start(&control, LONGEST_END, || {})?;
-    let supervise =
-        Supervise { streams, temp: args.temp.clone(), go2rtc: args.go2rtc.clone(), compose: args.compose.clone() };
+    let mut gpus = Vec::new();
+    if let Some(devices) = args.streams.devices.as_ref().filter(|_| !in_container) {
+        let Some(spread) = gpus::spread(&mut streams, devices, &control)? else { return Ok(()) };
+        gpus = spread;
+    }
+    let (temp, go2rtc, compose) = (args.temp.clone(), args.go2rtc.clone(), args.compose.clone());
+    let supervise = Supervise { streams, gpus, temp, go2rtc, compose };
     supervisor::run(&supervise, &control)
 }
 

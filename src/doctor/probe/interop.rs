@@ -1,6 +1,6 @@
 //! Whether CUDA sees what GL drew, byte for byte.
 
-use super::checks::{Probe, ok};
+use super::checks::{Probe, ok, up};
 use crate::color;
 use crate::cuda::{CudaContext, PitchedBuffer};
 use crate::doctor::part::Part;
@@ -8,14 +8,17 @@ use crate::error::Error;
 use crate::gl::{Gl, Nv12, Target, Texture};
 use crate::gpu::{GlImages, open_cuda, open_gl};
 use crate::settings::Size;
+use std::time::Instant;
 
 /// GL and CUDA on one GPU, and pictures that go from the one to the other.
 pub fn interop(probe: &mut Probe<'_>) -> Option<()> {
     let (gl, context) = probe.check(Part::GlOnCuda, |settings| {
         let gl = open_gl(settings)?;
+        let began = Instant::now();
         let context = open_cuda(&gl)?;
-        let found = format!("GL draws on CUDA device {}, {}", context.ordinal(), context.name());
-        ok((gl, context), found)
+        let took = began.elapsed();
+        let found = format!("GL draws on CUDA device {}, {}{}", context.ordinal(), context.name(), up(took));
+        Ok(ok((gl, context), found)?.held_against(took))
     })?;
     probe.check(Part::Interop, |_| ok((), pictures_through_cuda(&gl, &context)?))
 }

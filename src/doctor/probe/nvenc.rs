@@ -1,11 +1,11 @@
 //! NVENC: its library, a session, what the chip can do, and pictures that it codes.
 
-use super::checks::{Probe, Seen, ok, other};
+use super::checks::{Probe, Seen, ok, other, up};
 use super::pictures::{CODED, check_unit, decoder, not_decoded};
 use crate::codec::AccessUnit;
 use crate::doctor::finding::State;
 use crate::doctor::part::Part;
-use crate::encoder::{HostPicture, Nvenc};
+use crate::encoder::{Drawing, HostPicture, Nvenc, where_nvenc_is};
 use crate::error::Error;
 use crate::format::byte_stream;
 use crate::gl::{Gl, Target};
@@ -15,7 +15,7 @@ use crate::settings::Settings;
 use crate::source::strip::Strip;
 use crate::source::{Frame, Renderer, TestCard};
 use ::openh264::formats::YUVSource;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 /// The library alone.
 pub fn library(probe: &mut Probe<'_>) -> Option<()> {
@@ -24,16 +24,48 @@ pub fn library(probe: &mut Probe<'_>) -> Option<()> {
 
 /// A session, and pictures.
 pub fn encoder(probe: &mut Probe<'_>) -> Option<()> {
-    let (gl, session) = probe.check(Part::NvencSession, |settings| {
-        let gl = open_gl(settings)?;
-        let context = open_cuda(&gl)?;
-        let session = Session::open(&context)?;
-        ok((gl, session), "opened (GeForce drivers allow 3 to 12 at once on the whole system)")
-    })?;
+    let (gl, session) = probe.check(Part::NvencSession, session)?;
     probe.check(Part::NvencH264, |_| h264(&session.capabilities()?))?;
     // A GPU has few sessions.
     drop(session);
     probe.check(Part::NvencPicture, |settings| coded_by_nvenc(&gl, settings))
+}
+
+/// A context of GL's on a GPU, and then on another one.
+struct Context<'a> {
+    settings: &'a Settings,
+    gl: Option<Gl>,
+}
+
+impl Drawing for Context<'_> {
+    fn gl(&self) -> &Gl {
+        self.gl.as_ref().expect("it has moved to where it can draw")
+    }
+
+    fn move_to(&mut self, device: Option<u32>) -> Result<(), Error> {
+        // A thread has one context.
+        self.gl = None;
+        self.gl = Some(open_gl(&Settings { device, ..self.settings.clone() })?);
+        Ok(())
+    }
+}
+
+/// A session, on the GPU that a stream takes.
+fn session(settings: &Settings) -> Result<Seen<(Gl, Session)>, Error> {
+    let mut drawing = Context { settings, gl: None };
+    drawing.move_to(settings.device)?;
+    let mut took = Duration::ZERO;
+    let (gpu, session) = where_nvenc_is(&mut drawing, settings.device, |gl| {
+        let context = open_cuda(gl)?;
+        let began = Instant::now();
+        let session = Session::open(&context)?;
+        took = began.elapsed();
+        Ok((format!("CUDA device {}, {}", context.ordinal(), context.name()), session))
+    })?;
+    let gl = drawing.gl.expect("a session's GPU draws");
+    let up = up(took);
+    let found = format!("opened on {gpu}{up} (GeForce drivers allow 3 to 12 at once on the whole system)");
+    Ok(ok((gl, session), found)?.held_against(took))
 }
 
 /// Pictures of other programs, which need no GL.
@@ -42,35 +74,26 @@ pub fn upload(probe: &mut Probe<'_>) -> Option<()> {
 }
 
 fn h264(capabilities: &Capabilities) -> Result<Seen<()>, Error> {
-    let &Capabilities { sides: [least, most], macroblocks_per_second, level_max, engines, .. } = capabilities;
-    let rate = match macroblocks_per_second {
+    let &Capabilities { sides: [least, most], level_max, engines, .. } = capabilities;
+    let level = match level_max {
         0 => String::new(),
-        // 1920 x 1088 pixels are 8160 macroblocks.
-        all => format!(", {all} macroblocks/s ({}/s at 1080p)", all / 8160),
+        level => format!(", level {}.{}", level / 10, level % 10),
     };
     let engines = match engines {
         0 | 1 => String::new(),
         many => format!(", {many} engines"),
     };
-    let found = format!(
-        "{}x{} to {}x{}{rate}, level {}.{}{engines}",
-        least.0,
-        least.1,
-        most.0,
-        most.1,
-        level_max / 10,
-        level_max % 10
-    );
+    let found = format!("{}x{} to {}x{}{level}{engines}", least.0, least.1, most.0, most.1);
     // What the settings fall back from.
     let mut lacks = Vec::new();
     if !capabilities.custom_vbv {
-        lacks.push("no rate buffer of one picture");
+        lacks.push("no rate buffer of our own");
     }
     if !capabilities.constant_bitrate {
         lacks.push("no constant bitrate");
     }
     if lacks.is_empty() {
-        return ok((), found + ", constant bitrate, rate buffer of one picture");
+        return ok((), found + ", constant bitrate, rate buffer as asked for");
     }
     let remedy = "nothing to do: the GPU's own rate control is used, and pictures may be larger than their share";
     other((), State::Warn, format!("{found}, {}", lacks.join(", ")), remedy)

@@ -2,7 +2,7 @@
 
 use crate::events::{Event, Progress};
 use crate::service::account::Account;
-use crate::stats::{Chosen, Snapshot};
+use crate::stats::Snapshot;
 use std::time::{Duration, Instant};
 
 /// Why a stream was over.
@@ -42,10 +42,10 @@ impl Cause {
 pub struct Books {
     pub account: Account,
     pub starts: u64,
+    /// Streams that went on in another process.
+    pub restarts: u64,
     /// In the order of [`Cause::ALL`].
     pub ends: [u64; Cause::ALL.len()],
-    /// What draws and encodes, as the latest stream or the rehearsal has told it.
-    pub chosen: Option<Chosen>,
     finished: Snapshot,
     /// When each stream that runs has told of one more picture.
     fresh: std::collections::BTreeMap<u64, Instant>,
@@ -60,13 +60,13 @@ impl Books {
                 self.fresh.insert(*reader, now);
             }
             Event::Progress(progress) => self.progress(progress, now),
+            Event::Restarted { .. } => self.restarts += 1,
             _ => {}
         }
         self.account.hear(event.clone(), now);
     }
 
     fn progress(&mut self, progress: &Progress, now: Instant) {
-        self.chosen = progress.chosen.clone().or(self.chosen.take());
         let Some(reader) = progress.reader else { return };
         let before = self.account.running.get(&reader).and_then(|running| running.latest.as_ref());
         let before = before.map_or(0, |(progress, _)| progress.counts.totals.pictures);

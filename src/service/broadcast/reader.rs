@@ -8,13 +8,13 @@ use crate::events::Event;
 use crate::os::event::Event as Bell;
 use crate::os::threads;
 use crate::service::door::http::Guest;
-use crate::service::role::Role;
+use crate::service::relay::relay;
+use crate::service::role::{Known, Role};
+use crate::service::start::Started;
 use crate::service::streams::Format;
 use crate::service::watched::{Ended, Watcher};
-use crate::service::worker::same_again;
 use crate::settings::Limits;
 use rustix::pipe::{PipeFlags, pipe_with};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
@@ -67,18 +67,28 @@ pub struct Serving {
     pub thread: JoinHandle<()>,
 }
 
+/// What a reader's thread is to do.
+pub struct Errand {
+    pub reader: u64,
+    pub format: Format,
+    pub limits: Limits,
+    pub known: Known,
+    /// The process that is ready for it.
+    pub spare: Option<Started>,
+}
+
 impl Serving {
     /// Starts a stream for a guest.
     ///
     /// # Errors
     /// No thread or descriptor is left. The guest is lost with it.
-    pub fn start(reader: u64, format: Format, guest: Guest, limits: Limits, ear: Ear) -> Result<Self, Error> {
+    pub fn start(errand: Errand, guest: Guest, ear: Ear) -> Result<Self, Error> {
         let control = Arc::new(Control::new()?);
         let ours = Arc::clone(&control);
         let serve = move || {
-            let since = Instant::now();
+            let (reader, since) = (errand.reader, Instant::now());
             let mut over = Over { reader, guest, has_begun: false, is_gone: false, ended: Ok(Ended::Stopped), since };
-            over.ended = serve(&mut over, format, limits, &ours, &ear);
+            over.ended = serve(&mut over, errand, &ours, &ear);
             ear.tell(Told::Over(over));
         };
         let thread = threads::small("reader").spawn(serve).map_err(threads::cannot_start)?;
@@ -86,14 +96,16 @@ impl Serving {
     }
 }
 
-fn serve(over: &mut Over, format: Format, limits: Limits, control: &Control, ear: &Ear) -> anyhow::Result<Ended> {
+fn serve(over: &mut Over, errand: Errand, control: &Control, ear: &Ear) -> anyhow::Result<Ended> {
+    let Errand { reader, format, limits, known, spare } = errand;
     let (pipe, theirs) = pipe_with(PipeFlags::CLOEXEC)?;
     let mut pump = Pump::new(pipe, &over.guest.socket, media_type(format), over.since + limits.opening + SAYS_WHY)?;
     let tell = |event: &Event| ear.tell(Told::Event(event.clone()));
     let watcher = Watcher { control, limits, tell: &tell };
-    // The only copy of the pipe goes with it: another one would keep its end from this process.
-    let ended =
-        watcher.run(same_again(Stdio::from(theirs)), Role::Reader(over.reader, Some(format)), &mut pump, &|| {});
+    let role = Role::Reader(reader, Some(format));
+    let ended = relay(&watcher, &theirs, (reader, role), spare, |stdout| known.same_again(stdout), &mut pump);
+    // The last copy of it: this one would keep its end from the pump.
+    drop(theirs);
     if !matches!(ended, Ok(Ended::Stopped)) {
         pump.finish(&control.wake_fd());
     }

@@ -119,22 +119,21 @@ impl Fifo {
         ground::make_missing(path, mode.bits())
     }
 
-    /// Ends the wait of readers at `path` that nobody serves: they get the end of file.
-    pub fn turn_away(path: &Path) {
+    /// Ends the wait of readers at `path` that nobody serves: they get the end of file. Returns whether there were any.
+    pub fn turn_away(path: &Path) -> bool {
         let as_a_name = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let Ok(named) = rustix::fs::open(path, as_a_name, Mode::empty()) else { return };
+        let Ok(named) = rustix::fs::open(path, as_a_name, Mode::empty()) else { return false };
         let is_fifo = |stat: Stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo;
-        if rustix::fs::fstat(&named).is_ok_and(is_fifo) {
-            let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-            // Fails where nobody waits.
-            let _ = rustix::fs::open(format!("/proc/self/fd/{}", named.as_raw_fd()), flags, Mode::empty());
-        }
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let open = || rustix::fs::open(format!("/proc/self/fd/{}", named.as_raw_fd()), flags, Mode::empty());
+        // It fails where nobody waits.
+        rustix::fs::fstat(&named).is_ok_and(is_fifo) && open().is_ok()
     }
 
     /// Sends the end of file to readers that came and were not served yet.
     ///
     /// # Errors
-    /// Nobody can come any more: see [`Fifo::wait_for_reader`].
+    /// Nobody can come any more: see [`Fifo::take_reader`].
     pub fn turn_all_away(&mut self) -> Result<(), Error> {
         while rustix::io::read(&*self.arrivals, &mut [0u8; 8]).is_ok() {
             if let Ok(Err(error)) = self.accepted.recv() {
@@ -150,28 +149,27 @@ impl Fifo {
         self.arrivals.as_fd()
     }
 
-    /// Waits for a reader. The pipe of the one before must be closed by now. `None` when a stop was requested.
+    /// Lets the next reader come to its turn. The pipe of the one before must be closed by now.
+    pub fn let_next_in(&self) {
+        let _ = rustix::io::write(&*self.turns, &1u64.to_ne_bytes());
+    }
+
+    /// The next reader, if one has come and is still there.
     ///
     /// # Errors
-    /// The FIFO was removed and cannot be made again.
-    pub fn wait_for_reader(&mut self, control: &Control) -> Result<Option<Reader>, Error> {
-        let _ = rustix::io::write(&*self.turns, &1u64.to_ne_bytes());
-        loop {
-            if control.stop_requested() {
-                return Ok(None);
-            }
-            control.wait(Some((self.arrivals.as_fd(), PollFlags::IN)), None);
-            if rustix::io::read(&*self.arrivals, &mut [0u8; 8]).is_err() {
-                continue;
-            }
+    /// The FIFO was removed and cannot be made again, and nobody can come any more.
+    pub fn take_reader(&mut self) -> Result<Option<Reader>, Error> {
+        while rustix::io::read(&*self.arrivals, &mut [0u8; 8]).is_ok() {
             match self.accepted.recv() {
                 // It may have given up while it waited for its turn.
                 Ok(Ok(reader)) if has_reader(&reader.pipe) => return Ok(Some(reader)),
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => return Err(error),
+                // It ends with this.
                 Err(_) => return Ok(None),
             }
         }
+        Ok(None)
     }
 }
 
@@ -282,7 +280,14 @@ mod tests {
                                 bytes
                             })
                         };
-                        let reader_pipe = fifo.wait_for_reader(&control).unwrap().expect("a reader was sent away");
+                        fifo.let_next_in();
+                        let reader_pipe = loop {
+                            assert!(!control.stop_requested(), "a reader was sent away");
+                            if let Some(reader) = fifo.take_reader().unwrap() {
+                                break reader;
+                            }
+                            control.wait(Some((fifo.arrivals(), PollFlags::IN)), None);
+                        };
                         std::fs::File::from(reader_pipe.pipe).write_all(&[round]).unwrap();
                         assert_eq!(reader.join().unwrap(), [round]);
                     }

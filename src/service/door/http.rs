@@ -14,6 +14,7 @@ pub use lobby::{Guest, Lobby, Reply, Spot};
 pub use token::TokenFile;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Where readers come by HTTP, and how many at once.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct HttpPlace {
     pub for_one: Option<String>,
     /// Who has it may read.
     pub token: Option<TokenFile>,
+    /// For how long streams go on at most, once a stop was requested.
+    pub linger: Duration,
 }
 
 impl HttpPlace {

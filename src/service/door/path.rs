@@ -72,7 +72,7 @@ impl FifoPath {
             }
             return Err(Error::input(
                 "no-file-name",
-                format!("{} names no file", path.display()),
+                format!("'{}' names no file", path.display()),
                 "write: mb-encode --fifo temp/streams/demo.h264",
             ));
         };
@@ -92,7 +92,13 @@ pub fn not_made(path: &Path, error: io::Error) -> Error {
 
 /// Why a FIFO that is there cannot be used.
 pub fn unusable(path: &Path, errno: Errno) -> Error {
-    Error::machine("fifo-unwritable", format!("cannot use the FIFO {}", path.display()), String::new()).caused_by(errno)
+    let shown = path.display();
+    Error::machine(
+        "fifo-unwritable",
+        format!("cannot use the FIFO {shown}"),
+        "choose a path in a folder that you may enter: mb-encode --fifo temp/streams/demo.h264",
+    )
+    .caused_by(errno)
 }
 
 /// Why what is there is not served.

@@ -1,5 +1,6 @@
 //! go2rtc behind the gate, with nothing to look after them: a container or systemd does that.
 
+use super::errands::Errands;
 use super::gate::{Gate, Tell};
 use super::inside::Inside;
 use super::keyframes::{self, Keyframes};
@@ -37,8 +38,9 @@ pub fn run(program: &Path, configs: &[PathBuf], streams: &Streams, control: &Con
     let inside = Inside::in_folder(folder.path())?;
     let keyframes = Keyframes::start(&inside)?;
     let gate = Gate::open(&streams.public(), inside.socket(), inside.rtsp, nobody_tells(), Some(keyframes.bell()))?;
+    let errands = Errands::start()?;
     let mut command = Command::new(program);
-    command.envs(keyframes::environment(&inside));
+    command.envs(keyframes::environment(&inside)).envs(errands.environment());
     command.arg("-config").arg(lock::lock(streams, &PROGRAMS));
     command.args(configs.iter().flat_map(|config| ["-config".into(), config.path()]));
     command.arg("-config").arg(lock::inside(&inside.socket().to_string_lossy(), inside.rtsp));

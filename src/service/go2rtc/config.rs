@@ -4,11 +4,12 @@
 //! YAML reads; the tests parse it back.
 
 use super::lock::{PATHS, lock, modules, webrtc_listen};
-use super::safe::{SafePath, Url, Word};
+use super::safe::{SafePath, SecretName, Url, Word};
 use crate::service::exit::Exit;
 use crate::service::streams::{Mode, Streams};
 use crate::settings::Named as _;
 use serde_json::{Map, Value, json};
+use std::fmt;
 
 const TEMPLATE: &str = include_str!("go2rtc.yaml");
 /// What reads a FIFO for go2rtc.
@@ -26,8 +27,25 @@ pub enum Source {
     /// Of each stream its own. Whoever serves them may want to be shown a token.
     Http {
         urls: Vec<Url>,
-        token: Option<Word>,
+        token: Option<Token>,
     },
+}
+
+/// What whoever serves a stream wants to be shown.
+pub enum Token {
+    Itself(Word),
+    /// go2rtc looks where it runs: for a file of this name in the folder that `CREDENTIALS_DIRECTORY` names, else for a
+    /// variable. Its log hides what it finds. It does so for a config that is a file, and not for one on its command line.
+    Named(SecretName),
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Itself(token) => write!(f, "{token}"),
+            Self::Named(name) => write!(f, "${{{name}}}"),
+        }
+    }
 }
 
 impl Source {
@@ -42,19 +60,20 @@ impl Source {
                 })?
             }
         };
-        let words = |id: String| {
-            let options = streams.worker_options(&id);
+        let words = |number: u16| {
+            let options = streams.worker_options(number);
             let word = |text: &String| {
                 text.parse().map_err(|legal| Exit::Usage(format!("invalid option '{text}' for the streams: {legal}")))
             };
             options.iter().map(word).collect::<Result<Vec<Word>, _>>()
         };
-        Ok(Self::Exec { program, options: streams.ids().map(words).collect::<Result<_, _>>()? })
+        Ok(Self::Exec { program, options: (0..streams.workers).map(words).collect::<Result<_, _>>()? })
     }
 
     /// go2rtc asks the workers on this machine.
     pub fn workers(streams: &Streams, token: Option<Word>) -> Self {
-        Self::Http { urls: (0..streams.workers).map(|number| streams.worker_url(number)).collect(), token }
+        let urls = (0..streams.workers).map(|number| streams.worker_url(number)).collect();
+        Self::Http { urls, token: token.map(Token::Itself) }
     }
 
     /// The one program that go2rtc may start, if there is one.

@@ -17,7 +17,9 @@ use crate::events::{Event, Request};
 use crate::os::environment::variable;
 use crate::os::link::{Door, Link, Received};
 use crate::os::{event, poll, threads};
+use crate::stats::Chosen;
 use joins::Joins;
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -39,6 +41,7 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 pub struct Keyframes {
     over: Arc<Control>,
     inbox: Arc<Inbox>,
+    chosen: Arc<Mutex<HashMap<String, Chosen>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -97,6 +100,7 @@ impl Keyframes {
     pub fn start(inside: &Inside) -> Result<Self, Error> {
         let over = Arc::new(Control::new()?);
         let inbox = Arc::new(Inbox { news: Mutex::default(), filled: event::Event::new(false)? });
+        let chosen = Arc::default();
         let door = Door::open(&inside.keyframes());
         if let Err(error) = &door {
             tracing::debug!("what go2rtc starts cannot be asked for keyframes: {error}");
@@ -105,13 +109,19 @@ impl Keyframes {
             api: inside.socket(),
             over: Arc::clone(&over),
             inbox: Arc::clone(&inbox),
+            chosen: Arc::clone(&chosen),
             door: door.ok(),
             joins: Joins::default(),
             hearers: Vec::new(),
             runs: 0,
         };
         let thread = threads::small("keyframes").spawn(|| lookout.run()).map_err(threads::cannot_start)?;
-        Ok(Self { over, inbox, thread: Some(thread) })
+        Ok(Self { over, inbox, chosen, thread: Some(thread) })
+    }
+
+    /// What draws and encodes stream `id`, where go2rtc has started a process for it and that has said so.
+    pub fn chosen(&self, id: &str) -> Option<Chosen> {
+        self.chosen.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 
     /// For the gate.
@@ -161,6 +171,8 @@ impl Inbox {
 struct Hearer {
     link: Arc<Link>,
     of: Of,
+    /// What draws and encodes there, where that was said.
+    chosen: Option<Chosen>,
     /// No two have the same.
     run: u64,
 }
@@ -187,6 +199,8 @@ struct Lookout {
     api: PathBuf,
     over: Arc<Control>,
     inbox: Arc<Inbox>,
+    /// By id, for others to read.
+    chosen: Arc<Mutex<HashMap<String, Chosen>>>,
     door: Option<Door>,
     joins: Joins,
     hearers: Vec<Hearer>,
@@ -202,6 +216,7 @@ impl Lookout {
             if self.next_look().is_some_and(|at| at <= now) {
                 self.look(now);
             }
+            self.say_what_is_chosen();
             // go2rtc may have taken its time.
             for id in self.joins.due(Instant::now()) {
                 tracing::debug!("somebody has joined {id}: a keyframe for them");
@@ -255,6 +270,7 @@ impl Lookout {
             loop {
                 match hearer.link.receive() {
                     Received::Message(Event::Streams { words }) => *told = words,
+                    Received::Message(Event::Chosen(chosen)) => hearer.chosen = Some(chosen),
                     Received::Message(_) => {}
                     Received::Nothing => return true,
                     Received::Closed => return false,
@@ -266,8 +282,16 @@ impl Lookout {
 
     fn add(&mut self, link: Arc<Link>, of: Of, now: Instant) {
         self.runs += 1;
-        self.hearers.push(Hearer { link, of, run: self.runs });
+        self.hearers.push(Hearer { link, of, chosen: None, run: self.runs });
         self.joins.began(now);
+    }
+
+    fn say_what_is_chosen(&self) {
+        let known = self.hearers.iter().filter_map(|hearer| match (&hearer.of, &hearer.chosen) {
+            (Of::Words(_, ids), Some(chosen)) => Some(ids.iter().map(|id| (id.clone(), chosen.clone()))),
+            _ => None,
+        });
+        *self.chosen.lock().unwrap_or_else(PoisonError::into_inner) = known.flatten().collect();
     }
 
     /// Whoever was handed over for stream `id` is not asked any more.

@@ -27,6 +27,10 @@ pub struct Url(String);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Urls(String);
 
+/// The name of a secret that go2rtc puts in its place where it runs, of letters, digits, `_` and `-`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretName(String);
+
 impl Default for Prefix {
     /// `omega`.
     fn default() -> Self {
@@ -41,14 +45,18 @@ impl Prefix {
     }
 }
 
+/// Whether it is a letter, and letters, digits, _ or - behind it, in so many bytes at most.
+fn is_name(text: &str, most: usize) -> bool {
+    text.len() <= most
+        && text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+}
+
 impl FromStr for Prefix {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let legal = text.len() <= 32
-            && text.starts_with(|first: char| first.is_ascii_alphabetic())
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
-        if legal {
+        if is_name(text, 32) {
             Ok(Self(text.to_owned()))
         } else {
             Err("must be a letter and up to 31 letters, digits, _ or - behind it, like omega".to_owned())
@@ -130,6 +138,18 @@ impl FromStr for Word {
     }
 }
 
+impl FromStr for SecretName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if is_name(text, 64) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("must be a letter and up to 63 letters, digits, _ or - behind it, like worker-token".to_owned())
+        }
+    }
+}
+
 impl FromStr for Url {
     type Err = String;
 
@@ -191,7 +211,7 @@ macro_rules! show {
         })*
     };
 }
-show!(Prefix, SafePath, Word, Url);
+show!(Prefix, SafePath, SecretName, Word, Url);
 
 #[cfg(test)]
 mod tests {
@@ -265,6 +285,12 @@ mod tests {
         for text in ["http://{N}/x", "http://a:{id}/x", "http://a/{n", "http://a/{n}}", "{n}"] {
             assert!(text.parse::<Urls>().is_err(), "{text}");
         }
+        for text in ["worker-token", "T", "A_1", &"a".repeat(64)] {
+            assert!(text.parse::<SecretName>().is_ok(), "{text}");
+        }
+        for text in ["", "1a", "-a", "_a", "a b", "a:b", "a}", "${a", "a/b", "..", "a.b", "ä", &"a".repeat(65)] {
+            assert!(text.parse::<SecretName>().is_err(), "{text}");
+        }
         assert!(parse_program("bin/mb-encode").is_err() && parse_program("mb-encode").is_ok());
         assert!(parse_absolute("streams").is_err());
     }
@@ -289,6 +315,7 @@ mod tests {
                 text.parse::<SafePath>().ok().map(|path| path.to_string()),
                 text.parse::<Word>().ok().map(|word| word.to_string()),
                 text.parse::<Url>().ok().map(|url| url.to_string()),
+                text.parse::<SecretName>().ok().map(|name| name.to_string()),
             ];
             for value in accepted.into_iter().flatten() {
                 // What is harmful in the others has its place in an address, and only there.

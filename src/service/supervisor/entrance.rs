@@ -39,9 +39,9 @@ impl Entrance {
         Ok(Self::Http(Arc::new(listener.into()), address))
     }
 
-    /// The command line of the worker for stream `id`. Those who join it are `served` with keyframes where go2rtc runs
+    /// The command line of the worker for stream `number`. Those who join it are `served` with keyframes where go2rtc runs
     /// here, too, and who comes by HTTP shows the `token`.
-    pub fn recipe(&self, streams: &Streams, id: &str, served: bool, token: Option<&TokenFile>) -> Recipe {
+    pub fn recipe(&self, streams: &Streams, number: u16, served: bool, token: Option<&TokenFile>) -> Recipe {
         let mut envs: Vec<_> = keyframes::gop().filter(|_| served).into_iter().collect();
         let (mut args, descriptors) = match self {
             Self::Fifo(path) => (vec!["--fifo".into(), path.into()], Vec::new()),
@@ -53,14 +53,16 @@ impl Entrance {
         if let Some(token) = token {
             args.extend(["--token-file".into(), token.path().into()]);
         }
-        args.extend(streams.worker_options(id).into_iter().map(OsString::from));
+        args.extend(streams.worker_options(number).into_iter().map(OsString::from));
         Recipe { program: THIS_PROGRAM.into(), args, envs, descriptors, secret: None }
     }
 
     /// Sends away whoever waits for a worker that is down.
     pub fn turn_away(&self) {
         match self {
-            Self::Fifo(path) => Fifo::turn_away(path),
+            Self::Fifo(path) => {
+                let _ = Fifo::turn_away(path);
+            }
             Self::Http(socket, _) => {
                 let guests =
                     std::iter::from_fn(|| accept_with(socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK).ok());

@@ -110,7 +110,7 @@ mod tests {
             }
             while cat.0.try_wait().unwrap().is_none() {
                 if by_turning_away {
-                    Fifo::turn_away(&fifo)
+                    let _ = Fifo::turn_away(&fifo);
                 } else {
                     end(Pid::from_child(&cat.0), &fifo)
                 }

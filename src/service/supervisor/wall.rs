@@ -2,7 +2,8 @@
 //!
 //! Strangers see it. So it never says where files lie on this machine, or which processes and users there are.
 
-use super::status::{self, Member, Status};
+use super::asking::ask_in;
+use super::status::{Member, Status};
 use crate::service::go2rtc::gate::{Tell, Tile, Told};
 use std::fs::File;
 use std::io;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 /// There are no descriptors left.
 pub fn teller(folder: &File) -> io::Result<Arc<Tell>> {
     let folder = folder.try_clone()?;
-    Ok(Arc::new(move || status::ask_in(&folder).ok().map(told)))
+    Ok(Arc::new(move || ask_in(&folder).ok().map(told)))
 }
 
 fn told(status: Status) -> Told {
@@ -53,7 +54,9 @@ fn tile(member: &Member) -> Tile {
         starts_in_seconds: member.starts_in_seconds,
         frames_per_second: figures.map(|figures| figures.frames_per_second),
         encoder: chosen.map(|chosen| chosen.encoder.clone()),
+        fallback: chosen.and_then(|chosen| Some(for_strangers(&chosen.fallback.as_ref()?.in_short()?))),
         gpu: chosen.and_then(|chosen| chosen.gpu.clone()),
+        device: member.gpu.as_ref().map(|gpu| gpu.number),
     }
 }
 
@@ -93,8 +96,8 @@ fn without_folders(word: &str) -> String {
 mod tests {
     use super::*;
     use crate::events::{Failure, Holder};
-    use crate::service::supervisor::status::{Ended, Stalled, Stream};
-    use crate::stats::Chosen;
+    use crate::service::supervisor::status::{Device, Ended, Stalled, Stream};
+    use crate::stats::{Chosen, Fallback};
 
     #[test]
     fn strangers_learn_why_and_not_where() {
@@ -148,11 +151,14 @@ mod tests {
         assert_eq!(down("allow it: chmod u+r /home/ann/a.glsl").remedy, None);
 
         let by = Some(Holder { pid: 12, name: "cat".to_owned() });
-        let chosen = Some(Chosen { encoder: "OpenH264".to_owned(), gpu: None, renderer: "llvmpipe".to_owned() });
+        let fallback = Fallback { code: "nvenc-sessions".to_owned(), why: "none is free: it failed".to_owned() };
+        let chosen = Some(Chosen { encoder: "OpenH264".to_owned(), fallback: Some(fallback), ..Chosen::default() });
+        let gpu = Some(Device { number: 3, name: None });
         let stream = Stream { chosen, stalled: Some(Stalled { seconds: 7.4, by }), ..Stream::default() };
-        let streaming = Member { stream: Some(stream), last_end: failed(""), ..waiting };
+        let streaming = Member { stream: Some(stream), gpu, last_end: failed(""), ..waiting };
         let tile = tile(&streaming);
         assert_eq!(tile.why.as_deref(), Some("its reader has read nothing for 7 s"), "an earlier end is over");
         assert_eq!(tile.encoder.as_deref(), Some("OpenH264"));
+        assert_eq!((tile.fallback.as_deref(), tile.device), (Some("none is free [nvenc-sessions]"), Some(3)));
     }
 }

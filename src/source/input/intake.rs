@@ -11,6 +11,7 @@ use crate::os::poll;
 use crate::settings::{FrameRate, Shape, Size};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fd::{AsFd as _, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,8 @@ pub struct Arrived {
     pub frame_rate: Option<FrameRate>,
     /// When its last byte was there.
     pub at: Instant,
+    /// The bytes of the input up to its end, where they are counted.
+    pub ends_at: u64,
 }
 
 /// The stream is over: whoever hands pictures over is to return.
@@ -57,12 +60,20 @@ pub struct Intake {
     room: Event,
     /// Readable from the end of the stream on.
     over: Event,
+    /// Whether the producer has sent anything, or is connected.
+    is_heard: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct Slot {
     waiting: Option<Arrived>,
     spare: Vec<Vec<u8>>,
+    /// A picture that came when the stream was over.
+    turned_away: Option<Arrived>,
+    /// What a pipe begins with, where it has a header.
+    header: Vec<u8>,
+    /// What was read of a pipe behind its last whole picture when the stream was over.
+    rest: Vec<u8>,
     /// How the input ended, for good.
     ended: Option<Result<(), Error>>,
     has_ended: bool,
@@ -91,6 +102,7 @@ impl Intake {
             arrivals: Event::new(false)?,
             room: Event::new(true)?,
             over: Event::new(false)?,
+            is_heard: AtomicBool::new(false),
         })
     }
 
@@ -132,6 +144,11 @@ impl Intake {
         size_for(shape.width, shape.height, self.wanted.width, self.wanted.height)
     }
 
+    /// Something has come from the producer, if no whole picture.
+    pub fn hear(&self) {
+        self.is_heard.store(true, Ordering::Relaxed);
+    }
+
     /// A buffer of so many bytes, which hold anything.
     pub fn buffer(&self, bytes: usize) -> Vec<u8> {
         let mut buffer = self.slot().spare.pop().unwrap_or_default();
@@ -148,7 +165,16 @@ impl Intake {
     /// The stream is over.
     pub fn offer(&self, picture: Arrived) -> Result<(), Over> {
         if self.keep == Keep::Every {
-            while self.wait(Some((self.room.as_fd(), PollFlags::IN)), None)?.is_empty() {}
+            loop {
+                match self.wait(Some((self.room.as_fd(), PollFlags::IN)), None) {
+                    Ok(events) if events.is_empty() => {}
+                    Ok(_) => break,
+                    Err(over) => {
+                        self.slot().turned_away = Some(picture);
+                        return Err(over);
+                    }
+                }
+            }
         }
         let mut slot = self.slot();
         let passed_over = slot.waiting.replace(picture);
@@ -160,6 +186,16 @@ impl Intake {
             slot.give_back(samples);
         }
         Ok(())
+    }
+
+    /// Notes what a pipe's pictures are announced with.
+    pub fn note_header(&self, header: Vec<u8>) {
+        self.slot().header = header;
+    }
+
+    /// Notes what was read of a pipe behind its last whole picture.
+    pub fn note_rest(&self, rest: Vec<u8>) {
+        self.slot().rest = rest;
     }
 
     /// No picture comes after this, since the input is at its end, or for an error.
@@ -189,6 +225,11 @@ impl Intake {
         }
     }
 
+    /// Whether anything has come from the producer.
+    pub fn is_heard(&self) -> bool {
+        self.is_heard.load(Ordering::Relaxed)
+    }
+
     /// Whether there is nothing to take and never will be.
     pub fn has_ended(&self) -> bool {
         let slot = self.slot();
@@ -214,6 +255,17 @@ impl Intake {
             return Ok(Next::Nothing);
         }
         slot.ended.take().unwrap_or(Ok(())).map(|()| Next::Ended)
+    }
+
+    /// Everything that was read of a pipe and not shown, once its thread has returned, as the pipe had it: behind `last`,
+    /// a picture's samples.
+    pub fn unshown(&self, last: Option<&[u8]>) -> Vec<u8> {
+        let slot = self.slot();
+        let line: &[u8] = if slot.header.is_empty() { b"" } else { b"FRAME\n" };
+        let waiting = [&slot.waiting, &slot.turned_away].into_iter().flatten().map(|picture| &*picture.samples);
+        let pictures = last.into_iter().chain(waiting).flat_map(|samples| [line, samples]);
+        let parts = [&*slot.header].into_iter().chain(pictures).chain([&*slot.rest]);
+        parts.collect::<Vec<_>>().concat()
     }
 
     /// Gives a picture's memory back, to be filled again.
@@ -248,7 +300,14 @@ mod tests {
             matrix: Matrix::Bt709,
             range: ColorRange::Limited,
         };
-        Arrived { samples: vec![value; 4], shape, is_converted: false, frame_rate: None, at: Instant::now() }
+        Arrived {
+            samples: vec![value; 4],
+            shape,
+            is_converted: false,
+            frame_rate: None,
+            at: Instant::now(),
+            ends_at: 0,
+        }
     }
 
     fn value(next: Next) -> u8 {

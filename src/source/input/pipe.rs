@@ -7,6 +7,9 @@
 //! they lie alike, in a part of the cache, and copied from there in pieces that are short enough for memcpy not to use that
 //! instruction as well.
 
+#[cfg(test)]
+mod tests;
+
 use super::intake::{Arrived, Intake, Over};
 use super::y4m;
 use crate::error::Error;
@@ -60,6 +63,12 @@ pub struct Pipe<'a> {
     head: Vec<u8>,
     at: usize,
     pictures: u64,
+    /// Bytes that were read, those passed over among them.
+    read: u64,
+    /// The first byte to read behind the header.
+    goes_on_at: Option<u64>,
+    /// What was read of the picture at hand.
+    begun: Vec<u8>,
     /// What was read last, on its way to where it stays.
     stage: Vec<u8>,
     /// How far from the beginning of a cache line the next bytes lie in the kernel's memory, as far as can be told.
@@ -84,13 +93,29 @@ impl<'a> Pipe<'a> {
     pub fn new(fd: &'a impl AsFd, intake: &'a Intake) -> Self {
         let fd = fd.as_fd();
         let blocks = rustix::fs::fcntl_getfl(fd).is_ok_and(|flags| !flags.contains(OFlags::NONBLOCK));
-        Self { fd, blocks, intake, head: Vec::with_capacity(HEAD), at: 0, pictures: 0, stage: Vec::new(), phase: 0 }
+        let (head, begun) = (Vec::with_capacity(HEAD), Vec::new());
+        let (stage, goes_on_at) = (Vec::new(), None);
+        Self { fd, blocks, intake, head, at: 0, pictures: 0, read: 0, goes_on_at, begun, stage, phase: 0 }
+    }
+
+    /// Behind these bytes, which were read of it before.
+    pub fn behind(self, bytes: Vec<u8>) -> Self {
+        Self { read: bytes.len() as u64, head: bytes, ..self }
+    }
+
+    /// Behind the header, from this byte of a file on.
+    pub fn from(self, byte: u64) -> Self {
+        Self { goes_on_at: Some(byte), ..self }
     }
 
     /// Hands over one picture after the other, for as long as their writer `is_alone`: those of two would be mixed.
     pub fn read(mut self, form: &Form, is_alone: &dyn Fn() -> bool) -> End {
         match self.pictures(form, is_alone) {
-            Stop::Over => End::Over,
+            Stop::Over => {
+                self.begun.extend_from_slice(&self.head[self.at..]);
+                self.intake.note_rest(self.begun);
+                End::Over
+            }
             Stop::Bad(error) => End::Bad(error),
             Stop::Closed => End::Closed { pictures: self.pictures, cut: self.at < self.head.len() },
         }
@@ -109,23 +134,34 @@ impl<'a> Pipe<'a> {
             Form::Y4m(settings) => {
                 let line = self.line(y4m::SIGNATURE, y4m::LONGEST_HEADER, y4m::not_y4m)?;
                 let header = y4m::parse(&line, settings).map_err(Stop::Bad)?;
+                self.intake.note_header([&*line, b"\n"].concat());
                 self.intake.size_for(&header.shape).map_err(Stop::Bad)?;
                 (header.shape, header.frame_rate)
             }
         };
         let has_lines = matches!(form, Form::Y4m(_));
         let bytes = shape.bytes().ok_or_else(|| Stop::Bad(too_large(&shape)))?;
+        if let Some(byte) = self.goes_on_at.take() {
+            let sought = rustix::fs::seek(self.fd, rustix::fs::SeekFrom::Start(byte));
+            self.read = sought.map_err(|errno| Stop::Bad(unreadable(errno)))?;
+            self.head.clear();
+            self.at = 0;
+        }
         loop {
             if has_lines {
-                self.line(y4m::FRAME, LONGEST_FRAME_LINE, out_of_step)?;
+                let line = self.line(y4m::FRAME, LONGEST_FRAME_LINE, out_of_step)?;
+                self.begun.extend_from_slice(&line);
+                self.begun.push(b'\n');
             }
             let samples = self.picture(bytes, has_lines)?;
+            self.begun.clear();
+            let ends_at = self.read - (self.head.len() - self.at) as u64;
             // Looked at last: whoever wrote a part of it had opened the pipe before.
             if !is_alone() {
                 return Err(Stop::Bad(in_company()));
             }
             let at = Instant::now();
-            self.intake.offer(Arrived { samples, shape, is_converted: false, frame_rate, at })?;
+            self.intake.offer(Arrived { samples, shape, is_converted: false, frame_rate, at, ends_at })?;
             self.pictures += 1;
         }
     }
@@ -176,9 +212,11 @@ impl<'a> Pipe<'a> {
             let read = match self.read_some(&mut stage[at..][..wanted]) {
                 Ok(read) => read,
                 Err(stop) => {
-                    if more || filled > 0 {
+                    match stop {
+                        Stop::Over => self.begun.extend_from_slice(&samples[..filled]),
                         // Noted as cut short.
-                        self.head.push(0);
+                        _ if more || filled > 0 => self.head.push(0),
+                        _ => {}
                     }
                     self.intake.give_back(samples);
                     return Err(stop);
@@ -208,18 +246,24 @@ impl<'a> Pipe<'a> {
                 Ok(read) => {
                     // What is written into an empty pipe begins a page.
                     self.phase = if read < into.len() { 0 } else { (self.phase + read) % LINE };
+                    if self.read == 0 {
+                        self.intake.hear();
+                    }
+                    self.read += read as u64;
                     return Ok(read);
                 }
                 Err(Errno::AGAIN) => is_to_wait = true,
                 Err(Errno::INTR) => {}
                 Err(errno) => {
-                    return Err(Stop::Bad(
-                        Error::machine("input-unreadable", "cannot read the input", "").caused_by(errno),
-                    ));
+                    return Err(Stop::Bad(unreadable(errno)));
                 }
             }
         }
     }
+}
+
+fn unreadable(errno: Errno) -> Error {
+    Error::machine("input-unreadable", "cannot read the input", "").caused_by(errno)
 }
 
 fn too_large(shape: &Shape) -> Error {
@@ -232,116 +276,17 @@ fn in_company() -> Error {
 
 /// Where a picture should begin, something else does.
 fn out_of_step(found: &[u8]) -> Error {
+    if found.starts_with(&y4m::SIGNATURE[..4]) {
+        return Error::input(
+            "input-out-of-step",
+            "the Y4M input goes on with another header, as two files do that are one behind the other",
+            "join their frames: ffmpeg -f concat -i list.txt -f yuv4mpegpipe joined.y4m",
+        );
+    }
     let begins: String = String::from_utf8_lossy(&found[..found.len().min(16)]).escape_debug().collect();
     Error::input(
         "input-out-of-step",
         format!("where a frame of the Y4M input should begin with \"FRAME\" there is \"{begins}\""),
         "",
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::Wanted;
-    use super::super::intake::{Keep, Next};
-    use super::*;
-    use crate::settings::PixelFormat;
-    use rustix::pipe::{PipeFlags, pipe_with};
-    use std::io::Write as _;
-
-    const Y4M: Form = Form::Y4m(InputSettings { matrix: crate::settings::Matrix::Bt709, range: None });
-
-    /// Writes pieces by themselves, and returns the first samples of what arrives, and how it ended.
-    fn through(form: &Form, pieces: &[&[u8]]) -> (Vec<u8>, End) {
-        let (read, write) = pipe_with(PipeFlags::CLOEXEC).unwrap();
-        // Pictures of a few bytes are scaled to one that a stream can have.
-        let wanted = Wanted { width: Some(64), height: Some(64), frame_rate: None };
-        let intake = Intake::new(Keep::Every).unwrap().for_stream(wanted);
-        let mut seen = Vec::new();
-        let end = std::thread::scope(|scope| {
-            scope.spawn(|| {
-                let mut write = std::fs::File::from(write);
-                for piece in pieces {
-                    // It may have been refused by then.
-                    let _ = write.write_all(piece);
-                    std::thread::yield_now();
-                }
-            });
-            let intake = &intake;
-            let reading = scope.spawn(move || {
-                let end = Pipe::new(&read, intake).read(form, &|| true);
-                intake.end(Ok(()));
-                end
-            });
-            loop {
-                crate::os::poll::wait_for(&intake.arrivals(), PollFlags::IN, None);
-                match intake.take().unwrap() {
-                    Next::Picture(Arrived { samples, .. }) => {
-                        seen.push(samples[0]);
-                        intake.give_back(samples);
-                    }
-                    Next::Ended => break,
-                    _ => {}
-                }
-            }
-            reading.join().unwrap()
-        });
-        (seen, end)
-    }
-
-    #[test]
-    fn pictures_come_out_whole_however_their_bytes_come() {
-        let mut stream = b"YUV4MPEG2 W4 H2 F30:1 Cmono\n".to_vec();
-        for at in 0..5u8 {
-            stream.extend_from_slice(if at == 2 { b"FRAME Ip XSOME=THING\n" } else { b"FRAME\n" });
-            stream.extend_from_slice(&[at; 8]);
-        }
-        for size in [1, 2, 3, 7, 13, 64, stream.len()] {
-            let pieces: Vec<_> = stream.chunks(size).collect();
-            let (seen, end) = through(&Y4M, &pieces);
-            assert_eq!(seen, [0, 1, 2, 3, 4], "in pieces of {size}");
-            assert!(matches!(end, End::Closed { pictures: 5, cut: false }), "{end:?}");
-        }
-    }
-
-    #[test]
-    fn raw_pictures_are_told_apart_by_their_size() {
-        let (matrix, range) = Default::default();
-        let form = Form::Raw(Shape { width: 2, height: 2, format: PixelFormat::Rgb24, matrix, range });
-        let bytes: Vec<u8> = (0..30).collect();
-        let (seen, end) = through(&form, &[&bytes[..5], &bytes[5..25], &bytes[25..]]);
-        assert_eq!(seen, [0, 12]);
-        assert!(matches!(end, End::Closed { pictures: 2, cut: true }), "{end:?}");
-        let (_, end) = through(&form, &[&bytes[..24]]);
-        assert!(matches!(end, End::Closed { pictures: 2, cut: false }), "{end:?}");
-    }
-
-    #[test]
-    fn a_picture_that_is_cut_short_is_not_shown() {
-        for cut in
-            [&b"YUV4MPEG2 W4 H2 Cmono\nFRAME\n12345678FRAME\n1234567"[..], b"YUV4MPEG2 W4 H2 Cmono\nFRAME\n12345678FRA"]
-        {
-            let (seen, end) = through(&Y4M, &[cut]);
-            assert_eq!(seen, *b"1");
-            assert!(matches!(end, End::Closed { pictures: 1, cut: true }), "{end:?}");
-        }
-        let (_, end) = through(&Y4M, &[b"YUV4MP"]);
-        assert!(matches!(end, End::Closed { pictures: 0, cut: true }), "{end:?}");
-    }
-
-    #[test]
-    fn what_is_no_y4m_is_refused_at_its_first_bytes() {
-        let junk: Vec<u8> = (0..200_000u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-        let endless = [b"YUV4MPEG2 ".to_vec(), vec![b'X'; 1 << 20]].concat();
-        for (bytes, code) in [
-            (junk.as_slice(), "input-not-y4m"),
-            (b"YUV4MPEG3 W4 H2\nFRAME\n", "input-not-y4m"),
-            (&endless, "input-not-y4m"),
-            (b"YUV4MPEG2 W4 H2 Cmono\nFRAME\n12345678FROG\n", "input-out-of-step"),
-            (b"YUV4MPEG2 W4 H2 Cmono\nFRAME\n123456789", "input-out-of-step"),
-        ] {
-            let (_, end) = through(&Y4M, &[bytes]);
-            assert!(matches!(&end, End::Bad(error) if error.code() == code), "{end:?}");
-        }
-    }
 }

@@ -7,6 +7,7 @@ pub use command::Command;
 pub use fifo::{Comers, Fifo};
 
 use super::intake::Intake;
+use super::onward::Onward;
 use super::pipe::{End, Form, Pipe};
 use crate::error::Error;
 use rustix::fd::OwnedFd;
@@ -22,6 +23,11 @@ pub trait Producer: Send {
 
     /// What it is, as people know it.
     fn name(&self) -> String;
+
+    /// From where another process would go on, as far as can be said while it is read from: a file from its beginning.
+    fn onward(&self) -> Onward {
+        Onward::Anew
+    }
 }
 
 /// A pipe or file that is open already. Its end is the input's.
@@ -29,11 +35,21 @@ pub struct Once {
     pub fd: OwnedFd,
     pub form: Form,
     pub name: String,
+    /// Whether it is a file, which can be read again.
+    pub is_file: bool,
+    /// The first byte to show, of a file.
+    pub from: Option<u64>,
+    /// What was read of it before, of a pipe.
+    pub behind: Vec<u8>,
 }
 
 impl Producer for Once {
     fn run(&mut self, intake: &Intake) -> Result<(), Error> {
-        match Pipe::new(&self.fd, intake).read(&self.form, &|| true) {
+        let mut pipe = Pipe::new(&self.fd, intake).behind(std::mem::take(&mut self.behind));
+        if let Some(byte) = self.from {
+            pipe = pipe.from(byte);
+        }
+        match pipe.read(&self.form, &|| true) {
             End::Over => Ok(()),
             End::Closed { pictures, cut } => {
                 note_cut(&self.name, pictures, cut);
@@ -46,11 +62,16 @@ impl Producer for Once {
     fn name(&self) -> String {
         self.name.clone()
     }
+
+    fn onward(&self) -> Onward {
+        if self.is_file { Onward::Byte(self.from.unwrap_or_default()) } else { Onward::Lost }
+    }
 }
 
 fn note_cut(name: &str, pictures: u64, cut: bool) {
     if cut {
-        tracing::warn!("{name} ended in the middle of a frame, after {pictures} whole ones");
+        let whole = if pictures == 1 { "frame" } else { "frames" };
+        tracing::warn!("{name} ended in the middle of a frame, after {pictures} whole {whole}");
     } else {
         tracing::debug!("{name} ended after {pictures} frames");
     }

@@ -124,6 +124,7 @@ impl Producer for UnixFd {
                 }
                 continue;
             };
+            intake.hear();
             let began = Instant::now();
             let end = Session::new(&self.address, connection, intake, &mut devices).run();
             if began.elapsed() >= GOOD {
@@ -290,7 +291,7 @@ impl<'a> Session<'a> {
         let Taken { samples, is_converted } = taken;
         self.connection.release(buffer.id)?;
         let frame_rate = caps.frame_rate;
-        Ok(self.intake.offer(Arrived { samples, shape, is_converted, frame_rate, at: Instant::now() })?)
+        Ok(self.intake.offer(Arrived { samples, shape, is_converted, frame_rate, at: Instant::now(), ends_at: 0 })?)
     }
 
     /// Takes a picture out of ordinary memory.

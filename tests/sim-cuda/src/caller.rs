@@ -103,7 +103,8 @@ pub(crate) fn answer(call: &Call, answer: Answer) -> u32 {
     }
 }
 
-/// Defines one exported driver function: counted, faulted when ordered, and answering with a number.
+/// Defines one exported driver function: counted, faulted when ordered, and answering with a number. Behind an error that
+/// stays it does nothing.
 macro_rules! driver_call {
     (fn $name:ident($($arg:ident: $type:ty),* $(,)?) $body:block) => {
         /// # Safety
@@ -113,10 +114,13 @@ macro_rules! driver_call {
         #[allow(non_snake_case, private_interfaces)]
         pub unsafe extern "C" fn $name($($arg: $type),*) -> u32 {
             static CALL: sim_ledger::Call = sim_ledger::Call::new(stringify!($name));
+            if let Some(status) = $crate::lost::again(&CALL) {
+                return status;
+            }
             let fault = $crate::caller::LEDGER.enter(&CALL);
             let body = || -> $crate::status::Answer { $body };
             if let Some(status) = fault {
-                if CALL.releases() {
+                if !$crate::lost::by(status) && CALL.releases() {
                     let _ = body();
                 }
                 return status;

@@ -87,6 +87,8 @@ driver_call! {
             None => {
                 let handle = driver.new_handle();
                 driver.contexts.insert(handle, Context { device, retained: Some(0), flags: 0 });
+                // By the machine's number, for tests that ask which devices were used.
+                LEDGER.count(&format!("device.{}", driver.devices[device as usize]), 1);
                 handle
             }
         };

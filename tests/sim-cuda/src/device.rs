@@ -33,7 +33,7 @@ fn pci_bus(number: u32) -> u32 {
 /// The machine's numbers of the devices that `CUDA_VISIBLE_DEVICES` leaves, in its order. As in the
 /// real driver, the first entry that names no device hides itself and all that follow.
 pub(crate) fn visible() -> Vec<u32> {
-    let count = setting::number(setting::DEVICES, 1) as u32;
+    let count = count();
     // Set but empty means "none", so `setting::text` is not the right reader here.
     let Ok(chosen) = std::env::var("CUDA_VISIBLE_DEVICES") else {
         return (0..count).collect();
@@ -51,6 +51,17 @@ pub(crate) fn visible() -> Vec<u32> {
         }
     }
     visible
+}
+
+/// How many devices the machine has at this moment.
+fn count() -> u32 {
+    match setting::text(setting::DEVICES).filter(|value| value.starts_with('/')) {
+        Some(file) => std::fs::read_to_string(&file)
+            .ok()
+            .and_then(|count| count.trim().parse().ok())
+            .unwrap_or_else(|| panic!("{}={file}: expected a number in it", setting::DEVICES)),
+        None => setting::number(setting::DEVICES, 1) as u32,
+    }
 }
 
 /// The machine's number of the device that OpenGL draws with.

@@ -13,7 +13,7 @@ use crate::graphics::GraphicsResource;
 use crate::memory::Memory;
 use crate::status::{INVALID_VALUE, NO_DEVICE, NOT_INITIALIZED, Refusal, broken, failed};
 use crate::stream::Stream;
-use crate::{device, gl};
+use crate::{device, gl, place};
 use sim_ledger::setting;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -121,6 +121,7 @@ driver_call! {
         }
         context::none_or_live(&driver)?;
         gl::current()?;
+        place::shares_with_gl()?;
         let drawing = device::drawing().ok_or(failed(crate::status::INVALID_GRAPHICS_CONTEXT))?;
         let Some(ordinal) = driver.devices.iter().position(|device| *device == drawing) else {
             count.put(0)?;

@@ -13,7 +13,7 @@ use crate::status::{
     ALREADY_MAPPED, Answer, INVALID_GRAPHICS_CONTEXT, INVALID_HANDLE, INVALID_VALUE, MAP_FAILED, NOT_MAPPED,
     NOT_SUPPORTED, Refusal, broken, failed,
 };
-use crate::{device, stream};
+use crate::{device, place, stream};
 
 pub(crate) struct GraphicsResource {
     pub(crate) context: Handle,
@@ -31,6 +31,7 @@ driver_call! {
         let mut driver = driver()?;
         let context = current(&driver)?;
         let gl = gl::current()?;
+        place::shares_with_gl()?;
         if device::drawing().is_none_or(|drawing| !driver.devices.contains(&drawing)) {
             return Err(failed(INVALID_GRAPHICS_CONTEXT));
         }

@@ -61,17 +61,26 @@ statuses! {
     ALREADY_MAPPED = 208, "resource already mapped";
     NOT_MAPPED = 211, "resource not mapped";
     INVALID_GRAPHICS_CONTEXT = 219, "invalid OpenGL or DirectX context";
+    CONTAINED = 226, "Invalid access of peer GPU memory over nvlink or a hardware error";
     SHARED_OBJECT_INIT_FAILED = 303, "shared object initialization failed";
     OPERATING_SYSTEM = 304, "OS call failed or operation not supported on this OS";
     INVALID_HANDLE = 400, "invalid resource handle";
     NOT_FOUND = 500, "named symbol not found";
     NOT_READY = 600, "device not ready";
     ILLEGAL_ADDRESS = 700, "an illegal memory access was encountered";
+    LAUNCH_TIMEOUT = 702, "the launch timed out and was terminated";
     CONTEXT_IS_DESTROYED = 709, "context is destroyed";
+    HARDWARE_STACK_ERROR = 714, "hardware stack error";
+    ILLEGAL_INSTRUCTION = 715, "an illegal instruction was encountered";
+    MISALIGNED_ADDRESS = 716, "misaligned address";
+    INVALID_ADDRESS_SPACE = 717, "operation not supported on global/shared address space";
+    INVALID_PC = 718, "invalid program counter";
     LAUNCH_FAILED = 719, "unspecified launch failure";
+    TENSOR_MEMORY_LEAK = 721, "a kernel left tensor memory allocated";
     NOT_SUPPORTED = 801, "operation not supported";
     SYSTEM_DRIVER_MISMATCH = 803, "system has unsupported display driver / cuda driver combination";
     COMPAT_NOT_SUPPORTED_ON_DEVICE = 804, "forward compatibility was attempted on non supported HW";
+    EXTERNAL_DEVICE = 911, "an async error has occurred in an external entity outside of CUDA";
     UNKNOWN = 999, "unknown error";
 }
 

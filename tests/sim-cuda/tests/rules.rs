@@ -279,6 +279,38 @@ fn copies_keep_to_the_bounds_of_both_ends() {
     }
 }
 
+fn lost() {
+    start();
+    let (mut first, mut second, mut name) = (0, 0, std::ptr::null());
+    assert_eq!(cuMemAlloc_v2(&mut first, 16), 0);
+    let status = cuMemAlloc_v2(&mut second, 16);
+    assert_eq!(status.to_string(), std::env::var("SCENE_STATUS").expect("the parent"));
+    let stays = std::env::var("SCENE_STAYS").is_ok();
+    let then = if stays { status } else { 0 };
+    assert_eq!(cuMemAlloc_v2(&mut second, 16), then);
+    assert_eq!(cuMemFree_v2(first), then);
+    assert_eq!(cuGetErrorName(status, &mut name), 0, "its name is told all the same");
+    assert_eq!((cuInit(0), cuDevicePrimaryCtxRelease_v2(0)), (then, then));
+}
+
+#[test]
+fn the_process_does_not_get_over_some_errors() {
+    scenes!(lost);
+    for (status, stays) in [226, 700, 702, 714, 715, 716, 717, 718, 719, 721, 911]
+        .map(|status| (status, true))
+        .into_iter()
+        .chain([(999, false), (2, false)])
+    {
+        let (name, order) = (status.to_string(), format!("cuda:cuMemAlloc_v2:{status}@1"));
+        let mut settings = vec![("MB_SIM_FAULT", order.as_str()), ("SCENE_STATUS", &name)];
+        settings.extend(stays.then_some(("SCENE_STAYS", "1")));
+        let ended = process::run("lost", &name, &settings);
+        ended.assert_passed();
+        let asked = ended.report.all("after_loss.").len();
+        assert_eq!(asked, if stays { 4 } else { 0 }, "{status}: {:?}", ended.report);
+    }
+}
+
 /// What the driver says about devices: `cuInit`, and each device's bus id; then the drawing one.
 fn devices() {
     let mut told = format!("{}", cuInit(0));

@@ -3,24 +3,22 @@
 //! `eglCreateImage` checks what it is given as the two specifications say, and stricter than any driver. The texture that an
 //! image is bound to gets what the memory holds at that moment, by Mesa's own `glTexImage2D`. Any other image is Mesa's.
 
+use crate::display::of_mesa;
+use crate::error::{self, BAD_ATTRIBUTE, BAD_PARAMETER};
 use crate::{FALSE, LEDGER, TRUE, mesa_function};
 use sim_ledger::{Call, setting};
-use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::ffi::{CStr, CString, c_char, c_void};
+use std::ffi::c_void;
 use std::fs::File;
 use std::mem::ManuallyDrop;
 use std::os::fd::FromRawFd as _;
 use std::os::unix::fs::FileExt as _;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-const SUCCESS: i32 = 0x3000;
 const BAD_ACCESS: i32 = 0x3002;
 const BAD_ALLOC: i32 = 0x3003;
-const BAD_ATTRIBUTE: i32 = 0x3004;
 const BAD_CONTEXT: i32 = 0x3006;
 const BAD_MATCH: i32 = 0x3009;
-const BAD_PARAMETER: i32 = 0x300C;
 
 const LINUX_DMA_BUF: u32 = 0x3270;
 const NONE: isize = 0x3038;
@@ -82,11 +80,6 @@ struct Image {
 /// By the handle that stands for each.
 static IMAGES: Mutex<BTreeMap<usize, Image>> = Mutex::new(BTreeMap::new());
 
-thread_local! {
-    /// What `eglGetError` is to say in place of Mesa.
-    static ERROR: Cell<i32> = const { Cell::new(SUCCESS) };
-}
-
 #[derive(Clone, Copy, PartialEq)]
 enum Offered {
     Nothing,
@@ -109,41 +102,19 @@ pub(crate) fn function(name: &[u8]) -> Option<*mut c_void> {
         return None;
     }
     Some(match name {
-        b"eglQueryString" => query_string as *mut c_void,
         b"eglCreateImage" => create_image as *mut c_void,
         b"eglDestroyImage" => destroy_image as *mut c_void,
-        b"eglGetError" => get_error as *mut c_void,
         b"glEGLImageTargetTexture2DOES" => image_target_texture as *mut c_void,
         _ => return None,
     })
 }
 
-unsafe extern "C" fn query_string(display: *mut c_void, name: i32) -> *const c_char {
-    const EXTENSIONS: i32 = 0x3055;
-    type QueryString = unsafe extern "C" fn(*mut c_void, i32) -> *const c_char;
-    static LISTED: OnceLock<CString> = OnceLock::new();
-    // SAFETY: EGL gives this type to this name, and the parameters are the caller's.
-    let told = unsafe { mesa_function::<QueryString>(c"eglQueryString")(display, name) };
-    if name != EXTENSIONS || display.is_null() || told.is_null() {
-        return told;
-    }
-    let listed = LISTED.get_or_init(|| {
-        // SAFETY: EGL's strings end with a zero.
-        let told = unsafe { CStr::from_ptr(told) }.to_string_lossy();
-        let more = match offered() {
-            Offered::Modifiers => " EGL_EXT_image_dma_buf_import EGL_EXT_image_dma_buf_import_modifiers",
-            _ => " EGL_EXT_image_dma_buf_import",
-        };
-        CString::new(format!("{}{more}", told.trim_end())).expect("text")
-    });
-    listed.as_ptr()
-}
-
-unsafe extern "C" fn get_error() -> i32 {
-    match ERROR.replace(SUCCESS) {
-        // SAFETY: EGL gives this type to this name.
-        SUCCESS => unsafe { mesa_function::<unsafe extern "C" fn() -> i32>(c"eglGetError")() },
-        error => error,
+/// What a display lists of it.
+pub(crate) fn extensions() -> &'static [&'static str] {
+    match offered() {
+        Offered::Nothing => &[],
+        Offered::Import => &["EGL_EXT_image_dma_buf_import"],
+        Offered::Modifiers => &["EGL_EXT_image_dma_buf_import", "EGL_EXT_image_dma_buf_import_modifiers"],
     }
 }
 
@@ -160,7 +131,7 @@ unsafe extern "C" fn create_image(
     if target != LINUX_DMA_BUF {
         // SAFETY: EGL gives this type to this name, and the parameters are the caller's.
         return unsafe {
-            mesa_function::<CreateImage>(c"eglCreateImage")(display, context, target, buffer, attributes)
+            mesa_function::<CreateImage>(c"eglCreateImage")(of_mesa(display), context, target, buffer, attributes)
         };
     }
     let mut list = Vec::new();
@@ -188,7 +159,7 @@ unsafe extern "C" fn create_image(
         Err((error, why)) => {
             LEDGER.count(&format!("refused.{why}"), 1);
             LEDGER.write("image", &[]);
-            ERROR.set(error);
+            error::set(error);
             std::ptr::null_mut()
         }
     }
@@ -278,7 +249,7 @@ unsafe extern "C" fn destroy_image(display: *mut c_void, image: *mut c_void) -> 
     if images.remove(&(image as usize)).is_none() {
         type DestroyImage = unsafe extern "C" fn(*mut c_void, *mut c_void) -> u32;
         // SAFETY: EGL gives this type to this name, and the parameters are the caller's.
-        return unsafe { mesa_function::<DestroyImage>(c"eglDestroyImage")(display, image) };
+        return unsafe { mesa_function::<DestroyImage>(c"eglDestroyImage")(of_mesa(display), image) };
     }
     LEDGER.set("live.images", images.len() as u64);
     LEDGER.write("image", &[]);

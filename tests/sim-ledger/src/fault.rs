@@ -60,7 +60,7 @@ impl Fault {
     fn parse(entry: &str) -> Option<Fault> {
         let (point, when) = entry.rsplit_once(':')?;
         let (library, function) = match point.split_once(':') {
-            Some((library @ ("cuda" | "nvenc"), function)) => (library, function),
+            Some((library @ ("cuda" | "nvenc" | "egl"), function)) => (library, function),
             Some(_) => return None,
             None if point == "max-version" => ("nvenc", "NvEncodeAPIGetMaxSupportedVersion"),
             None => ("nvenc", POINTS.iter().find(|(short, _)| *short == point)?.1),

@@ -1,13 +1,14 @@
-//! Stands in front of a function of another library whose parameters nobody here knows, so that it can hang.
+//! Stands in front of a function of another library whose parameters nobody here knows, so that it can hang or take
+//! its time.
 //!
-//! Only a function that was ordered to hang gets one; all others are called directly. A gate passes on what it was
+//! Only a function that was ordered to do so gets one; all others are called directly. A gate passes on what it was
 //! called with: up to 16 integers and pointers, and up to 8 floats. That is more than any call of EGL or GL has.
 
-use crate::{Call, Ledger, hang};
+use crate::{Call, Ledger, hang, start};
 use std::ffi::c_void;
 use std::sync::OnceLock;
 
-/// So many functions can be ordered to hang at once.
+/// So many functions can be ordered so at once.
 const ROOM: usize = 8;
 
 /// The calling conventions of Linux put integers and floats into registers of their own, each kind in its order, and
@@ -52,13 +53,13 @@ const ENTRANCES: [Any; ROOM] =
     [enter::<0>, enter::<1>, enter::<2>, enter::<3>, enter::<4>, enter::<5>, enter::<6>, enter::<7>];
 
 /// What to hand out in place of `function`, which is called `name` and may be null: itself, unless it was ordered to
-/// hang.
+/// hang or to take its time.
 ///
 /// # Safety
 ///
 /// `function` is null or a C function of at most 16 integers and pointers and 8 floats, which stays where it is.
 pub unsafe fn before(ledger: &'static Ledger, name: &str, function: *const c_void) -> *const c_void {
-    if function.is_null() || hang::ordered(name).is_none() {
+    if function.is_null() || hang::ordered(name).is_none() && start::ordered(name).is_none() {
         return function;
     }
     for (gate, entrance) in GATES.iter().zip(ENTRANCES) {
@@ -73,7 +74,7 @@ pub unsafe fn before(ledger: &'static Ledger, name: &str, function: *const c_voi
             return entrance as *const c_void;
         }
     }
-    panic!("more than {ROOM} functions are to hang");
+    panic!("more than {ROOM} functions are to hang or to take their time");
 }
 
 /// # Safety

@@ -4,12 +4,11 @@
 //! simulated driver itself holds no lock, so that only who waits for this thread hangs with it.
 
 use crate::setting;
-use std::fs::File;
-use std::io::Write as _;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// How the program tells a child what it is: `<pid>` for a rehearsal, `<pid> <number>` for a reader's process.
+/// How the program tells a child what it is: `<pid>` for a rehearsal, `<pid> <number>` for a reader's process, and
+/// `<pid> spare` for one that is to become a reader's.
 const PROGRAMS_ROLE: &str = "MB_ENCODE_WORKERS_CHILD";
 
 /// What every function that can hang begins with.
@@ -38,19 +37,27 @@ impl Hang {
             Some((function, at)) => (function, at.parse().ok().filter(|&at| at > 0)?),
             None => (entry, 1),
         };
-        let plain = function.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        let known = PREFIXES.iter().any(|prefix| function.len() > prefix.len() && function.starts_with(prefix));
-        (plain && known).then(|| Hang { function: function.to_owned(), at })
+        is_function(function).then(|| Hang { function: function.to_owned(), at })
     }
 
-    /// The encoder's functions have two names in nvEncodeAPI.h: `nvEncLockBitstream` is the entry of the function list,
-    /// `NvEncLockBitstream` the prototype.
     fn concerns(&self, function: &str) -> bool {
-        let ordered = self.function.strip_prefix("nvEnc").or(self.function.strip_prefix("NvEnc"));
-        match (ordered, function.strip_prefix("NvEnc")) {
-            (Some(ordered), Some(function)) => ordered == function,
-            _ => self.function == function,
-        }
+        is_same(&self.function, function)
+    }
+}
+
+/// Whether an order may name this function.
+pub(crate) fn is_function(name: &str) -> bool {
+    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    plain && PREFIXES.iter().any(|prefix| name.len() > prefix.len() && name.starts_with(prefix))
+}
+
+/// Whether an order for `ordered` is one for `function`. The encoder's functions have two names in nvEncodeAPI.h:
+/// `nvEncLockBitstream` is the entry of the function list, `NvEncLockBitstream` the prototype.
+pub(crate) fn is_same(ordered: &str, function: &str) -> bool {
+    let short = ordered.strip_prefix("nvEnc").or(ordered.strip_prefix("NvEnc"));
+    match (short, function.strip_prefix("NvEnc")) {
+        (Some(short), Some(function)) => short == function,
+        _ => ordered == function,
     }
 }
 
@@ -73,11 +80,13 @@ pub(crate) fn ordered(function: &str) -> Option<u64> {
 
 /// Whether an order for `wanted` is for a process with this value of [`PROGRAMS_ROLE`].
 fn is_meant(wanted: &str, role: Option<&str>) -> Option<bool> {
-    let reader = role.is_some_and(|role| role.contains(' '));
+    let spare = role.is_some_and(|role| role.ends_with(" spare"));
+    let reader = !spare && role.is_some_and(|role| role.contains(' '));
     match wanted {
         "any" => Some(true),
         "reader" => Some(reader),
-        "rehearsal" => Some(role.is_some() && !reader),
+        "spare" => Some(spare),
+        "rehearsal" => Some(role.is_some() && !reader && !spare),
         _ => None,
     }
 }
@@ -85,17 +94,7 @@ fn is_meant(wanted: &str, role: Option<&str>) -> Option<bool> {
 /// Whether this is the process that may hang, where [`setting::HANG_ONCE`] allows one alone.
 pub(crate) fn is_this_process() -> bool {
     static DECIDED: OnceLock<bool> = OnceLock::new();
-    *DECIDED.get_or_init(|| {
-        let Some(path) = setting::text(setting::HANG_ONCE) else { return true };
-        match File::create_new(&path) {
-            Ok(mut file) => {
-                let _ = write!(file, "{}", std::process::id());
-                true
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => false,
-            Err(error) => panic!("{}={path}: {error}", setting::HANG_ONCE),
-        }
-    })
+    *DECIDED.get_or_init(|| crate::once::is_first(setting::HANG_ONCE))
 }
 
 /// Never returns, uses no processor time, and goes on after every signal handler. `exit` does not get through either:
@@ -158,10 +157,11 @@ mod tests {
 
     #[test]
     fn a_role_is_read_as_the_program_writes_it() {
-        let roles = [None, Some("4711"), Some("4711 1")];
-        assert_eq!(roles.map(|role| is_meant("any", role)), [Some(true); 3]);
-        assert_eq!(roles.map(|role| is_meant("reader", role)), [false, false, true].map(Some));
-        assert_eq!(roles.map(|role| is_meant("rehearsal", role)), [false, true, false].map(Some));
+        let roles = [None, Some("4711"), Some("4711 1"), Some("4711 spare")];
+        assert_eq!(roles.map(|role| is_meant("any", role)), [Some(true); 4]);
+        assert_eq!(roles.map(|role| is_meant("reader", role)), [false, false, true, false].map(Some));
+        assert_eq!(roles.map(|role| is_meant("rehearsal", role)), [false, true, false, false].map(Some));
+        assert_eq!(roles.map(|role| is_meant("spare", role)), [false, false, false, true].map(Some));
         assert_eq!(is_meant("worker", None), None);
     }
 }

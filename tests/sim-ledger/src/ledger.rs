@@ -2,7 +2,7 @@
 //!
 //! It only counts. What is a rule and what is a leak is known to the drivers.
 
-use crate::{fault::Fault, hang, setting};
+use crate::{fault::Fault, hang, once, setting, start};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -23,6 +23,7 @@ struct Orders {
     faults: Vec<&'static Fault>,
     /// The call, counted from 1, from which on none returns.
     hang: Option<u64>,
+    start: start::Start,
 }
 
 impl Call {
@@ -50,12 +51,20 @@ pub struct Ledger {
     calls: Mutex<Vec<&'static Call>>,
     counts: Mutex<BTreeMap<String, u64>>,
     faults: OnceLock<Vec<Fault>>,
+    /// Whether this process is one that may show them.
+    shows_faults: OnceLock<bool>,
 }
 
 impl Ledger {
     /// An empty book; `library` is `cuda`, `nvenc`, `egl` or `gl`.
     pub const fn new(library: &'static str) -> Ledger {
-        Ledger { library, calls: Mutex::new(Vec::new()), counts: Mutex::new(BTreeMap::new()), faults: OnceLock::new() }
+        Ledger {
+            library,
+            calls: Mutex::new(Vec::new()),
+            counts: Mutex::new(BTreeMap::new()),
+            faults: OnceLock::new(),
+            shows_faults: OnceLock::new(),
+        }
     }
 
     /// Counts a call that belongs to no session. `Some(status)` is a fault to return at once.
@@ -73,7 +82,11 @@ impl Ledger {
             self.write("hang", &[]);
             hang::for_ever();
         }
+        orders.start.take_time();
         let status = orders.faults.iter().find_map(|fault| fault.strike(life))?;
+        if !self.shows_faults.get_or_init(|| once::is_first(setting::FAULT_ONCE)) {
+            return None;
+        }
         self.count(&format!("fault.{}", call.name), 1);
         Some(status)
     }
@@ -92,7 +105,7 @@ impl Ledger {
             .iter()
             .filter(|fault| fault.concerns(self.library, call.name))
             .collect();
-        Orders { faults, hang: hang::ordered(call.name) }
+        Orders { faults, hang: hang::ordered(call.name), start: start::Start::of(call.name) }
     }
 
     /// Adds to a count of the report.

@@ -1,5 +1,5 @@
-//! What the simulated drivers share: their settings, the faults and hangs they were ordered to show, and the
-//! report they leave behind.
+//! What the simulated drivers share: their settings, the faults and hangs they were ordered to show, the time
+//! they take to come up, and the report they leave behind.
 //!
 //! Each driver holds one static [`Ledger`] and one static [`Call`] per exported function, so that
 //! counting a call costs two atomic operations and no allocation: the drivers are also used to
@@ -11,6 +11,8 @@ mod fault;
 pub mod gate;
 mod hang;
 mod ledger;
+mod once;
 pub mod setting;
+mod start;
 
 pub use ledger::{Call, Ledger};

@@ -73,6 +73,7 @@ pub(crate) fn note(params: &Fields<'_, NV_ENC_INITIALIZE_PARAMS>, read: &Config)
     }
     put("targetQuality", config.byte(at!(NV_ENC_CONFIG, rcParams.targetQuality)).into());
     put("targetQualityLSB", config.byte(at!(NV_ENC_CONFIG, rcParams.targetQualityLSB)).into());
+    put("lowDelayKeyFrameScale", config.byte(at!(NV_ENC_CONFIG, rcParams.lowDelayKeyFrameScale)).into());
     put("lookaheadDepth", config.half(at!(NV_ENC_CONFIG, rcParams.lookaheadDepth)).into());
     bits! {
         enableLookahead = 5 of rcParams._bitfield_1;

@@ -97,6 +97,10 @@ impl<T> Fields<'_, T> {
         self.word(offset) >> bit & 1 == 1
     }
 
+    pub(crate) fn put_byte(&self, offset: usize, value: u8) {
+        self.write(offset, value);
+    }
+
     pub(crate) fn put_word(&self, offset: usize, value: u32) {
         self.write(offset, value);
     }

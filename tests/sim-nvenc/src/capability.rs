@@ -1,8 +1,10 @@
 //! What the simulated encoder says it can do, changed where `MB_SIM_CAPS` says so.
 //!
 //! The values follow a recent GeForce where this encoder can keep the promise; what it cannot do
-//! (B pictures, look-ahead, other chroma formats) it says it cannot.
+//! (B pictures, look-ahead, other chroma formats) it says it cannot. A driver may refuse to answer
+//! for a capability that it has all the same.
 
+use crate::status::INVALID_PARAM;
 use sim_ledger::setting;
 use std::sync::OnceLock;
 
@@ -50,43 +52,61 @@ const TABLE: [(&str, u32, i32); 33] = [
     ("SUPPORT_10BIT_ENCODE", 39, 0),
     ("SUPPORT_WEIGHTED_PREDICTION", 41, 0),
     ("DYNAMIC_QUERY_ENCODER_CAPACITY", 42, 100),
-    ("WIDTH_MIN", WIDTH_MIN, 16),
-    ("HEIGHT_MIN", HEIGHT_MIN, 16),
+    ("WIDTH_MIN", WIDTH_MIN, 145),
+    ("HEIGHT_MIN", HEIGHT_MIN, 49),
     ("SUPPORT_MULTIPLE_REF_FRAMES", 47, 1),
     ("NUM_ENCODER_ENGINES", 49, 1),
 ];
 
-fn table() -> [i32; COUNT] {
-    let mut values = [0; COUNT];
+/// One of them: what the chip has, and what the driver answers.
+#[derive(Clone, Copy)]
+struct Capability {
+    value: i32,
+    /// The status in place of an answer.
+    refused: Option<u32>,
+}
+
+fn table() -> [Capability; COUNT] {
+    let mut all = [Capability { value: 0, refused: None }; COUNT];
     for (_, number, value) in TABLE {
-        values[number as usize] = value;
+        all[number as usize].value = value;
     }
     let changes = setting::text(setting::CAPS).unwrap_or_default();
     for change in changes.split(',').map(str::trim).filter(|change| !change.is_empty()) {
-        let change_of = || {
+        let mut change_of = || {
             let (name, value) = change.split_once('=')?;
             let name = name.strip_prefix("NV_ENC_CAPS_").unwrap_or(name);
             let known = TABLE.iter().find(|(known, ..)| *known == name);
             let number = known.map(|(_, number, _)| *number).or_else(|| name.parse().ok())?;
-            Some((number as usize, value.parse().ok()?))
+            let capability = all.get_mut(number as usize)?;
+            match value.split_once(':') {
+                None if value == "refused" => capability.refused = Some(INVALID_PARAM),
+                None => capability.value = value.parse().ok()?,
+                Some(("refused", status)) => capability.refused = Some(status.parse().ok()?),
+                Some(_) => return None,
+            }
+            Some(())
         };
-        match change_of() {
-            Some((number, value)) if number < COUNT => values[number] = value,
-            _ => panic!("{}: cannot read {change:?}", setting::CAPS),
+        if change_of().is_none() {
+            panic!("{}: cannot read {change:?}", setting::CAPS);
         }
     }
-    values
+    all
 }
 
-/// The value of a capability, if there is one of that number.
-pub(crate) fn value(number: u32) -> Option<i32> {
-    static VALUES: OnceLock<[i32; COUNT]> = OnceLock::new();
-    VALUES.get_or_init(table).get(number as usize).copied()
+fn capability(number: u32) -> Option<Capability> {
+    static ALL: OnceLock<[Capability; COUNT]> = OnceLock::new();
+    ALL.get_or_init(table).get(number as usize).copied()
 }
 
-/// The value as a count; 0 where there is none.
+/// What the driver answers for a capability: its value or a status. `None` where there is none of that number.
+pub(crate) fn answer(number: u32) -> Option<Result<i32, u32>> {
+    capability(number).map(|capability| capability.refused.map_or(Ok(capability.value), Err))
+}
+
+/// What the chip has, as a count; 0 where there is none.
 pub(crate) fn level(number: u32) -> u32 {
-    value(number).unwrap_or(0).max(0) as u32
+    capability(number).map_or(0, |capability| capability.value.max(0) as u32)
 }
 
 pub(crate) fn has(number: u32) -> bool {

@@ -252,7 +252,7 @@ impl BaseConfig {
                 _ => return Err(broken(UNSUPPORTED_PARAM, "slice-mode")),
             },
             reference_frames: h264(h264!(maxNumRefFrames)).clamp(1, parameter_sets::MAX_REFERENCES),
-            vui: vui(config, self.frame_rate),
+            vui: vui(config, self.frame_rate, flag(13)),
         })
     }
 }
@@ -275,7 +275,8 @@ fn profile(config: &Fields<'_, NV_ENC_CONFIG>) -> Result<Profile, Refusal> {
         .ok_or(broken(UNSUPPORTED_PARAM, "profile"))
 }
 
-fn vui(config: &Fields<'_, NV_ENC_CONFIG>, frame_rate: (u32, u32)) -> Vui {
+/// Without `enableVFR` the rate is promised whether or not the caller has it written.
+fn vui(config: &Fields<'_, NV_ENC_CONFIG>, frame_rate: (u32, u32), variable_frame_rate: bool) -> Vui {
     macro_rules! vui {
         ($field:ident) => {
             config.word(h264!(h264VUIParameters.$field))
@@ -292,9 +293,11 @@ fn vui(config: &Fields<'_, NV_ENC_CONFIG>, frame_rate: (u32, u32)) -> Vui {
         chroma_location: (vui!(chromaSampleLocationFlag) == 1)
             .then(|| (vui!(chromaSampleLocationTop).min(5), vui!(chromaSampleLocationBot).min(5))),
         bitstream_restriction: vui!(bitstreamRestrictionFlag) == 1,
-        timing: (vui!(timingInfoPresentFlag) == 1).then(|| match (vui!(numUnitInTicks), vui!(timeScale)) {
-            (0, _) | (_, 0) => (frame_rate.1, frame_rate.0.saturating_mul(2)),
-            given => given,
+        timing: (vui!(timingInfoPresentFlag) == 1 || !variable_frame_rate).then(|| {
+            match (vui!(numUnitInTicks), vui!(timeScale)) {
+                (0, _) | (_, 0) => (frame_rate.1, frame_rate.0.saturating_mul(2)),
+                given => given,
+            }
         }),
     }
 }

@@ -59,6 +59,8 @@ struct Functions {
     range: unsafe extern "C" fn(*mut usize, *mut usize, usize) -> Status,
     descriptor: unsafe extern "C" fn(*mut ArrayDescriptor, usize) -> Status,
     wait: unsafe extern "C" fn(usize) -> Status,
+    device: unsafe extern "C" fn(*mut i32) -> Status,
+    uuid: unsafe extern "C" fn(*mut [u8; 16], i32) -> Status,
 }
 
 impl Functions {
@@ -79,6 +81,8 @@ impl Functions {
             range: symbol!(b"cuMemGetAddressRange_v2\0"),
             descriptor: symbol!(b"cuArray3DGetDescriptor_v2\0"),
             wait: symbol!(b"cuStreamSynchronize\0"),
+            device: symbol!(b"cuCtxGetDevice\0"),
+            uuid: symbol!(b"cuDeviceGetUuid\0"),
         })
     }
 }
@@ -106,6 +110,15 @@ impl Cuda {
             0 => Ok(Cuda { functions }),
             _ => Err(Unusable::BadContext),
         }
+    }
+
+    /// The machine's number of the GPU that the context is on, which ends its UUID.
+    pub(crate) fn gpu(&self) -> Option<u8> {
+        let (mut device, mut uuid) = (0, [0; 16]);
+        // SAFETY: a context is current, and both out-pointers are ours.
+        let known =
+            unsafe { (self.functions.device)(&mut device) == 0 && (self.functions.uuid)(&mut uuid, device) == 0 };
+        known.then(|| uuid[15])
     }
 
     /// The bytes from `address` to the end of its allocation.

@@ -165,7 +165,11 @@ fn code(stream: &mut Vec<u8>, config: &Config, progress: &mut Progress, kind: Pi
     }
     let header = Header { kind, frame_num: progress.since_idr, idr_pic_id: progress.idr_pic_id };
     let content = match &progress.planes {
-        Some((now, before)) => Content::Picture { now, before },
+        Some((now, before)) => {
+            let total = u64::from(config.macroblocks());
+            let coded = setting::number(setting::ROWS, total) * u64::from(config.width.div_ceil(16));
+            Content::Picture { now, before, grey: total.saturating_sub(coded) as usize }
+        }
         None => Content::Grey,
     };
     let coded = slice::append(stream, config, header, &content);

@@ -57,6 +57,7 @@ pub(crate) fn estrange(config: &Fields<'_, NV_ENC_CONFIG>) {
     put!(9_000_000, rcParams.maxBitRate);
     put!(2_000_000, rcParams.vbvBufferSize);
     put!(1_000_000, rcParams.vbvInitialDelay);
+    config.put_byte(at!(NV_ENC_CONFIG, rcParams.lowDelayKeyFrameScale), 77);
     // enableLookahead, enableExtLookahead; no zeroReorderDelay.
     put!(1 << 5 | 1 << 16, rcParams._bitfield_1);
     // targetQuality, targetQualityLSB, lookaheadDepth.
@@ -108,6 +109,13 @@ pub(crate) fn fill(config: &Fields<'_, NV_ENC_CONFIG>, tuning: u32) {
     put!(1, frameFieldMode);
     put!(NV_ENC_RC_PARAMS_VER, rcParams.version);
     put!(rate_control, rcParams.rateControlMode);
+    // "2 by default for low latency tuning info and 1 by default for ultra low latency tuning info".
+    let key_frame_scale = match tuning {
+        2 => 2,
+        3 => 1,
+        _ => 0,
+    };
+    config.put_byte(at!(NV_ENC_CONFIG, rcParams.lowDelayKeyFrameScale), key_frame_scale);
     put!(gop, encodeCodecConfig.h264Config.idrPeriod);
     put!(1, encodeCodecConfig.h264Config.chromaFormatIDC);
     put!(3, encodeCodecConfig.h264Config.sliceMode);

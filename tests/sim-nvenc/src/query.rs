@@ -6,7 +6,7 @@ use crate::capability;
 use crate::input::{IYUV, NV12};
 use crate::preset;
 use crate::session::{Session, session};
-use crate::status::{Answer, INVALID_PARAM, UNSUPPORTED_PARAM, broken};
+use crate::status::{Answer, INVALID_PARAM, UNSUPPORTED_PARAM, broken, failed};
 use nvidia_video_codec_sdk::sys::nvEncodeAPI as sdk;
 use sdk::{GUID, NV_ENC_CAPS_PARAM, NV_ENC_CONFIG, NV_ENC_PRESET_CONFIG};
 use sim_ledger::setting;
@@ -82,8 +82,9 @@ encoder_call! {
     fn NvEncGetEncodeCaps(encoder; codec: GUID, params: Struct<NV_ENC_CAPS_PARAM>, value: Out<i32>) {
         let params = params.open(sdk::NV_ENC_CAPS_PARAM_VER)?;
         ask(encoder, Some(codec))?;
-        let known = capability::value(params.word(at!(NV_ENC_CAPS_PARAM, capsToQuery)));
-        value.put(known.ok_or(broken(INVALID_PARAM, "unknown-capability"))?)
+        let answer = capability::answer(params.word(at!(NV_ENC_CAPS_PARAM, capsToQuery)));
+        let answer = answer.ok_or(broken(INVALID_PARAM, "unknown-capability"))?;
+        value.put(answer.map_err(failed)?)
     }
 }
 

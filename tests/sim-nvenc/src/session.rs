@@ -226,13 +226,24 @@ fn open(params: &Struct<NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS>) -> Result<usize, 
         return Err(broken(INVALID_PTR, "null-device"));
     }
     match Cuda::with(context) {
-        Ok(_) => {}
+        Ok(cuda) => refuse(&cuda)?,
         Err(Unusable::NoLibrary) => return Err(failed(NO_ENCODE_DEVICE)),
         Err(Unusable::BadContext) => return Err(broken(INVALID_DEVICE, "not-a-cuda-context")),
     }
     let mut sessions = lock();
     let slot = Slot::take(sessions.open.len())?;
     Ok(sessions.insert(context, Some(slot)))
+}
+
+/// Refuses on a GPU that is to have no encoder.
+fn refuse(cuda: &Cuda) -> Answer {
+    let Some(refusing) = setting::text(setting::REFUSING_DEVICES) else { return Ok(()) };
+    let here = cuda.gpu().expect("the context's GPU").to_string();
+    let entries = refusing.split(',').map(|entry| {
+        let entry = entry.trim().split_once(':').and_then(|(gpu, status)| Some((gpu, status.parse::<u32>().ok()?)));
+        entry.unwrap_or_else(|| panic!("{}={refusing}: expected 0:2,1:1", setting::REFUSING_DEVICES))
+    });
+    entries.into_iter().find(|(gpu, _)| *gpu == here).map_or(Ok(()), |(_, status)| Err(failed(status)))
 }
 
 encoder_call! {

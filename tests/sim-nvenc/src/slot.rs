@@ -4,6 +4,7 @@
 
 use crate::status::{GENERIC, INCOMPATIBLE_CLIENT_KEY, Refusal, failed};
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use sim_ledger::setting;
 use std::fs::File;
 use std::path::Path;
@@ -21,9 +22,14 @@ impl Slot {
         let status = setting::number(setting::SESSION_STATUS, INCOMPATIBLE_CLIENT_KEY.into()) as u32;
         match setting::text(setting::SESSION_DIR) {
             Some(folder) if limit != u64::MAX => {
+                let folder = Path::new(&folder);
+                // One at a time, as in the kernel: who found the first slot taken and the second one free is not to
+                // find that one taken by whoever came in between.
+                let _turn = lock(folder, "turn", FlockOperation::LockExclusive)?;
                 for number in 0..limit {
-                    if let Some(lock) = lock(Path::new(&folder), number)? {
-                        return Ok(Slot { _lock: Some(lock) });
+                    let slot = lock(folder, &format!("session-{number}"), FlockOperation::NonBlockingLockExclusive)?;
+                    if slot.is_some() {
+                        return Ok(Slot { _lock: slot });
                     }
                 }
                 Err(failed(status))
@@ -34,12 +40,15 @@ impl Slot {
     }
 }
 
-fn lock(folder: &Path, number: u64) -> Result<Option<File>, Refusal> {
-    let path = folder.join(format!("session-{number}"));
-    let file = File::options().create(true).append(true).open(path);
-    let file = file.map_err(|_| failed(GENERIC))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(file)),
-        Err(_) => Ok(None),
+/// The lock of this name in `folder`, held as long as the file is open. `None` where it is another's.
+fn lock(folder: &Path, name: &str, how: FlockOperation) -> Result<Option<File>, Refusal> {
+    let file = File::options().create(true).append(true).open(folder.join(name)).map_err(|_| failed(GENERIC))?;
+    loop {
+        match flock(&file, how) {
+            Ok(()) => return Ok(Some(file)),
+            Err(Errno::INTR) => {}
+            Err(Errno::WOULDBLOCK) => return Ok(None),
+            Err(_) => return Err(failed(GENERIC)),
+        }
     }
 }

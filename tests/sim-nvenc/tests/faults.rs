@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-const SIZE: (u32, u32) = (64, 48);
+const SIZE: (u32, u32) = (160, 64);
 
 /// Writes a line for the parent to compare.
 fn tell(line: impl std::fmt::Display) {
@@ -202,6 +202,11 @@ fn capabilities_are_those_ordered_and_are_kept_to() {
         process::run("capabilities", "no-vbv", &[("MB_SIM_CAPS", "NV_ENC_CAPS_SUPPORT_CUSTOM_VBV_BUF_SIZE=0,17=8192")]);
     let error = "NvEncInitializeEncoder: vbv-without-capability";
     assert_eq!(told(no_vbv.assert_passed()), ["(0, 4096) (0, 0) (0, 8192)", "12", error]);
+    // What is not told is there all the same.
+    let silent = process::run("capabilities", "silent", &[("MB_SIM_CAPS", "WIDTH_MAX=refused,26=refused:12")]);
+    let error = "NvEncGetEncodeCaps: EncodeAPI Internal Error.";
+    assert_eq!(told(silent.assert_passed()), ["(8, 0) (12, 0) (0, 4096)", "0", error]);
+    assert!(silent.report.all("violation.").is_empty(), "it was no fault of the caller's");
 }
 
 fn leaks() {

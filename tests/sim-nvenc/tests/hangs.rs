@@ -17,7 +17,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-const SIZE: (u32, u32) = (64, 48);
+const SIZE: (u32, u32) = (160, 64);
 const DEADLINE: Duration = Duration::from_secs(20);
 /// How long a process is watched that is to do nothing.
 const A_WHILE: Duration = Duration::from_millis(300);

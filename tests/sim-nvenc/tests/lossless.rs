@@ -59,7 +59,7 @@ fn probe(stream: &Path, entries: &str) -> String {
 
 fn size_from_environment() -> (u32, u32) {
     let size = std::env::var("SCENE_SIZE").expect("a scene is started by its parent");
-    let (width, height) = size.split_once('x').expect("64x64");
+    let (width, height) = size.split_once('x').expect("160x64");
     (width.parse().expect("a number"), height.parse().expect("a number"))
 }
 
@@ -107,9 +107,9 @@ fn assert_lossless(size: &str, name: &str, settings: &[(&str, &str)]) {
 #[test]
 fn small_pictures_come_back_unchanged() {
     scenes!(six_pictures);
-    assert_lossless("64x64", "64x64", &[]);
-    assert_lossless("66x130", "66x130", &[]);
-    assert_lossless("16x16", "16x16", &[]);
+    assert_lossless("160x64", "160x64", &[]);
+    assert_lossless("146x130", "146x130", &[]);
+    assert_lossless("146x50", "146x50", &[]);
 }
 
 #[test]
@@ -122,14 +122,14 @@ fn large_pictures_come_back_unchanged() {
 #[test]
 fn an_odd_pitch_changes_nothing() {
     scenes!(six_pictures);
-    assert_lossless("66x130", "align-4", &[("MB_SIM_PITCH_ALIGN", "4")]);
+    assert_lossless("146x130", "align-4", &[("MB_SIM_PITCH_ALIGN", "4")]);
     assert_lossless("322x182", "512-and-4", &[("MB_SIM_PITCH_ALIGN", "512+4")]);
 }
 
 #[test]
 fn a_cuda_array_is_as_good_an_input() {
     scenes!(six_pictures);
-    assert_lossless("66x130", "array", &[("SCENE_ARRAY", "1")]);
+    assert_lossless("146x130", "array", &[("SCENE_ARRAY", "1")]);
 }
 
 /// Three pictures from host memory, with rows as far apart as the parent says.
@@ -152,7 +152,7 @@ fn from_the_host() {
 #[test]
 fn planes_from_host_memory_come_back_unchanged_without_gl() {
     scenes!(from_the_host);
-    for (size, pitch) in [("64x64", "64"), ("66x130", "512"), ("322x182", "352"), ("1280x720", "1280")] {
+    for (size, pitch) in [("160x64", "160"), ("146x130", "512"), ("322x182", "352"), ("1280x720", "1280")] {
         let settings = [("SCENE_SIZE", size), ("SCENE_PITCH", pitch)];
         process::run("from_the_host", &format!("host-{size}"), &settings).assert_passed().report.assert_clean();
     }
@@ -185,15 +185,48 @@ fn the_stream_says_what_the_configuration_said() {
 
 /// Pictures of a session whose settings `change` made; the picture types and the stream.
 fn stream_of(pictures: u32, flags: impl Fn(u32) -> u32, change: impl FnOnce(&mut Settings)) -> (Vec<u32>, Vec<u8>) {
-    let live = Live::start((64, 48), false, change);
+    let live = Live::start((160, 64), false, change);
     let (mut kinds, mut stream) = (Vec::new(), Vec::new());
     for number in 0..pictures {
-        let (unit, kind) = live.push(&picture((64, 48), number), flags(number)).expect("a picture");
+        let (unit, kind) = live.push(&picture((160, 64), number), flags(number)).expect("a picture");
         kinds.push(kind);
         stream.extend(unit);
     }
     live.end();
     (kinds, stream)
+}
+
+/// Whether the SPS of a session says that no picture is ever late.
+fn promises_its_rate(change: impl FnOnce(&mut Settings)) -> bool {
+    let path = process::scene_folder().join("rate.h264");
+    fs::write(&path, stream_of(1, |_| 0, change).1).expect("a file");
+    let trace = Command::new("ffmpeg")
+        .args(["-v", "trace", "-i", path.to_str().expect("a plain path"), "-c", "copy"])
+        .args(["-bsf:v", "trace_headers", "-f", "null", "-"])
+        .output()
+        .expect("ffmpeg is installed");
+    let trace = String::from_utf8_lossy(&trace.stderr).into_owned();
+    trace.lines().any(|line| line.contains("fixed_frame_rate_flag") && line.trim_end().ends_with("= 1"))
+}
+
+fn promises() {
+    let flag = |bit, timing| {
+        move |settings: &mut Settings| {
+            settings
+                .config
+                .bit(h264!(_bitfield_1), 13, bit)
+                .put(h264!(h264VUIParameters.timingInfoPresentFlag), timing);
+        }
+    };
+    assert!(promises_its_rate(flag(false, 1)));
+    assert!(promises_its_rate(flag(false, 0)), "whether or not that is written");
+    assert!(!promises_its_rate(flag(true, 1)) && !promises_its_rate(flag(true, 0)), "enableVFR");
+}
+
+#[test]
+fn a_rate_is_promised_unless_it_may_vary() {
+    scenes!(promises);
+    process::run("promises", "promises", &[]).assert_passed();
 }
 
 fn cadences() {
@@ -225,14 +258,14 @@ fn cadences() {
             .bit(h264!(_bitfield_1), 6, true)
             .bit(h264!(_bitfield_1), 5, true)
             .bit(h264!(_bitfield_1), 17, true)
-            .put(offset_of!(NV_ENC_CONFIG, rcParams.averageBitRate), 2_000_000)
+            .put(offset_of!(NV_ENC_CONFIG, rcParams.averageBitRate), 6_000_000)
             .put(h264!(sliceModeData), 3);
     };
     let (_, stream) = stream_of(2, |_| 0, all);
     assert_eq!(nal_types(&stream), [9, 7, 8, 6, 5, 5, 5, 12, 9, 6, 1, 1, 1, 12]);
     let path = process::scene_folder().join("all.h264");
     fs::write(&path, &stream).expect("a file");
-    let wanted = [picture((64, 48), 0), picture((64, 48), 1)].concat();
+    let wanted = [picture((160, 64), 0), picture((160, 64), 1)].concat();
     assert!(decode(&path) == wanted, "slices, SEI and filler leave the samples alone");
 }
 
@@ -243,7 +276,7 @@ fn picture_types_and_nal_units_follow_the_configuration() {
 }
 
 fn reconfigured() {
-    let size = (64, 48);
+    let size = (160, 64);
     let live = Live::start(size, false, |_| {});
     let mut kinds = Vec::new();
     let mut push = |number| kinds.push(live.push(&picture(size, number), 0).expect("a picture").1);
@@ -257,7 +290,7 @@ fn reconfigured() {
     again.config.put(offset_of!(NV_ENC_CONFIG, gopLength), 9);
     assert_eq!(live.encoder.reconfigure(&again.init, false, false), 8);
     again.config.put(offset_of!(NV_ENC_CONFIG, gopLength), 5);
-    again.init.put(offset_of!(NV_ENC_INITIALIZE_PARAMS, encodeWidth), 128);
+    again.init.put(offset_of!(NV_ENC_INITIALIZE_PARAMS, encodeWidth), 320);
     assert_eq!(live.encoder.reconfigure(&again.init, false, false), 8);
     assert_eq!(kinds, [3, 0, 0, 3]);
     live.end();
@@ -272,7 +305,7 @@ fn a_reconfigured_encoder_goes_on_or_begins_anew_as_asked() {
 }
 
 fn late_copies() {
-    let size = (64, 48);
+    let size = (160, 64);
     let mut live = Live::start(size, false, |_| {});
     assert_eq!(cuda::cuStreamCreate(&mut live.stream, 1), 0);
     let mut streams = (live.stream, live.stream);
@@ -320,6 +353,35 @@ fn with_the_pixel_work_off_pictures_are_tiny_and_valid() {
     scenes!(without_pixels);
     let ended = process::run("without_pixels", "null", &[("MB_SIM_ENCODE", "null")]);
     ended.assert_passed().report.assert_clean();
+}
+
+fn lowest_rows() {
+    let size = (640, 368);
+    let live = Live::start(size, false, |_| {});
+    let pictures: Vec<_> = (0..3).map(|number| picture(size, number)).collect();
+    let mut stream = Vec::new();
+    for picture in &pictures {
+        stream.extend(live.push(picture, 0).expect("a picture").0);
+    }
+    live.end();
+    let path = process::scene_folder().join("stream.h264");
+    fs::write(&path, &stream).expect("a file");
+    let decoded = decode(&path);
+    let (width, height) = (size.0 as usize, size.1 as usize);
+    for (seen, pushed) in decoded.chunks_exact(width * height * 3 / 2).zip(&pictures) {
+        // Four rows of macroblocks: 64 of luma, 32 of chroma.
+        let [luma, chroma] = [(height - 64) * width, width * height + (height / 2 - 32) * width];
+        assert!(seen[..luma].iter().chain(&seen[width * height..chroma]).all(|sample| *sample == 128), "grey");
+        assert!(seen[luma..width * height] == pushed[luma..width * height], "luma");
+        assert!(seen[chroma..] == pushed[chroma..], "chroma");
+    }
+    assert_eq!(decoded.len(), 3 * width * height * 3 / 2);
+}
+
+#[test]
+fn the_lowest_rows_alone_are_coded_where_that_is_asked_for() {
+    scenes!(lowest_rows);
+    process::run("lowest_rows", "rows", &[("MB_SIM_ROWS", "4")]).assert_passed().report.assert_clean();
 }
 
 fn pace() {

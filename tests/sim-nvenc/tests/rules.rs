@@ -14,7 +14,7 @@ use rig::{cuda, process};
 use sdk::{NV_ENC_CONFIG, NV_ENC_INITIALIZE_PARAMS, NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS, NV_ENC_PIC_PARAMS};
 use std::mem::offset_of;
 
-const SIZE: (u32, u32) = (64, 48);
+const SIZE: (u32, u32) = (160, 64);
 
 fn opening() {
     assert_eq!(create_instance(0).0, 15, "list version");
@@ -75,7 +75,9 @@ fn initializing() {
     assert_eq!(init!(version = 0), 15);
     assert_eq!(init!(encodeWidth = 0), 8);
     assert_eq!(init!(encodeWidth = 8192), 8);
-    assert_eq!(init!(encodeHeight = 47), 8);
+    assert_eq!(init!(encodeWidth = 144), 8);
+    assert_eq!(init!(encodeHeight = 48), 8);
+    assert_eq!(init!(encodeHeight = 65), 8);
     assert_eq!(init!(maxEncodeWidth = 32), 8);
     assert_eq!(init!(frameRateDen = 0), 8);
     assert_eq!(init!(tuningInfo = 0), 8);
@@ -121,39 +123,39 @@ fn registering() {
     let live = Live::start(SIZE, false, |_| {});
     let encoder = &live.encoder;
     let mut memory = 0;
-    assert_eq!(cuda::cuMemAlloc_v2(&mut memory, 64 * 72), 0);
-    assert_eq!(encoder.register(memory, 1, SIZE, 66).0, 8, "pitch not a multiple of 4");
-    assert_eq!(encoder.register(memory, 1, SIZE, 60).0, 8, "pitch below width");
-    assert_eq!(encoder.register(memory, 1, (64, 32), 64).0, 8, "smaller than the picture");
-    assert_eq!(encoder.register(memory, 1, SIZE, 68).0, 23, "beyond the allocation");
-    assert_eq!(encoder.register(memory + (1 << 40), 1, SIZE, 64).0, 23, "no device memory");
-    assert_eq!(encoder.register(0, 1, SIZE, 64).0, 6);
-    assert_eq!(encoder.register(memory, 3, SIZE, 64).0, 12, "an OpenGL texture");
-    assert_eq!(encoder.register(memory, 9, SIZE, 64).0, 12, "a number that is no type");
+    assert_eq!(cuda::cuMemAlloc_v2(&mut memory, 160 * 96), 0);
+    assert_eq!(encoder.register(memory, 1, SIZE, 162).0, 8, "pitch not a multiple of 4");
+    assert_eq!(encoder.register(memory, 1, SIZE, 156).0, 8, "pitch below width");
+    assert_eq!(encoder.register(memory, 1, (160, 48), 160).0, 8, "smaller than the picture");
+    assert_eq!(encoder.register(memory, 1, SIZE, 164).0, 23, "beyond the allocation");
+    assert_eq!(encoder.register(memory + (1 << 40), 1, SIZE, 160).0, 23, "no device memory");
+    assert_eq!(encoder.register(0, 1, SIZE, 160).0, 6);
+    assert_eq!(encoder.register(memory, 3, SIZE, 160).0, 12, "an OpenGL texture");
+    assert_eq!(encoder.register(memory, 9, SIZE, 160).0, 12, "a number that is no type");
     assert_eq!(encoder.register(live.input, 1, SIZE, live.pitch as u32).0, 23, "registered twice");
-    let (status, registered) = encoder.register(memory, 1, SIZE, 64);
+    let (status, registered) = encoder.register(memory, 1, SIZE, 160);
     assert_eq!(status, 0);
     assert_eq!(encoder.unregister(registered), 0);
     assert_eq!(encoder.unregister(registered), 24);
 
     let mut array = 0;
-    let mut plain = cuda::ArrayDescriptor { width: 64, height: 72, depth: 0, format: 1, channels: 1, flags: 0 };
-    for (flags, height, expected) in [(0, 72, 23), (2, 71, 23), (2, 72, 0)] {
+    let mut plain = cuda::ArrayDescriptor { width: 160, height: 96, depth: 0, format: 1, channels: 1, flags: 0 };
+    for (flags, height, expected) in [(0, 96, 23), (2, 95, 23), (2, 96, 0)] {
         (plain.flags, plain.height) = (flags, height);
         assert_eq!(cuda::cuArray3DCreate_v2(&mut array, &plain), 0);
-        let (status, registered) = encoder.register(array, 2, SIZE, 64);
+        let (status, registered) = encoder.register(array, 2, SIZE, 160);
         assert_eq!(status, expected, "flags {flags}, height {height}");
         if status == 0 {
             assert_eq!(encoder.unregister(registered), 0);
         }
         assert_eq!(cuda::cuArrayDestroy(array), 0);
     }
-    assert_eq!(encoder.register(memory, 2, SIZE, 64).0, 23, "memory is no array");
-    assert_eq!(encoder.register_as(IYUV, memory, 2, SIZE, 64).0, 12, "planes in an array");
-    assert_eq!(encoder.register_as(IYUV, memory, 1, SIZE, 66).0, 8, "pitch not a multiple of 4");
-    assert_eq!(encoder.register_as(IYUV, memory, 1, SIZE, 68).0, 23, "beyond the allocation");
-    assert_eq!(encoder.register_as(0x1000, memory, 1, SIZE, 64).0, 12, "4:4:4");
-    let (status, registered) = encoder.register_as(IYUV, memory, 1, SIZE, 64);
+    assert_eq!(encoder.register(memory, 2, SIZE, 160).0, 23, "memory is no array");
+    assert_eq!(encoder.register_as(IYUV, memory, 2, SIZE, 160).0, 12, "planes in an array");
+    assert_eq!(encoder.register_as(IYUV, memory, 1, SIZE, 162).0, 8, "pitch not a multiple of 4");
+    assert_eq!(encoder.register_as(IYUV, memory, 1, SIZE, 164).0, 23, "beyond the allocation");
+    assert_eq!(encoder.register_as(0x1000, memory, 1, SIZE, 160).0, 12, "4:4:4");
+    let (status, registered) = encoder.register_as(IYUV, memory, 1, SIZE, 160);
     assert_eq!((status, encoder.unregister(registered)), (0, 0));
     assert_eq!(cuda::cuMemFree_v2(memory), 0);
     live.end();
@@ -213,7 +215,7 @@ fn a_picture_needs_its_input_mapped_and_its_output_fetched() {
 }
 
 fn planes() {
-    for pitch in [64, 96, 128] {
+    for pitch in [160, 192, 256] {
         let host = Host::start(SIZE, pitch);
         host.upload(&vec![16; (SIZE.0 * SIZE.1 * 3 / 2) as usize]);
         let (_, mapped) = host.encoder.map(host.registered);
@@ -223,7 +225,7 @@ fn planes() {
         assert_eq!(host.encode(0).expect("a picture").1, 3);
         host.end();
     }
-    for pitch in [68, 80] {
+    for pitch in [164, 176] {
         let host = Host::start(SIZE, pitch);
         assert_eq!(host.encode(0).err(), Some(20), "rows of Cb and Cr {} bytes apart", pitch / 2);
         host.end();

@@ -1,8 +1,9 @@
 //! The token that readers show, which is in a file: a command line is for everybody to see.
 
 use crate::error::Error;
+use rustix::fs::OFlags;
 use rustix::rand::{GetRandomFlags, getrandom};
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -69,8 +70,19 @@ impl TokenFile {
             )
             .caused_by(error)
         };
-        let file = File::open(&self.0).map_err(cannot)?;
-        let mode = file.metadata().map_err(cannot)?.mode();
+        // One that nobody writes would be waited for.
+        let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(&self.0);
+        let file = file.map_err(cannot)?;
+        let status = file.metadata().map_err(cannot)?;
+        if !status.is_file() {
+            let what = if status.is_dir() { "a folder" } else { "no file that can be read again and again" };
+            return Err(Error::input(
+                "token-no-file",
+                format!("--token-file {shown} is {what}"),
+                "make one: (umask 077; openssl rand -hex 24 > token), and say: --token-file token",
+            ));
+        }
+        let mode = status.mode();
         if mode & OTHERS != 0 {
             return Err(Error::input(
                 "token-of-others",
@@ -117,6 +129,12 @@ mod tests {
         ] {
             write(text, mode);
             assert_eq!(code(), Err(expected.to_owned()), "{text:?} {mode:o}");
+        }
+        // Whatever their permissions are: nobody is to change those of a device.
+        for path in [folder.path(), Path::new("/dev/null"), Path::new("/dev")] {
+            let refused = TokenFile::at(path.to_owned()).unwrap_err();
+            assert_eq!(refused.code(), "token-no-file", "{refused}");
+            assert!(!refused.remedy().contains("chmod"), "{refused}");
         }
         write("secret\n", 0o640);
         let file = TokenFile::at(path.clone()).unwrap();

@@ -40,7 +40,11 @@ pub struct Tile {
     pub starts_in_seconds: Option<f64>,
     pub frames_per_second: Option<f64>,
     pub encoder: Option<String>,
+    /// Why it is not the encoder that would have been taken.
+    pub fallback: Option<String>,
     pub gpu: Option<String>,
+    /// The number of the GPU that it uses, or that it was given.
+    pub device: Option<u32>,
 }
 
 #[derive(Serialize)]

@@ -84,7 +84,7 @@ impl DeviceFrames {
         let picture = Picture { shape: caps.shape, format, memories: &memories, places };
         // What it was drawn with goes before another is looked for, and after a failure: a thread has one context.
         let (way, copied) = match self.way.take().filter(|(of, _)| *of == format) {
-            Some((_, way)) => picture.copy_by(way, intake)?,
+            Some((_, way)) => picture.copy_by(way, caps.device.is_some(), intake)?,
             None => picture.find_way(caps.device.is_some(), intake)?,
         };
         self.way = Some((format, way));
@@ -194,14 +194,19 @@ impl Picture<'_> {
         Err(Failed::Refused(self.format, reasons))
     }
 
-    /// Copies it as the one before.
-    fn copy_by(&self, mut way: Way, intake: &Intake) -> Result<(Way, (Shape, Vec<u8>)), Failed> {
+    /// Copies it as the one before; by another way, if the GPU was reset under that one.
+    fn copy_by(&self, mut way: Way, is_of_a_device: bool, intake: &Intake) -> Result<(Way, (Shape, Vec<u8>)), Failed> {
         let copied = match &mut way {
             Way::Drawn(importer) => self.fill_buffer(self.drawn_shape(), intake, |it| self.draw(importer, it)),
             Way::Mapped => self.fill_buffer(self.shape, intake, |it| self.read(it)),
         };
         match copied {
             Ok(copied) => Ok((way, copied)),
+            Err(why) if matches!(&way, Way::Drawn(importer) if importer.is_lost()) => {
+                tracing::warn!("{why}; opening the GPU again");
+                drop(way);
+                self.find_way(is_of_a_device, intake)
+            }
             Err(why) => Err(Broken(format!("shares a frame that cannot be read: {why}")).into()),
         }
     }

@@ -30,6 +30,8 @@ pub(crate) enum Content<'a> {
     Picture {
         now: &'a Picture,
         before: &'a Picture,
+        /// Macroblocks that are grey, from the first one on.
+        grey: usize,
     },
     /// Nothing but grey, in as few bytes as a picture can have.
     Grey,
@@ -42,6 +44,10 @@ pub(crate) struct Coded {
     pub(crate) intra_macroblocks: u32,
     pub(crate) skipped_macroblocks: u32,
 }
+
+/// I_16x16 with DC prediction and no residual: mb_type 00100, chroma DC 1, QP delta 1, coefficient token 1. Eight bits,
+/// wherever they begin. It is grey where nothing but grey comes before it.
+const GREY: u8 = 0b0010_0111;
 
 /// Appends all slices of a picture.
 pub(crate) fn append(stream: &mut Vec<u8>, config: &Config, header: Header, content: &Content<'_>) -> Coded {
@@ -102,15 +108,18 @@ fn slice(
             coded.skipped_macroblocks += number;
         }
         Content::Grey => {
-            // I_16x16 with DC prediction and no residual: mb_type 00100, chroma DC 1, QP delta 1,
-            // coefficient token 1. Eight bits, wherever they begin.
-            slice.bytes(&vec![0b0010_0111; macroblocks.len()]);
+            slice.bytes(&vec![GREY; macroblocks.len()]);
             coded.intra_macroblocks += number;
         }
-        Content::Picture { now, before } => {
+        Content::Picture { now, before, grey } => {
+            let grey = (*grey).clamp(macroblocks.start, macroblocks.end);
             let mut skipped = 0;
-            for macroblock in macroblocks {
-                if is_p && now.same(before, macroblock) {
+            if !is_p {
+                slice.bytes(&vec![GREY; grey - macroblocks.start]);
+                coded.intra_macroblocks += (grey - macroblocks.start) as u32;
+            }
+            for macroblock in if is_p { macroblocks } else { grey..macroblocks.end } {
+                if is_p && (macroblock < grey || now.same(before, macroblock)) {
                     skipped += 1;
                     continue;
                 }

@@ -1,0 +1,15 @@
+//! How a worker goes about it, wherever its readers come from.
+
+use crate::settings::{Limits, Spare, SpareIdle};
+
+/// What its streams and their processes are held to.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    pub limits: Limits,
+    /// Whether a process is kept ready for the next reader.
+    pub spare: Spare,
+    /// For how long, while nobody comes.
+    pub spare_idle: SpareIdle,
+    /// Whether its rehearsal may take an encoder of the GPU.
+    pub takes_turns: bool,
+}
