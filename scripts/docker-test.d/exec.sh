@@ -2,11 +2,17 @@
 # The exec image: with its compose file, and by itself.
 # Needs images.sh, container.sh and stream.sh.
 
-test_gpu_file() {
-    limited 60 "${compose[@]}" -f $EXEC_FILE -f $GPU_FILE config >"$work/gpu.yml" 2>"$work/compose.log" ||
-        die "compose refuses the GPU file: $(cat "$work/compose.log")"
-    has 'driver: nvidia' <"$work/gpu.yml" || die "the GPU file asks for no GPU"
-    ok "the GPU file is valid"
+# Compose takes them. Nothing is started: that needs a GPU.
+test_gpu_files() {
+    local file
+    for file in "${GPU_FILES[@]}"; do
+        limited 60 env MB_ENCODE_GPU_GID=44 "${compose[@]}" -f $EXEC_FILE -f "$file" config >"$work/gpu.yml" \
+            2>"$work/compose.log" || die "compose refuses $file: $(cat "$work/compose.log")"
+        has -E 'driver: (nvidia|cdi)' <"$work/gpu.yml" || die "$file asks for no GPU"
+        has -E "^ +- [\"']?44[\"']?\$" <"$work/gpu.yml" || die "$file adds no group"
+        [[ $file != *cdi* ]] || has 'nvidia.com/gpu=all' <"$work/gpu.yml" || die "$file names no device of CDI's"
+    done
+    ok "the GPU files are valid"
 }
 
 # The config of the image, on the ports of this run.

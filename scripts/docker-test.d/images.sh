@@ -2,6 +2,13 @@
 # The base images, pulled or stood in for, and the exec image built on them.
 # Needs engine.sh, go2rtc.sh, and $work and $cache, folders.
 
+readonly FIFO_IMAGE=alexxit/go2rtc:$GO2RTC_VERSION
+readonly EXEC_BASE_IMAGE=$FIFO_IMAGE-hardware
+readonly BUILD_IMAGE=debian:13-slim
+readonly STANDIN_BARE=mb-encode-standin/bare:13
+readonly STANDIN_DEBIAN=mb-encode-standin/debian:13
+readonly STANDIN_GO2RTC=mb-encode-standin/go2rtc:$GO2RTC_VERSION
+
 have_image() {
     engine image inspect "$1" >/dev/null 2>&1
 }
@@ -123,14 +130,30 @@ build_exec_image() {
     say "Building the exec image (minutes, the first time)"
     export MB_ENCODE_BUILD_IMAGE=$build_image MB_ENCODE_BASE_IMAGE=$base_image METABONK_GO2RTC_IMAGE=$TEST_IMAGE
     # The steps, not every line of them.
-    limited 1800 "${compose[@]}" -f $EXEC_FILE build 2>&1 | tee "$work/build.log" |
+    limited 1800 "${compose[@]}" -f "$EXEC_FILE" build 2>&1 | tee "$work/build.log" |
         awk '/\[[^]]* [0-9]+\/[0-9]+\] [A-Z]|Compiling mb-encode|cargo [0-9]|Finished/ {
             print "    " substr($0, 1, 100); fflush() }' >&2 || {
         tail -n 40 "$work/build.log" >&2
         die "building the exec image failed: see above"
     }
     have_image "$TEST_IMAGE" || die "compose has built no $TEST_IMAGE: $(tail -n 5 "$work/build.log")"
-    size=$(engine image inspect -f '{{.Size}}' "$TEST_IMAGE")
-    base=$(engine image inspect -f '{{.Size}}' "$base_image")
+    size=$(image_size "$TEST_IMAGE")
+    base=$(image_size "$base_image")
     ok "the exec image has $((size / 1000000)) MB, $(((size - base) / 1000000)) MB of it above its base $base_image"
+}
+
+image_size() {
+    engine image inspect -f '{{.Size}}' "$1"
+}
+
+# build_stage NAME STAGE [ARGUMENT...]: an image for clusters.
+build_stage() {
+    local name=$1 stage=$2
+    shift 2
+    limited 1800 "$docker" build --network host -f docker/mb-encode.Dockerfile --target "$stage" -t "$name" \
+        --build-arg "BUILD_IMAGE=$build_image" --build-arg "BASE_IMAGE=$build_image" --build-arg "GO2RTC_IMAGE=$fifo_image" \
+        "$@" . >"$work/build.log" 2>&1 || {
+        tail -n 40 "$work/build.log" >&2
+        die "building the image $name failed: see above"
+    }
 }

@@ -10,6 +10,7 @@ readonly PACKAGE_FILES=(
     /usr/share/zsh/vendor-completions/_mb-encode
     /usr/share/fish/vendor_completions.d/mb-encode.fish
     /usr/lib/systemd/system/mb-encode@.service
+    /usr/lib/systemd/system/mb-encode-nvidia.service
     /usr/lib/systemd/system/go2rtc.service
     /usr/lib/sysusers.d/mb-encode.conf
     /usr/share/doc/mb-encode/copyright
@@ -89,7 +90,7 @@ check_package_files() {
         die "systemd-sysusers makes no user mb-encode that may use the GPU: $(inside id mb-encode)"
     # A stand-in: no package has it.
     inside ln -s /bin/true /usr/local/bin/go2rtc
-    inside systemd-analyze verify --man=yes mb-encode@omega-0.service go2rtc.service >"$work/units.log" 2>&1 ||
+    inside systemd-analyze verify --man=yes mb-encode@omega-0.service mb-encode-nvidia.service go2rtc.service >"$work/units.log" 2>&1 ||
         die "systemd refuses the units: $(cat "$work/units.log")"
     ! has -e mb-encode -e go2rtc <"$work/units.log" || die "systemd warns of the units: $(cat "$work/units.log")"
     ok "systemd takes the units and the user"

@@ -38,3 +38,9 @@ end_process() {
 listens() {
     (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
+
+# Whether standard input has a matching line. Unlike grep -q it reads to the end, or its writer would die of SIGPIPE and
+# count as failed.
+has() {
+    grep "$@" >/dev/null
+}
