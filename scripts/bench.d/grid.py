@@ -40,3 +40,21 @@ def numbered(times, nominal):
     for k in range(len(points) - 2, -1, -1):
         points[k] = min(points[k], points[k + 1] - 1)
     return points
+
+
+def drift(times, nominal):
+    """By how much the grid behind `times` runs away from one of exactly `nominal` points a second: seconds a second.
+
+    Times are late, never early, and by how much depends on what else the machine does. So each tenth of them is judged by
+    the half that was least late.
+    """
+    residues = [t - point / nominal for t, point in zip(times, numbered(times, nominal))]
+    size = max(1, len(times) // 10)
+    places, levels = [], []
+    for begin in range(0, len(times) - size + 1, size):
+        best = sorted(residues[begin : begin + size])[: (size + 1) // 2]
+        places.append(sum(times[begin : begin + size]) / size)
+        levels.append(sum(best) / len(best))
+    place, level = sum(places) / len(places), sum(levels) / len(levels)
+    spread = sum((x - place) ** 2 for x in places)
+    return sum((x - place) * (y - level) for x, y in zip(places, levels)) / spread if spread else 0.0

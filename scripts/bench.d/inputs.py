@@ -1,4 +1,4 @@
-"""Frames of another program, through a FIFO: speed, delay, and what standing still costs, against ffmpeg's."""
+"""Frames of another program, through a FIFO: delay, reading, and what standing still costs, against ffmpeg's."""
 
 import contextlib
 import os
@@ -11,6 +11,7 @@ import time
 from statistics import median
 
 import lines
+import pictures
 import process
 from report import say, table
 
@@ -106,65 +107,17 @@ def produced(raw, folder, **how):
         os.unlink(path)
 
 
-def draw(options, size, folder):
-    """A Y4M file of the test card, the same for all."""
-    raw = os.path.join(folder, f"card-{size[1]}.y4m")
-    dump = [options.dump, f"{size[0]}x{size[1]}", str(options.pictures), str(lines.BITRATE), raw, os.devnull]
-    subprocess.run(dump, check=True)
-    return raw
-
-
 def compare(options, verdicts):
     """All of it, at each size."""
     with tempfile.TemporaryDirectory(prefix="mb-encode-bench-") as folder:
         for size in SIZES:
             say(f"Frames from a FIFO, {size[0]}x{size[1]}: {options.rounds} rounds")
-            raw = draw(options, size, folder)
-            speed(options, size, raw, folder, verdicts)
+            raw = pictures.draw(options, "card", size, options.pictures, folder)
             delay(options, size, raw, folder, verdicts)
             reading(options, size, raw, folder, verdicts)
             if size == SIZES[0]:
                 standing(options, raw, folder, verdicts)
             os.remove(raw)
-
-
-def ratio(mine, theirs):
-    return median(a / b for a, b in zip(mine, theirs))
-
-
-def speed(options, size, raw, folder, verdicts):
-    """As fast as it goes, on the same frames."""
-    count = str(options.pictures)
-
-    def run(make):
-        with produced(raw, folder) as (path, _):
-            return process.run(make(path).command)
-
-    makers = [lambda path: ours(options.program, path, size, "--no-pace", "--frames", count)]
-    makers += [lambda path, name=name: ffmpeg(path, name, "-frames:v", count) for name in encoders()]
-    runs = process.in_turn(options.rounds, [lambda make=make: run(make) for make in makers])
-    names = [make("").name for make in makers]
-    for name, of in zip(names, runs):
-        if of[0].pictures != options.pictures:
-            raise process.Failed(f"{name} wrote {of[0].pictures} pictures instead of {count}")
-
-    def row(name, of, form, judge):
-        cells = [form.format(median(map(of, found))) for found in runs]
-        ratios = [judge(ratio(list(map(of, runs[0])), list(map(of, other)))) for other in runs[1:]]
-        return [name, *cells, *ratios]
-
-    table(
-        [f"frames from a FIFO, {size[0]}x{size[1]}", *names, *(f"to {name}" for name in names[1:])],
-        [
-            row("pictures/s", lambda run: options.pictures / run.seconds, "{:.0f}",
-                lambda value: verdicts.at_least(value, 1.0)),
-            row("CPU s", lambda run: run.cpu, "{:.2f}", lambda value: verdicts.at_most(value, 1.0)),
-            row("peak memory MiB", lambda run: run.peak, "{:.1f}", "{:.2f}".format),
-        ],
-    )
-    if size == SIZES[0]:
-        peak = median(run.peak for run in runs[0])
-        table(["memory of a stream", ""], [["peak, MiB, 1280x720", verdicts.at_most(peak, 40, "{:.1f}")]])
 
 
 def delay(options, size, raw, folder, verdicts):
@@ -200,7 +153,7 @@ def delay(options, size, raw, folder, verdicts):
     table(
         [f"delay at 30 frames/s, {size[0]}x{size[1]}, ms", *names, *(f"to {name}" for name in names[1:])],
         [["last byte in to last byte out, median", *(f"{median(times) * 1e3:.2f}" for times in found),
-          *(verdicts.at_most(ratio(found[0], other), 0.5) for other in found[1:])]],
+          *(verdicts.at_most(process.ratio(found[0], other), 0.5) for other in found[1:])]],
     )
 
 
@@ -271,7 +224,7 @@ def reading(options, size, raw, folder, verdicts):
         [
             ["mb-encode's input thread", f"{median(mine) * 1e6:.0f}", f"{median(mine_anywhere) * 1e6:.0f}"],
             ["a bare loop of reads", f"{median(plain) * 1e6:.0f}", f"{median(plain_anywhere) * 1e6:.0f}"],
-            ["ratio", verdicts.at_most(ratio(mine, plain), 1.3), f"{ratio(mine_anywhere, plain_anywhere):.2f}"],
+            ["ratio", verdicts.at_most(process.ratio(mine, plain), 1.3), f"{process.ratio(mine_anywhere, plain_anywhere):.2f}"],
         ],
     )
 
@@ -302,7 +255,7 @@ def standing(options, raw, folder, verdicts):
         drain.join()
         child.stdout.close()
         child.wait()
-    table(["a picture that stands still, 1280x720 at 60 frames/s", ""],
+    table(["a picture that stands still, 1280x720 at 60 frames/s", "measured"],
           [["CPU of the stream's process, % of a core", verdicts.at_most(used * 100, 1.0)]])
 
 

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 import process
 
@@ -25,22 +26,23 @@ def egl_start():
     return float(subprocess.run([sys.executable, "-c", EGL_START], check=True, capture_output=True, text=True).stdout)
 
 
-def describe(program):
-    """One line."""
+def rows(options):
+    """Of a table: when, on what and with what."""
     cpu = re.search(r"^model name\s*:\s*(.*)", process.read("/proc/cpuinfo"), re.MULTILINE)
-    return ", ".join(
-        part
-        for part in [
-            cpu[1] if cpu else os.uname().machine,
-            f"{len(os.sched_getaffinity(0))} cores",
-            f"Linux {os.uname().release}",
-            f"Mesa {package('libegl-mesa0')}",
-            first_line([program, "--version"]),
-            first_line(["gst-launch-1.0", "--version"]).replace("gst-launch-1.0 version", "GStreamer"),
-            " ".join(first_line(["ffmpeg", "-version"]).split()[:3]),
-            first_line(["rustc", "--version"]),
-        ]
-    )
+    system = re.search(r'^PRETTY_NAME="?([^"\n]*)', process.read("/etc/os-release"), re.MULTILINE)
+    how = "quick" if options.quick else "whole"
+    return [
+        ["date", time.strftime("%Y-%m-%d")],
+        ["machine", f"{len(os.sched_getaffinity(0))} cores of an {cpu[1] if cpu else os.uname().machine}"],
+        ["system", f"{system[1] if system else 'of unknown name'}, Linux {os.uname().release}"],
+        ["GL driver", f"Mesa {package('libegl-mesa0')}"],
+        ["mb-encode", f"{first_line([options.program, '--version'])}, {first_line(['rustc', '--version'])}"],
+        ["GStreamer", f"{first_line(['gst-launch-1.0', '--version']).rpartition(' ')[2]}, "
+                      f"OpenH264 {package('libopenh264-[0-9]*')}"],
+        ["ffmpeg", f"{first_line(['ffmpeg', '-version']).split()[2]}, libx264 {package('libx264-[0-9]*')}"],
+        ["rounds", f"{options.rounds}, {how}"],
+        ["load before", f"{load():.1f}"],
+    ]
 
 
 def load():

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -10,6 +9,7 @@ import time
 from dataclasses import dataclass, field
 from statistics import median, pstdev
 
+import ports
 import process
 from report import say, table
 from viewer import Viewer
@@ -25,7 +25,8 @@ def compare(options):
     """Delay and timestamps behind go2rtc, the start, and the cost."""
     say(f"MPEG-TS: {2 * options.paced_seconds} s of each stream through go2rtc, and again with jitter")
     commands = {name: [options.program, "--stdout", *PICTURE, *how] for name, how in WAYS.items()}
-    head = ["640x360 at 30/s through go2rtc", "writes", "pictures", "due to written, ms", "written to seen, ms", "p99"]
+    head = ["640x360 at 30/s through go2rtc", "pictures", "due to written, ms", "written to seen, ms"]
+    head += ["written to seen, p99", "RTP step off by, standard deviation, ms", "RTP step off by, p99", "RTP step, worst"]
     rows = []
     for jitter in (0, JITTER):
         found = {name: Seen() for name in commands}
@@ -35,11 +36,11 @@ def compare(options):
         for name, seen in found.items():
             off = [abs(step) for step in seen.steps]
             rows.append(
-                [name, f"±{JITTER * 1e3:.0f} ms" if jitter else "on time", len(seen.delays)]
+                [f"{name}, writes ±{JITTER * 1e3:.0f} ms" if jitter else f"{name}, writes on time", len(seen.delays)]
                 + [f"{value:.1f}" for value in (median(seen.writes), median(seen.delays), percentile(seen.delays, 99))]
                 + [f"{value:.2f}" for value in (pstdev(seen.steps), percentile(off, 99), max(off))]
             )
-    table([*head, "RTP step off by, standard deviation, ms", "p99", "worst"], rows)
+    table(head, rows)
 
     unpaced = [[*command, "--no-pace", "--frames", str(options.pictures)] for command in commands.values()]
     starts = process.in_turn(options.short_rounds, [lambda it=it: process.first_byte_only(it) for it in commands.values()])
@@ -48,17 +49,12 @@ def compare(options):
     for name, firsts, done in zip(commands, starts, runs):
         speed, cpu = median(options.pictures / run.seconds for run in done), median(run.cpu for run in done)
         rows.append([name, f"{median(firsts) * 1e3:.0f}", f"{speed:.0f}", f"{cpu:.2f}"])
-    table(["640x360", "first byte after start, ms", "pictures/s, unpaced", f"CPU s for {options.pictures}"], rows)
+    table(["raw and MPEG-TS, 640x360", "first byte after start, ms", "pictures/s, unpaced", f"CPU s for {options.pictures}"], rows)
 
 
 def percentile(values, percent):
     values = sorted(values)
     return values[min(len(values) - 1, len(values) * percent // 100)]
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 @dataclass
@@ -75,7 +71,7 @@ def watch(go2rtc, command, jitter, seconds, found):
     with tempfile.TemporaryDirectory() as folder:
         log = os.path.join(folder, "log")
         words = [sys.executable, "-B", TAP, log, str(jitter), *command]
-        port = free_port()
+        (port,) = ports.free(1)
         config = {
             "app": {"modules": ["rtsp", "exec"]},
             "rtsp": {"listen": f"127.0.0.1:{port}"},

@@ -5,10 +5,13 @@ import re
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from statistics import median
 
 # The first slice of a picture: NAL unit type 1 or 5, and first_mb_in_slice 0, which is the single bit 1.
 FIRST_SLICE = re.compile(rb"\x00\x00\x01[\x01\x21\x41\x61\x05\x25\x45\x65][\x80-\xff]")
+# How often the memory of what runs is looked at, in seconds.
+LOOKS_EACH = 0.02
 
 
 class Failed(Exception):
@@ -24,22 +27,35 @@ class Run:
     cpu: float  # seconds, user and system
     peak: float  # MiB resident
     output: bytes
+    size: int = field(init=False)  # of the output, bytes
+    pictures: int = field(init=False)  # in it
 
-    @property
-    def pictures(self):
-        return len(FIRST_SLICE.findall(self.output))
+    def __post_init__(self):
+        self.size = len(self.output)
+        self.pictures = len(FIRST_SLICE.findall(self.output))
+
+    def rate(self, count):
+        """Pictures a second of `count`, from the first byte on: what the start takes is measured by itself."""
+        return (count - 1) / (self.seconds - self.first_byte)
 
 
 def run(command, environment=None):
-    """Runs `command` to its end, takes its standard output through a pipe, and gives a `Run`."""
+    """Runs `command` to its end, takes its standard output through a pipe, and returns a `Run`.
+
+    The peak is looked at while it runs: in the account of a process that has ended it begins with the memory of whoever
+    started it. So it is where nothing was seen before the end.
+    """
     with tempfile.TemporaryFile() as log:
         began = time.monotonic()
         process = start(command, log, environment)
         chunks = []
-        first_byte = None
+        first_byte, peak, looked = None, 0, -LOOKS_EACH
         while chunk := os.read(process.stdout.fileno(), 1 << 20):
-            first_byte = first_byte or time.monotonic() - began
+            took = time.monotonic() - began
+            first_byte = first_byte or took
             chunks.append(chunk)
+            if took - looked >= LOOKS_EACH:
+                peak, looked = max(peak, high_water(process.pid)), took
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.monotonic() - began
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -47,7 +63,24 @@ def run(command, environment=None):
         if process.returncode != 0 or first_byte is None:
             log.seek(0)
             raise Failed(complaint(command, process.returncode, log.read()))
-    return Run(seconds, first_byte, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, b"".join(chunks))
+    return Run(seconds, first_byte, usage.ru_utime + usage.ru_stime, peak or usage.ru_maxrss / 1024, b"".join(chunks))
+
+
+def coded(line, keep=None):
+    """Runs one of the lines compared, and writes its stream to the file `keep`, if there is one."""
+    found = run(line.command, line.environment)
+    if keep:
+        with open(keep, "wb") as file:
+            file.write(found.output)
+    found.output = b""
+    return found
+
+
+def complete(name, runs, count):
+    """Fails where one of `runs` has not written `count` pictures: it did other work than the rest."""
+    for each in runs:
+        if each.pictures != count:
+            raise Failed(f"{name} wrote {each.pictures} pictures instead of {count}")
 
 
 def first_byte_only(command, environment=None):
@@ -95,6 +128,12 @@ def cpu_ticks(pids):
     return ticks
 
 
+def high_water(pid):
+    """MiB that were resident in this process at once; 0 where it has ended."""
+    size = re.search(r"^VmHWM:\s*(\d+)", read(f"/proc/{pid}/status"), re.MULTILINE)
+    return int(size[1]) / 1024 if size else 0
+
+
 def resident(pids):
     """MiB resident in these processes."""
     sizes = (re.search(r"^VmRSS:\s*(\d+)", read(f"/proc/{pid}/status"), re.MULTILINE) for pid in pids)
@@ -123,3 +162,18 @@ def in_turn(rounds, measures):
         for measure, found in zip(measures, results):
             found.append(measure())
     return results
+
+
+def ratio(ours, theirs):
+    """The median of the ratios round by round."""
+    return median(a / b for a, b in zip(ours, theirs))
+
+
+def end(child, grace):
+    """Asks a child to end, and kills it where it has not after `grace` seconds."""
+    child.terminate()
+    try:
+        child.wait(grace)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()

@@ -36,8 +36,7 @@ def compare(options, verdicts):
         without, unwatched = ([1e6 / each[side][kind] for each in costs] for side in (0, 1))
         ratio = median(ours / theirs for ours, theirs in zip(unwatched, without))
         rows.append([name, f"{median(without):.0f}", f"{median(unwatched):.0f}", verdicts.at_least(ratio, 0.98, "{:.3f}")])
-    print("A Gymnasium loop with four streams that nobody watches, by turns with the same loop without:\n")
-    table(["", "without streams", "unwatched", "ratio"], rows)
+    table(["a Gymnasium loop with four streams that nobody watches", "without streams", "unwatched", "ratio"], rows)
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ import threading
 import time
 import zlib
 
-UNITS = {"s": 1, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9}
+from written import duration
 
 
 def tap(log_path, jitter, command):
@@ -64,12 +64,6 @@ def tap(log_path, jitter, command):
                 child.kill()
                 return
             log.write(f"{check} {pts} {at} {time.monotonic()}\n")
-
-
-def duration(text):
-    """Seconds, of a time like 12.5ms."""
-    number, unit = re.fullmatch(r"([0-9.]+)(\D+)", text).groups()
-    return float(number) * UNITS[unit]
 
 
 def read_pes(stream):

@@ -33,6 +33,8 @@ pub enum How {
     Kill,
     /// By `scripts/docker-test`.
     Docker,
+    /// By `scripts/cluster-test` on a cluster; `tests/kubernetes` holds what is applied against what must hold in it.
+    Cluster,
     /// By whoever runs this test, or by `scripts/test`.
     Check,
     /// A part of what `scripts/test` runs.
@@ -70,20 +72,32 @@ pub fn how(command: &str) -> Option<How> {
             Some(How::Release)
         }
         ["scripts/demo", ..] => Some(How::Release),
-        ["scripts/gpu-check", ..] => Some(How::Gpu),
+        ["scripts/gpu-check" | "DIR/gpu-check", ..] => Some(How::Gpu),
         ["kill", "-USR1"] => Some(How::Kill),
         ["docker", "compose" | "build", ..] => Some(How::Docker),
+        ["docker", "info"] => Some(How::Remedy),
+        ["kubectl", ..] => Some(How::Cluster),
+        // The token of that.
+        ["openssl", "rand", ..] => Some(How::Cluster),
         // What was packed is installed in a bare container.
         ["apt", "install", package] if package.ends_with(".deb") => Some(How::Docker),
         ["apt", "install", ..] | ["systemctl", "start", ..] => Some(How::Remedy),
         [
-            "nvidia-smi" | "modprobe" | "chmod" | "df" | "dmesg" | "free" | "ls" | "pgrep" | "ss" | "ulimit" | "umask"
-            | "unset",
+            "nvidia-ctk" | "nvidia-modprobe" | "nvidia-smi" | "modprobe" | "chmod" | "df" | "dmesg" | "free" | "ls"
+            | "pgrep" | "ss" | "ulimit" | "umask" | "unset",
             ..,
         ] => Some(How::Remedy),
         ["ffmpeg", "-version"] => Some(How::Program),
         ["ffmpeg", ..] if has("mpegts") => Some(How::Piped),
-        ["scripts/test" | "scripts/bench" | "scripts/docker-test" | "scripts/package", ..] => Some(How::Check),
+        [
+            "scripts/test"
+            | "scripts/bench"
+            | "scripts/cluster-test"
+            | "scripts/docker-test"
+            | "scripts/package"
+            | "scripts/soak",
+            ..,
+        ] => Some(How::Check),
         _ => None,
     }
 }

@@ -14,6 +14,7 @@ mod support;
 #[path = "../distribution/rig.rs"]
 mod rig;
 
+mod figures;
 mod how;
 mod page;
 mod place;
@@ -59,6 +60,8 @@ fn the_program_does_what_is_written() {
     for line in commands(How::Program) {
         eprintln!("{line}");
         let place = Place::new();
+        // The folder there is the repository's own.
+        let line = line.replace("--out examples/kubernetes/base/", "--out ");
         let words: Vec<_> = line.split_whitespace().collect();
         if line.contains("| ffplay") {
             assert_shown(Group::start(&mut place.shell(&line)));
@@ -76,7 +79,7 @@ fn the_program_does_what_is_written() {
             assert_streams(&line, reader.stdout());
             reader.end();
             group.end();
-        } else if let Some(at) = words.iter().position(|word| *word == "--listen") {
+        } else if let Some(at) = words.iter().position(|word| *word == "--listen" && words[1] != "go2rtc-config") {
             let [port] = free_ports();
             let address = SocketAddr::from(([127, 0, 0, 1], port));
             let group = Group::start(&mut place.shell(&line.replace(words[at + 1], &address.to_string())));
@@ -201,8 +204,13 @@ fn what_checks_a_gpu_runs_with_simulated_ones() {
     let mut run_before = Vec::new();
     for line in lines {
         let mut here = line.replace("DIR", &packed.display().to_string());
+        here = here.replace("temp/", &format!("{}/", place.path("temp").display()));
         if !line.contains("--pack") {
             here = format!("{} --simulated --pictures 2", here.replace(" --simulated", ""));
+        }
+        if line.starts_with("DIR/") {
+            // The whole way goes with the others.
+            here += " --only clip";
         }
         if run_before.contains(&here) {
             continue;
@@ -246,7 +254,9 @@ fn what_needs_docker_is_run_with_it() {
     let read = |path: &str| std::fs::read_to_string(Path::new(REPOSITORY).join(path)).expect("it is there");
     let (start, package) = (read("scripts/docker-test.d/start.sh"), read("scripts/docker-test.d/package.sh"));
     let (exec, fifo) = (read("scripts/docker-test.d/exec.sh"), read("scripts/docker-test.d/fifo.sh"));
-    let docker_test = [&read("scripts/docker-test")[..], &package, &exec, &fifo].concat();
+    // Where it names the Dockerfile of the images for clusters.
+    let images = read("scripts/docker-test.d/images.sh");
+    let docker_test = [&read("scripts/docker-test")[..], &package, &exec, &fifo, &images].concat();
     let test = read("scripts/test");
     for line in commands(How::Docker) {
         if line.starts_with("scripts/start") {
@@ -306,12 +316,14 @@ fn every_option_variable_and_path_exists() {
         "scripts/demo --help",
         "scripts/gpu-check --help",
         "scripts/bench --help",
+        "scripts/soak --help",
+        "scripts/cluster-test --help",
         "scripts/go2rtc_exec_mpegts.sh --help",
         "scripts/package --help",
     ];
     let known: String =
         known.iter().map(|line| String::from_utf8(place.run(line, DEADLINE).0).expect("UTF-8")).collect();
-    let known = known + "Docker's: --gpus --pids-limit";
+    let known = known + "Docker's: --gpus --pids-limit --group-add";
     let compose: String = std::fs::read_dir(Path::new(REPOSITORY).join("docker"))
         .expect("the folder")
         .map(|file| std::fs::read_to_string(file.expect("it is there").path()).expect("text"))

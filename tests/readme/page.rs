@@ -3,12 +3,20 @@
 use std::path::{Path, PathBuf};
 
 /// Everything that tells people what to type, from the repository's folder. The last is what `mb-encode explain` shows.
-pub const PAGES: [&str; 6] =
-    ["README.md", "docker/README.md", "examples/README.md", "scripts/README.md", "tests/README.md", "src/explain.md"];
+pub const PAGES: [&str; 7] = [
+    "README.md",
+    "docker/README.md",
+    "examples/README.md",
+    "examples/kubernetes/README.md",
+    "scripts/README.md",
+    "tests/README.md",
+    "src/explain.md",
+];
 
 /// The first words of a command. Within a sentence such a word alone is a name.
 const PROGRAMS: &str = "apt apt-get bash cargo chmod curl df dmesg docker docker-compose ffmpeg ffplay ffprobe free git \
-                        go2rtc gst-launch-1.0 install kill ls mb-encode mediamtx modprobe node nvidia-smi pgrep \
+                        go2rtc gst-launch-1.0 install kill kubectl ls mb-encode mediamtx modprobe node nvidia-ctk \
+                        nvidia-modprobe nvidia-smi openssl pgrep \
                         prometheus promtool python3 rustup sh ss sudo systemctl ulimit umask unset";
 
 /// Something to run or to look at.
@@ -150,7 +158,9 @@ pub fn without_variables(command: &str) -> &str {
 fn is_command(text: &str) -> bool {
     let text = without_variables(text);
     let (first, has_more) = text.split_once(' ').map_or((text, false), |(first, _)| (first, true));
-    let is_script = first.starts_with("scripts/") && !first.ends_with('/') && !first.contains('.');
+    let is_script = ["scripts/", "DIR/"].iter().any(|folder| first.starts_with(folder))
+        && !first.ends_with('/')
+        && !first.contains('.');
     is_script
         || first == "scripts/go2rtc_exec_mpegts.sh" && has_more
         || has_more && (PROGRAMS.split(' ').any(|name| name == first) || first.starts_with("target/"))
