@@ -29,7 +29,8 @@ find_go() {
 # GO. SUM is this version's line in go.sum; the executable carries it too.
 build_with_go() {
     local go=$1 module=$2 version=$3 package=$4 sum=$5 folder=$6 name
-    name=$(basename "$package")
+    # A module of version 2 or later ends in that, and the program does not.
+    name=$(basename "${package%/v[0-9]*}")
     find_go "$go" || return
     say "Building $name $version with $(go env GOVERSION) (once; up to two minutes)"
     if ! GOBIN=$folder/bin CGO_ENABLED=0 go install -trimpath -ldflags "-s -w" "$package@v$version" \

@@ -27,6 +27,7 @@ present() {
             ;;
         gst-gl) any_file '/usr/lib/*/gstreamer-1.0/libgstopengl.so' ;;
         gst-openh264) any_file '/usr/lib/*/gstreamer-1.0/libgstopenh264.so' ;;
+        gst-x264) any_file '/usr/lib/*/gstreamer-1.0/libgstx264.so' ;;
         gst-soup) any_file '/usr/lib/*/gstreamer-1.0/libgstsoup.so' ;;
         gst-y4menc) any_file '/usr/lib/*/gstreamer-1.0/libgsty4menc.so' ;;
         imagemagick) any_file '/usr/bin/convert*' '/usr/bin/magick*' '/usr/local/bin/magick' ;;
@@ -59,8 +60,10 @@ package_of() {
         chromedriver) from_ubuntu && echo chromium-chromedriver || echo chromium-driver ;;
         firefox) from_ubuntu && echo firefox || echo firefox-esr ;;
         gst-launch-1.0) echo gstreamer1.0-tools ;;
+        ip) echo iproute2 ;;
         gst-gl) echo gstreamer1.0-gl ;;
         gst-openh264) echo gstreamer1.0-plugins-bad ;;
+        gst-x264) echo gstreamer1.0-plugins-ugly ;;
         gst-videoconvert) echo gstreamer1.0-plugins-base ;;
         gst-soup | gst-y4menc) echo gstreamer1.0-plugins-good ;;
         node) echo nodejs ;;
@@ -158,5 +161,5 @@ need_to_read() {
     need curl ffmpeg gst-launch-1.0 gst-openh264 gst-soup gst-y4menc
 }
 need_to_compare() {
-    need python3 gst-launch-1.0 gst-gl gst-openh264 gst-videoconvert
+    need python3 gst-launch-1.0 gst-gl gst-openh264 gst-videoconvert gst-x264 gst-y4menc
 }

@@ -5,7 +5,7 @@
 
 build_simulated() {
     say "Building the simulated drivers"
-    (cd "$root" && cargo build --release --locked --quiet -p sim-cuda -p sim-nvenc -p sim-gl) >&2 ||
+    (cd "$root" && cargo build --release --locked --quiet -p sim-cuda -p sim-egl -p sim-nvenc -p sim-gl) >&2 ||
         die "the build of the simulated drivers failed: see above"
 }
 
@@ -21,6 +21,12 @@ simulated_drivers() {
     cp "$(release libsim_cuda.so)" "$1/libcuda.so.1"
     # Some look for the unversioned name first.
     ln -sf libcuda.so.1 "$1/libcuda.so"
+}
+
+# simulated_vendor FOLDER: an EGL vendor with simulated GPUs, for a vendor file that names it.
+simulated_vendor() {
+    mkdir -p "$1"
+    cp "$(release libsim_egl.so)" "$1"
 }
 
 # simulated_machine FOLDER: CUDA, the encoder, and a GL that draws nothing.

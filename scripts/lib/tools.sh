@@ -16,6 +16,15 @@ is_tool() {
     "$1" --version 2>/dev/null | head -n 1 | grep -xE "(cargo-deb |v)$2" >/dev/null
 }
 
+# find_or_build VARIABLE PROGRAM CACHED: sets and exports VARIABLE, to the PROGRAM that it names already, the one on PATH or
+# CACHED, whichever is_PROGRAM takes; else build_PROGRAM makes CACHED.
+find_or_build() {
+    local -n found=$1
+    found=${found:-$(command -v "$2" || echo "$3")}
+    "is_$2" || { found=$3 && "is_$2"; } || make_cached "$3" "build_$2" || return
+    export "${1?}"
+}
+
 # need_cargo_deb: sets CARGO_DEB.
 need_cargo_deb() {
     # shellcheck disable=SC2034 # For whoever called.
@@ -59,11 +68,8 @@ GECKODRIVER_VERSION=0.36.0
 
 # need_geckodriver: sets and exports GECKODRIVER, which drives Firefox.
 need_geckodriver() {
-    local cached=$PROJECT_CACHE/geckodriver-$GECKODRIVER_VERSION
-    GECKODRIVER=${GECKODRIVER:-$(command -v geckodriver || echo "$cached")}
-    is_geckodriver || { GECKODRIVER=$cached && is_geckodriver; } || make_cached "$cached" build_geckodriver ||
+    find_or_build GECKODRIVER geckodriver "$PROJECT_CACHE/geckodriver-$GECKODRIVER_VERSION" ||
         die "geckodriver $GECKODRIVER_VERSION could not be built" "Name one that is there: GECKODRIVER=/path/to/geckodriver"
-    export GECKODRIVER
 }
 
 is_geckodriver() {
@@ -91,6 +97,29 @@ build_actionlint() {
         $ACTIONLINT_MODULE_SUM "$1"
 }
 
+# What kubectl 1.34 has within it.
+KUSTOMIZE_MODULE=sigs.k8s.io/kustomize/kustomize/v5
+KUSTOMIZE_VERSION=5.7.1
+KUSTOMIZE_MODULE_SUM=h1:sYJsarwy/SDJfjjLMUqwFDGPwzUtMOQ1i1Ed49+XSbw=
+# The go line of its go.mod.
+KUSTOMIZE_NEEDS_GO=1.22.7
+
+# need_kustomize: sets and exports KUSTOMIZE.
+need_kustomize() {
+    find_or_build KUSTOMIZE kustomize "$PROJECT_CACHE/kustomize-$KUSTOMIZE_VERSION" ||
+        die "kustomize $KUSTOMIZE_VERSION could not be built" "It needs Go $KUSTOMIZE_NEEDS_GO or newer." \
+            "Name one that is there: KUSTOMIZE=/path/to/kustomize"
+}
+
+is_kustomize() {
+    [[ $("$KUSTOMIZE" version 2>/dev/null) == "v$KUSTOMIZE_VERSION" ]]
+}
+
+# build_kustomize FOLDER
+build_kustomize() {
+    build_with_go $KUSTOMIZE_NEEDS_GO $KUSTOMIZE_MODULE $KUSTOMIZE_VERSION $KUSTOMIZE_MODULE $KUSTOMIZE_MODULE_SUM "$1"
+}
+
 MEDIAMTX_MODULE=github.com/bluenviron/mediamtx
 MEDIAMTX_VERSION=1.12.3
 MEDIAMTX_MODULE_SUM=h1:NfHiMm6UQKQZEVhJhypl8Ccp+i8ZGt/IASqB2bSA7Gw=
@@ -99,12 +128,9 @@ MEDIAMTX_NEEDS_GO=1.24.0
 
 # need_mediamtx: sets and exports MEDIAMTX.
 need_mediamtx() {
-    local cached=$PROJECT_CACHE/mediamtx-$MEDIAMTX_VERSION
-    MEDIAMTX=${MEDIAMTX:-$(command -v mediamtx || echo "$cached")}
-    is_mediamtx || { MEDIAMTX=$cached && is_mediamtx; } || make_cached "$cached" build_mediamtx ||
+    find_or_build MEDIAMTX mediamtx "$PROJECT_CACHE/mediamtx-$MEDIAMTX_VERSION" ||
         die "MediaMTX $MEDIAMTX_VERSION could not be built" "It needs Go $MEDIAMTX_NEEDS_GO or newer." \
             "Name one that is there: MEDIAMTX=/path/to/mediamtx"
-    export MEDIAMTX
 }
 
 is_mediamtx() {
