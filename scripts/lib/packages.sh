@@ -13,12 +13,22 @@ any_file() {
     return 1
 }
 
+# any_library START...: whether a library of such a name lies where LLVM's are.
+any_library() {
+    local start
+    for start in "$@"; do
+        ! any_file "/usr/lib/llvm-*/lib/$start*" "/usr/lib/*/$start*" "/usr/lib*/$start*" || return 0
+    done
+    return 1
+}
+
 # present NEED: whether it is installed. A need is a command, or one of the libraries named here.
 present() {
     case $1 in
         certificates) any_file /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt ;;
         libc-headers) any_file /usr/include/stdlib.h ;;
-        libclang) any_file '/usr/lib/llvm-*/lib/libclang*.so*' '/usr/lib/*/libclang*.so*' '/usr/lib*/libclang*.so*' ;;
+        # As bindgen looks for it. Clang itself comes with libclang-cpp, which is another library.
+        libclang) any_library libclang.so libclang-[0-9] ;;
         firefox) have firefox-esr || have firefox ;;
         egl) any_file '/usr/lib/*/libEGL.so.1' '/usr/lib*/libEGL.so.1' ;;
         egl-driver) any_file '/usr/share/glvnd/egl_vendor.d/*.json' '/etc/glvnd/egl_vendor.d/*.json' ;;
