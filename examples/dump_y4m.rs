@@ -39,7 +39,7 @@ fn main() -> anyhow::Result<()> {
         Some(path) => Box::new(ShaderScene::new(&gl, &Shader::read(path, &Default::default())?)?),
         None => Box::new(TestCard::new(&gl, size, "mb-encode")?),
     };
-    let mut readback = Readback::new(size);
+    let mut readback = Readback::new(&gl, size);
     let mut picture = HostPicture::new(size);
 
     let mut raw = BufWriter::with_capacity(1 << 20, File::create(raw).with_context(|| format!("cannot write {raw}"))?);

@@ -44,6 +44,21 @@ pub const fn bt709_from_bt601([y, cb, cr]: [f64; 3]) -> [f64; 3] {
     normalized([r, g, b])
 }
 
+/// Two samples that lie side by side. As one number they are loaded at once, and the compiler makes vector instructions of
+/// a loop over them; of one that takes them by themselves it makes none.
+#[inline(always)]
+pub fn both(pair: &[u8]) -> [u8; 2] {
+    let both = u16::from_le_bytes(pair.try_into().expect("two samples"));
+    [both as u8, (both >> 8) as u8]
+}
+
+/// Samples of Cb and Cr by turns become samples of each.
+pub fn separate(pairs: &[u8], cb: &mut [u8], cr: &mut [u8]) {
+    for (pair, (cb, cr)) in pairs.chunks_exact(2).zip(cb.iter_mut().zip(cr)) {
+        [*cb, *cr] = both(pair);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

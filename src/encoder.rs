@@ -4,11 +4,13 @@ mod fallback;
 mod nvenc;
 mod openh264;
 mod picture;
+mod readback;
 
 pub use fallback::{Drawing, Missed, Opened, Plan, Prepared, is_lasting, may_have_aged, where_nvenc_is};
 pub use nvenc::{Lost, Nvenc};
 pub use openh264::Openh264;
-pub use picture::{HostPicture, Readback};
+pub use picture::HostPicture;
+pub use readback::Readback;
 
 use crate::codec::AccessUnit;
 use crate::error::Error;

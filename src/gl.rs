@@ -5,6 +5,7 @@
 
 mod context;
 mod display;
+mod download;
 mod egl;
 mod import;
 mod nv12;
@@ -16,6 +17,7 @@ mod texture;
 
 pub(crate) use context::PassedOver;
 pub use context::{Gl, Hardware};
+pub(crate) use download::Download;
 pub(crate) use egl::{Device, INSTALL_EGL, Survey};
 pub(crate) use import::{DeviceImage, DevicePlane, Importer, LINEAR};
 pub(crate) use nv12::{Nv12, Plane};

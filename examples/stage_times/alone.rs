@@ -50,7 +50,7 @@ pub fn measure(args: &Args, settings: &Settings) -> anyhow::Result<String> {
 
     let bytes = HostPicture::bytes(settings.size);
     let kept = KEPT.min(ROOM / cores / bytes).max(2);
-    let mut readback = Readback::new(settings.size);
+    let mut readback = Readback::new(&gl, settings.size);
     let mut pictures = Vec::with_capacity(kept);
     // These are the drawing's warm-up as well.
     for index in 0..kept as u64 {

@@ -137,7 +137,7 @@ fn open_nvenc<'d>(drawing: Option<&mut (dyn Drawing + 'd)>, settings: &Settings)
     match where_nvenc_is(drawing, settings.device, |gl| Nvenc::open(gl, settings)) {
         Err(why) if is_apart(&why) => {
             tracing::debug!("GL and CUDA do not share: {}", why.cause());
-            opened(Nvenc::open_reading_back(settings)?, Some(Missed::Sharing(why)))
+            opened(Nvenc::open_reading_back(drawing.gl(), settings)?, Some(Missed::Sharing(why)))
         }
         nvenc => opened(nvenc?, None),
     }

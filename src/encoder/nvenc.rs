@@ -84,13 +84,13 @@ impl Nvenc {
         Ok(Self::on(&context, session, Way::Drawn(Drawn { images, nv12 })))
     }
 
-    /// Opens an encoder for pictures drawn with GL that CUDA does not share: they are read back and uploaded. Which GPU
+    /// Opens an encoder for pictures that `gl` draws and CUDA does not share: they are read back and uploaded. Which GPU
     /// that is depends on the drawing no more than for [`Nvenc::open_for_host`].
     ///
     /// # Errors
     /// As [`Nvenc::open_for_host`].
-    pub fn open_reading_back(settings: &Settings) -> Result<Self, Error> {
-        let (readback, picture) = (Readback::new(settings.size), HostPicture::new(settings.size));
+    pub fn open_reading_back(gl: &Gl, settings: &Settings) -> Result<Self, Error> {
+        let (readback, picture) = (Readback::new(gl, settings.size), HostPicture::new(settings.size));
         let way = Way::ReadBack(ReadBack { readback, picture, is_fetched: false });
         Ok(Self { way, ..Self::open_for_host(settings)? })
     }

@@ -147,26 +147,31 @@ impl Plane {
     /// Waits until everything is drawn and reads the plane: rows without padding, the **top** row first.
     pub fn read(&self) -> Vec<u8> {
         let mut bytes = vec![0; self.row_bytes() * self.rows()];
-        let format = if self.parts == 1 { glow::RED } else { glow::RG };
-        let raw = self.texture.gl.glow();
-        // SAFETY: the context is current and the framebuffer lives; without a pixel pack buffer, and with rows packed
-        // without padding, GL writes as many bytes as there are.
+        // SAFETY: the context is current; without a pixel pack buffer GL writes as many bytes as there are.
         unsafe {
-            raw.bind_framebuffer(glow::FRAMEBUFFER, Some(self.texture.framebuffer));
-            raw.bind_buffer(glow::PIXEL_PACK_BUFFER, None);
-            raw.pixel_store_i32(glow::PACK_ALIGNMENT, 1);
-            raw.read_pixels(
-                0,
-                0,
-                self.texture.width as i32,
-                self.texture.height as i32,
-                format,
-                glow::UNSIGNED_BYTE,
-                glow::PixelPackData::Slice(Some(&mut bytes)),
-            );
-            raw.pixel_store_i32(glow::PACK_ALIGNMENT, 4);
+            self.texture.gl.glow().bind_buffer(glow::PIXEL_PACK_BUFFER, None);
+            self.read_to(glow::PixelPackData::Slice(Some(&mut bytes)));
         }
         bytes
+    }
+
+    /// Reads the plane to `to`, as [`Plane::read`] does. The bound framebuffer is another one afterwards.
+    ///
+    /// # Safety
+    /// The context is current, and there is room for as many bytes as the plane has: in the slice, where no pixel pack buffer
+    /// is bound, else in that one, behind the offset.
+    pub(super) unsafe fn read_to(&self, to: glow::PixelPackData<'_>) {
+        let format = if self.parts == 1 { glow::RED } else { glow::RG };
+        let (width, height) = (self.texture.width as i32, self.texture.height as i32);
+        let raw = self.texture.gl.glow();
+        // SAFETY: the framebuffer lives, and rows packed without padding are as many bytes as the plane has, for which the
+        // caller has room.
+        unsafe {
+            raw.bind_framebuffer(glow::FRAMEBUFFER, Some(self.texture.framebuffer));
+            raw.pixel_store_i32(glow::PACK_ALIGNMENT, 1);
+            raw.read_pixels(0, 0, width, height, format, glow::UNSIGNED_BYTE, to);
+            raw.pixel_store_i32(glow::PACK_ALIGNMENT, 4);
+        }
     }
 }
 

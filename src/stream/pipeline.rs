@@ -149,7 +149,7 @@ impl Pipeline {
         }
         if let Encoder::Openh264(openh264) = encoder {
             if let Some(artist) = artist {
-                Readback::new(settings.size).fetch(&artist.target, tick.pts, &mut picture);
+                Readback::new(artist.gl(), settings.size).fetch(&artist.target, tick.pts, &mut picture);
             }
             openh264.encode(&picture, true, &mut unit)?;
         }

@@ -218,7 +218,7 @@ impl<'a, 'b> Drawing<'a, 'b> {
         control: &'a Control,
         pulse: &'a Pulse,
     ) -> Self {
-        let readback = Readback::new(artist.target.size());
+        let readback = Readback::new(artist.gl(), artist.target.size());
         let names = if schedule.is_paced() { None } else { artist.gl().hardware().threads() };
         let precedence = Precedence::over(names);
         Self { artist, schedule, to_coder, free, control, pulse, readback, precedence, spare: None, has_begun: false }

@@ -1,19 +1,6 @@
 //! Rows of chroma from outside, brought to half the width and half the height.
 
-/// Two samples that lie side by side. As one number they are loaded at once, and the compiler makes vector instructions of
-/// a loop over them; of one that takes them by themselves it makes none.
-#[inline(always)]
-pub fn both(pair: &[u8]) -> [u8; 2] {
-    let both = u16::from_le_bytes(pair.try_into().expect("two samples"));
-    [both as u8, (both >> 8) as u8]
-}
-
-/// A row of Cb and Cr by turns becomes a row of each.
-pub fn separate(pairs: &[u8], cb: &mut [u8], cr: &mut [u8]) {
-    for (pair, (cb, cr)) in pairs.chunks_exact(2).zip(cb.iter_mut().zip(cr)) {
-        [*cb, *cr] = both(pair);
-    }
-}
+use crate::color::both;
 
 /// Two rows of half the width become one: each sample the mean of two.
 pub fn mean_of_two([upper, lower]: [&[u8]; 2], mean: &mut [u8]) {

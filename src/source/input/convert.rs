@@ -9,6 +9,7 @@ use super::correction::Correction;
 use super::fit::{self, Fit};
 use super::rgb::{Chroma, Rgb};
 use super::scale::{Plane, Scaler};
+use crate::color;
 use crate::encoder::HostPicture;
 use crate::error::Error;
 use crate::settings::{ColorRange, Matrix, PixelFormat, Shape, Size};
@@ -126,7 +127,7 @@ fn by_rows(
                 chroma::mean_of_four(two_rows(1, width), cb);
                 chroma::mean_of_four(two_rows(2, width), cr);
             }
-            PixelFormat::Nv12 => chroma::separate(row(source[1], pair, width), cb, cr),
+            PixelFormat::Nv12 => color::separate(row(source[1], pair, width), cb, cr),
             _ => {
                 cb.fill(128);
                 cr.fill(128);
@@ -172,7 +173,7 @@ fn scale_planes(
             cr.resize(half_width * half_height, 0);
             let rows = cb.chunks_exact_mut(half_width).zip(cr.chunks_exact_mut(half_width));
             for (pairs, (cb, cr)) in planes.rows(1).zip(rows) {
-                chroma::separate(pairs, cb, cr);
+                color::separate(pairs, cb, cr);
             }
             [&*cb, &*cr].map(|samples| Some(Plane::packed(samples, half_width, half_height)))
         }

@@ -3,8 +3,7 @@
 //! The loops are made for the vector instructions that every x86-64 has: 16-bit lanes, no branches, and factors that the
 //! compiler knows, without which it would multiply in 32 bits, at a fifth of the speed.
 
-use super::chroma::both;
-use crate::color;
+use crate::color::{self, both};
 use crate::settings::{ColorRange, Matrix};
 
 const _: () = assert!(
