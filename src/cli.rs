@@ -16,7 +16,7 @@ mod streams;
 
 use crate::Error;
 use crate::error::{Fault, look_up_remedies};
-use crate::os::process;
+use crate::os::{dedicated, process};
 use crate::service::exit::{Exit, FAILED, WRONG_USE};
 use command::{Args, Command};
 use commands::{completions, doctor, explain, gate, go2rtc_config, gpus, man, mpegts, status, stream, supervise};
@@ -27,6 +27,10 @@ use std::process::ExitCode;
 pub fn run() -> ExitCode {
     look_up_remedies(|code| stream::remedy(code).or_else(|| explain::remedy(code)));
     let code = command::read().and_then(|args| {
+        if args.command.is_none() {
+            // Before there is a second thread.
+            dedicated::declare();
+        }
         logging::start(&args.stream.logging, args.stream.output.is_stdout());
         dispatch(&args).map_err(|error| code_of(error, &args))
     });

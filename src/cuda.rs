@@ -10,7 +10,7 @@ mod status;
 pub use buffer::PitchedBuffer;
 pub use context::CudaContext;
 pub use driver::Driver;
-pub use start::{Kept, Starting};
+pub use start::{Kept, Starting, Wants};
 pub use status::{NO_DEVICE, check, described, failed, is_dead, note};
 
 /// Whether an NVIDIA driver is installed, working or not.

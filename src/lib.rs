@@ -102,7 +102,7 @@ pub mod parts {
     pub use crate::encoder::{HostPicture, Lost, Nvenc, Openh264, Profile, Readback};
     pub use crate::format::byte_stream;
     pub use crate::gl::{Said, strings as egl_strings};
-    pub use crate::gpu::{cuda_contexts, open_cuda, open_gl};
+    pub use crate::gpu::{Candidate, candidates, open_cuda, open_gl};
     pub use crate::nvidia::{API_FLOOR, DRIVER_CAPABILITIES, DRIVER_FLOOR};
     pub use crate::os::dl::open as open_library;
     pub use crate::source::TestCard;

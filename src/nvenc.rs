@@ -15,3 +15,4 @@ pub use api::Api;
 pub use config::{Capabilities, Config};
 pub use input::Input;
 pub use session::Session;
+pub use status::no_encoder_at;

@@ -4,6 +4,7 @@
 pub mod atomic_file;
 #[cfg(feature = "cli")]
 pub mod claim;
+pub mod dedicated;
 pub mod device_memory;
 pub mod dl;
 pub mod environment;

@@ -3,7 +3,7 @@
 use crate::{Found, say};
 use anyhow::ensure;
 use mb_encode::Settings;
-use mb_encode::parts::{cuda_contexts, open_cuda, open_gl};
+use mb_encode::parts::{candidates, open_cuda, open_gl};
 use mb_encode::settings::EncoderChoice;
 use serde_json::json;
 
@@ -11,8 +11,8 @@ use serde_json::json;
 /// A GPU cannot be drawn with, or another one draws than the one that was asked for.
 pub fn run() -> anyhow::Result<Found> {
     let mut names = Vec::new();
-    for context in cuda_contexts(None)? {
-        names.push(context?.name());
+    for gpu in candidates(None)? {
+        names.push(gpu.open()?.name());
     }
     let mut chosen = Vec::new();
     for device in std::iter::once(None).chain((0..names.len() as u32).map(Some)) {

@@ -6,7 +6,7 @@ use crate::{Found, say};
 use anyhow::{Context as _, ensure};
 use mb_encode::Settings;
 use mb_encode::gl::Gl;
-use mb_encode::parts::{Nvenc, cuda_contexts, open_cuda, open_gl};
+use mb_encode::parts::{Nvenc, candidates, open_cuda, open_gl};
 use serde_json::Map;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -61,7 +61,7 @@ pub fn once(what: What, settings: &Settings) -> anyhow::Result<()> {
             began.elapsed()
         }
         What::Cuda => {
-            let _context = cuda_contexts(settings.device)?.next().context("CUDA shows no GPU")??;
+            let _context = candidates(settings.device)?.next().context("CUDA shows no GPU")?.open()?;
             began.elapsed()
         }
         What::Both => {

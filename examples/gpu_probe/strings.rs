@@ -2,7 +2,7 @@
 
 use crate::{Found, libraries, say};
 use mb_encode::Settings;
-use mb_encode::parts::{cuda_contexts, egl_strings};
+use mb_encode::parts::{candidates, egl_strings};
 use serde_json::{Map, Value, json};
 
 /// # Errors
@@ -16,8 +16,8 @@ pub fn run(settings: &Settings) -> anyhow::Result<Found> {
         }
         egl.insert(about, said.into_iter().map(|(what, text)| (what.to_owned(), Value::from(text))).collect());
     }
-    let cuda = match cuda_contexts(settings.device) {
-        Ok(contexts) => contexts.map(|context| context.map_or_else(|why| why.to_string(), |it| it.name())).collect(),
+    let cuda = match candidates(settings.device) {
+        Ok(all) => all.map(|gpu| gpu.open().map_or_else(|why| why.to_string(), |it| it.name())).collect(),
         Err(why) => vec![why.cause()],
     };
     say("CUDA");

@@ -58,9 +58,11 @@ calls! {
         cuDeviceGet(*mut sys::CUdevice, c_int);
         cuDeviceGetCount(*mut c_int);
         cuDeviceGetName(*mut c_char, c_int, sys::CUdevice);
+        cuDeviceGetAttribute(*mut c_int, sys::CUdevice_attribute, sys::CUdevice);
         cuDevicePrimaryCtxRetain(*mut sys::CUcontext, sys::CUdevice);
         cuDevicePrimaryCtxRelease_v2(sys::CUdevice);
         cuCtxSetCurrent(sys::CUcontext);
+        cuCtxSetLimit(sys::CUlimit, usize);
         cuMemAlloc_v2(*mut sys::CUdeviceptr, usize);
         cuMemAllocPitch_v2(*mut sys::CUdeviceptr, *mut usize, usize, usize, c_uint);
         cuMemFree_v2(sys::CUdeviceptr);

@@ -31,7 +31,7 @@ impl CudaContext {
         let primary = Primary { driver, ordinal, device, context };
         // Whatever is current already: it may be a context that has been destroyed.
         // SAFETY: the context was retained above.
-        check("cuCtxSetCurrent", unsafe { (driver.calls().cuCtxSetCurrent)(primary.context) })?;
+        unsafe { driver.make_current(primary.context) }?;
         Ok(Self(Rc::new(primary)))
     }
 
@@ -73,10 +73,9 @@ impl Drop for Primary {
         if is_dead() {
             return;
         }
-        let calls = self.driver.calls();
         // The last to let go of it destroys it, and the driver leaves a destroyed context current.
         // SAFETY: null takes away what is current on this thread, and everything made in the context is gone.
-        let _ = unsafe { (calls.cuCtxSetCurrent)(std::ptr::null_mut()) };
+        let _ = unsafe { self.driver.make_current(std::ptr::null_mut()) };
         self.driver.release(self.device);
     }
 }

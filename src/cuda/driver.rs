@@ -4,7 +4,7 @@ use super::calls::Calls;
 use super::status::{check, note};
 use crate::error::Error;
 use crate::nvidia::{API_FLOOR, driver_capabilities, driver_floor};
-use crate::os::dl;
+use crate::os::{dedicated, dl};
 use cudarc::driver::sys;
 use std::ffi::{CStr, c_char, c_int};
 use std::path::PathBuf;
@@ -12,6 +12,10 @@ use std::sync::OnceLock;
 
 /// As `cuDriverGetVersion` counts.
 const OLDEST_VERSION: c_int = (API_FLOOR.0 * 1000 + API_FLOOR.1 * 10) as c_int;
+
+/// Bytes of stack for each thread of a kernel, of which no kernel runs here; the driver takes more for one that needs it. By
+/// itself it keeps 1 KiB for each of as many threads as the GPU can run at once, which are 198 MiB of an H200's.
+const STACK: usize = 256;
 
 const INSTALL_DRIVER: &str = concat!(
     "install NVIDIA driver ",
@@ -113,6 +117,24 @@ impl Driver {
         Ok(context)
     }
 
+    /// Makes `context` current on this thread, or with null none. In a process that does nothing else with it, it keeps no
+    /// more of the GPU's memory than it needs.
+    ///
+    /// # Errors
+    /// The driver's.
+    ///
+    /// # Safety
+    /// The context was retained and lives, or is null.
+    pub(super) unsafe fn make_current(&self, context: sys::CUcontext) -> Result<(), Error> {
+        // SAFETY: as the caller promises.
+        check("cuCtxSetCurrent", unsafe { (self.calls.cuCtxSetCurrent)(context) })?;
+        if dedicated::is() && !context.is_null() {
+            // SAFETY: a context is current, whose limit it sets. It is none of ours that a driver refuses.
+            note(unsafe { (self.calls.cuCtxSetLimit)(sys::CUlimit::CU_LIMIT_STACK_SIZE, STACK) });
+        }
+        Ok(())
+    }
+
     /// Lets go of a context that was retained, which the last to do so destroys. After the device is lost this fails, and
     /// nobody is left to tell.
     pub(super) fn release(&self, device: sys::CUdevice) {
@@ -127,6 +149,25 @@ impl Driver {
         check("cuDeviceGetName", unsafe { (self.calls.cuDeviceGetName)(name.as_mut_ptr(), 256, device) })?;
         // SAFETY: the array ends with a zero.
         Ok(unsafe { CStr::from_ptr(name.as_ptr()) }.to_string_lossy().into_owned())
+    }
+
+    /// The compute capability of the GPU that CUDA calls `ordinal`, major and minor.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn capability(&self, ordinal: u32) -> Result<(u32, u32), Error> {
+        use sys::CUdevice_attribute::{
+            CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR as MAJOR,
+            CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR as MINOR,
+        };
+        let device = self.device(ordinal)?;
+        let part = |attribute| {
+            let mut value = 0;
+            // SAFETY: the driver knows the device, and writes one number.
+            let status = unsafe { (self.calls.cuDeviceGetAttribute)(&mut value, attribute, device) };
+            check("cuDeviceGetAttribute", status).map(|()| value.max(0) as u32)
+        };
+        Ok((part(MAJOR)?, part(MINOR)?))
     }
 
     /// Which number `device` has here; `None` where CUDA does not show it.

@@ -7,6 +7,7 @@ use super::driver::Driver;
 use super::is_installed;
 use super::status::is_dead;
 use crate::error::Error;
+use crate::nvidia::has_no_encoder;
 use crate::os::threads;
 use cudarc::driver::sys;
 use std::fmt;
@@ -24,16 +25,32 @@ pub struct Started {
     pub context: Option<Kept>,
 }
 
+/// What is to come up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wants {
+    /// The driver alone.
+    Driver,
+    /// A context, unless it is known that the GPU has no encoder.
+    Encoder,
+    /// A context.
+    Context,
+}
+
 impl Starting {
-    /// Begins to initialise the driver, and then to open the context of the GPU that CUDA calls `ordinal`, if it is to.
-    /// `None`, in well under a millisecond, where no driver is installed, or no thread is left.
-    pub fn begin(ordinal: u32, with_context: bool) -> Option<Self> {
+    /// Begins to initialise the driver, and then to open the context of the GPU that CUDA calls `ordinal`, if `wants` it
+    /// to. `None`, in well under a millisecond, where no driver is installed, or no thread is left.
+    pub fn begin(ordinal: u32, wants: Wants) -> Option<Self> {
         if !is_installed() {
             return None;
         }
         let start = move || {
             let driver = Driver::load()?;
-            let context = with_context.then(|| Kept::retain(driver, ordinal)).flatten();
+            let is_wanted = match wants {
+                Wants::Driver => false,
+                Wants::Encoder => !has(driver, ordinal) || !driver.capability(ordinal).is_ok_and(has_no_encoder),
+                Wants::Context => true,
+            };
+            let context = is_wanted.then(|| Kept::retain(driver, ordinal)).flatten();
             Ok(Started { driver, context })
         };
         threads::deep("cuda-start").spawn(start).ok().map(|thread| Self(Some(thread)))
@@ -62,17 +79,37 @@ impl Drop for Starting {
 pub struct Kept {
     driver: &'static Driver,
     device: sys::CUdevice,
+    context: sys::CUcontext,
 }
+
+// SAFETY: a context may be made current on any thread.
+unsafe impl Send for Kept {}
 
 impl Kept {
     /// Of the GPU that CUDA calls `ordinal`, if it has one to give. Whoever opens it is told why not.
     fn retain(driver: &'static Driver, ordinal: u32) -> Option<Self> {
-        if driver.count().is_ok_and(|count| ordinal >= count) {
+        if !has(driver, ordinal) {
             return None;
         }
         let device = driver.device(ordinal).ok()?;
-        driver.retain(device).ok().map(|_| Self { driver, device })
+        driver.retain(device).ok().map(|context| Self { driver, device, context })
     }
+
+    /// Has it hold no more of the GPU's memory than a stream's does, while nobody needs it.
+    pub fn shrink(&self) {
+        // SAFETY: the context is retained as long as `self` is there, and null is none.
+        let done = unsafe {
+            let made = self.driver.make_current(self.context);
+            made.and_then(|()| self.driver.make_current(std::ptr::null_mut()))
+        };
+        if let Err(why) = done {
+            tracing::debug!("a context that is kept does not shrink: {}", why.cause());
+        }
+    }
+}
+
+fn has(driver: &Driver, ordinal: u32) -> bool {
+    driver.count().is_ok_and(|count| ordinal < count)
 }
 
 impl Drop for Kept {

@@ -2,10 +2,10 @@
 //! whoever is to outlive them has another process look.
 
 use crate::cuda::Driver;
+use crate::encoder::Nvenc;
 use crate::error::Error;
 use crate::gl::{Gl, Survey};
-use crate::gpu::cuda_contexts;
-use crate::nvenc::Session;
+use crate::gpu::{Candidate, candidates};
 use crate::stats::Fallback;
 use serde::{Deserialize, Serialize};
 
@@ -46,15 +46,12 @@ impl Gpus {
 
 fn of_cuda() -> Result<Vec<Gpu>, Error> {
     let names = Driver::load()?.devices()?;
-    let numbered = (0..).zip(names);
-    let contexts = cuda_contexts(None)?;
-    let gpu = |((number, name), context): ((u32, String), Result<_, Error>)| {
-        let session = context.and_then(|context| Session::open(&context));
+    let gpu = |(name, candidate): (String, Candidate)| {
         // One that is only taken at this moment is there.
-        let without_nvenc = session.err().filter(|why| why.code() != "nvenc-sessions");
-        Gpu { number, name, without_nvenc: without_nvenc.as_ref().map(Fallback::because_of) }
+        let without_nvenc = Nvenc::try_gpu(candidate).err().filter(|why| why.code() != "nvenc-sessions");
+        Gpu { number: candidate.ordinal(), name, without_nvenc: without_nvenc.as_ref().map(Fallback::because_of) }
     };
-    Ok(numbered.zip(contexts).map(gpu).collect())
+    Ok(names.into_iter().zip(candidates(None)?).map(gpu).collect())
 }
 
 /// What draws where nothing encodes, and `why` that is so.

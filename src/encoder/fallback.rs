@@ -43,7 +43,14 @@ pub enum Plan {
 
 /// What makes the opening of NVENC quick for pictures in host memory, as long as it is kept. No session is open.
 pub struct Prepared {
-    _cuda: Warmth,
+    cuda: Warmth,
+}
+
+impl Prepared {
+    /// It is to be kept for a while, and holds no more of the GPU's memory than it has to.
+    pub fn shrink(&self) {
+        self.cuda.shrink();
+    }
 }
 
 /// An open encoder.
@@ -91,7 +98,7 @@ impl Plan {
     /// Brings up what NVENC needs before there is a session, for pictures in host memory.
     pub fn prepare_for_host(self, settings: &Settings) -> Prepared {
         let is_nvenc = matches!(self, Self::Nvenc | Self::NvencElseOpenh264);
-        Prepared { _cuda: if is_nvenc { Warmth::without_gl(settings.device) } else { Warmth::default() } }
+        Prepared { cuda: if is_nvenc { Warmth::without_gl(settings) } else { Warmth::default() } }
     }
 
     /// Opens what is planned, for pictures of `drawing`; for those in host memory where that is `None`.
@@ -172,8 +179,9 @@ pub fn where_nvenc_is<T>(
         return end;
     }
     let mut is_away = false;
-    for device in other_gpus(drawing.gl())? {
-        let found = Nvenc::try_device(device).and_then(|()| {
+    for gpu in other_gpus(drawing.gl())? {
+        let device = gpu.ordinal();
+        let found = Nvenc::try_gpu(gpu).and_then(|()| {
             is_away = true;
             drawing.move_to(Some(device)).map_err(|why| {
                 Error::machine(

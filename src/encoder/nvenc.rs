@@ -6,9 +6,10 @@ use crate::codec::AccessUnit;
 use crate::cuda::CudaContext;
 use crate::error::Error;
 use crate::gl::{Gl, Nv12, Target};
-use crate::gpu::{GlImages, cuda_contexts, open_cuda};
-use crate::nvenc::{Config, Input, Session};
-use crate::settings::{Settings, Size};
+use crate::gpu::{Candidate, GlImages, candidates, capability_of, open_cuda};
+use crate::nvenc::{Config, Input, Session, no_encoder_at};
+use crate::nvidia::has_no_encoder;
+use crate::settings::{EncoderChoice, Settings, Size};
 use crate::stats::STAGE;
 use std::fmt;
 use std::time::Duration;
@@ -77,6 +78,9 @@ impl Nvenc {
     /// Some part of the way is missing; the message says which, and what to do.
     pub fn open(gl: &Gl, settings: &Settings) -> Result<Self, Error> {
         // A machine without the driver gets no further than this, in well under a millisecond.
+        if settings.encoder != EncoderChoice::Nvenc {
+            may_have_one(capability_of(gl)?)?;
+        }
         let context = open_cuda(gl)?;
         let session = open_session(&context, settings, Input::nv12)?;
         let nv12 = Nv12::new(gl, settings.size)?;
@@ -103,11 +107,16 @@ impl Nvenc {
     pub fn open_for_host(settings: &Settings) -> Result<Self, Error> {
         let mut search = Search::default();
         // As in `open`: without the driver this is the end.
-        for context in cuda_contexts(settings.device)? {
-            let opened = context.and_then(|context| {
+        for candidate in candidates(settings.device)? {
+            let open = || {
+                if settings.encoder != EncoderChoice::Nvenc {
+                    may_have_one(candidate.capability()?)?;
+                }
+                let context = candidate.open()?;
                 let session = open_session(&context, settings, Input::i420)?;
                 Ok(Self::on(&context, session, Way::Host))
-            });
+            };
+            let opened = open();
             if let Some(end) = search.end(opened) {
                 return end;
             }
@@ -115,14 +124,13 @@ impl Nvenc {
         Err(search.why())
     }
 
-    /// Looks whether the GPU that CUDA calls `device` opens a session now, which needs no GL.
+    /// Looks whether `gpu` opens a session now, which needs no GL.
     ///
     /// # Errors
     /// It does not.
-    pub fn try_device(device: u32) -> Result<(), Error> {
-        let mut contexts = cuda_contexts(Some(device))?;
-        let context = contexts.next().expect("the one that was asked for")?;
-        Session::open(&context).map(drop)
+    pub fn try_gpu(gpu: Candidate) -> Result<(), Error> {
+        may_have_one(gpu.capability()?)?;
+        Session::open(&gpu.open()?).map(drop)
     }
 
     fn on(context: &CudaContext, session: Session, way: Way) -> Self {
@@ -216,6 +224,12 @@ impl Drawn {
         trace_span!(target: STAGE, "copy").in_scope(|| mapped.copy_to(session.input().buffer()))?;
         trace_span!(target: STAGE, "unmap").in_scope(|| mapped.unmap())
     }
+}
+
+/// Refuses a GPU of which it is known that it has no encoder: to be told so by the driver takes it longer than all else that
+/// happens before the first picture. Who asks for NVENC by name has the driver asked all the same.
+fn may_have_one(capability: (u32, u32)) -> Result<(), Error> {
+    if has_no_encoder(capability) { Err(no_encoder_at(capability)) } else { Ok(()) }
 }
 
 /// Whether a GPU failed since it has no encoder, so that another one may do better.

@@ -1,8 +1,9 @@
 //! Which GPU draws, and which one that is for CUDA. EGL need not count as CUDA does, nor know of `CUDA_VISIBLE_DEVICES`,
 //! so where CUDA is there its driver says which GPU a context is on. Without GL the choice is CUDA's alone.
 
+use super::candidates::{Candidate, candidates, no_such_gpu};
 use super::interop::failed_on_gl;
-use crate::cuda::{CudaContext, Driver, Kept, NO_DEVICE, Starting, described, failed};
+use crate::cuda::{CudaContext, Driver, Kept, NO_DEVICE, Starting, Wants, described};
 use crate::error::Error;
 use crate::gl::{Device, Gl, INSTALL_EGL, PassedOver, Survey};
 use crate::nvidia::{LOOK_AT_GPU, driver_capabilities};
@@ -23,14 +24,28 @@ pub struct Opened {
 /// A CUDA context that makes the opening of another one quick, as long as it is kept. Nothing in it is current.
 #[derive(Debug, Default)]
 pub struct Warmth {
-    _context: Option<Kept>,
+    context: Option<Kept>,
 }
 
 impl Warmth {
     /// Of the GPU that encodes what no GL drew, if there is a driver that works.
-    pub fn without_gl(device: Option<u32>) -> Self {
-        let started = Starting::begin(device.unwrap_or(0), true).and_then(|starting| starting.finish().ok());
-        Self { _context: started.and_then(|started| started.context) }
+    pub fn without_gl(settings: &Settings) -> Self {
+        let starting = Starting::begin(settings.device.unwrap_or(0), wanted_by(settings.encoder));
+        let started = starting.and_then(|starting| starting.finish().ok());
+        Self { context: started.and_then(|started| started.context) }
+    }
+
+    /// Has it hold no more of the GPU's memory than a stream's does.
+    pub fn shrink(&self) {
+        self.context.iter().for_each(Kept::shrink);
+    }
+}
+
+fn wanted_by(encoder: EncoderChoice) -> Wants {
+    match encoder {
+        EncoderChoice::Auto => Wants::Encoder,
+        EncoderChoice::Nvenc => Wants::Context,
+        EncoderChoice::Openh264 => Wants::Driver,
     }
 }
 
@@ -39,7 +54,7 @@ impl Warmth {
 /// # Errors
 /// As of that one.
 pub fn open_gl(settings: &Settings) -> Result<Gl, Error> {
-    open(settings, false).map(|opened| opened.gl)
+    open(settings, Wants::Driver).map(|opened| opened.gl)
 }
 
 /// The context on the GPU that was asked for, else on the first one that CUDA shows, else on whatever draws. CUDA comes up
@@ -48,17 +63,17 @@ pub fn open_gl(settings: &Settings) -> Result<Gl, Error> {
 /// # Errors
 /// No such GPU, or nothing that draws. With NVENC asked for on a certain GPU also that there is no driver for it.
 pub fn open_beside_cuda(settings: &Settings) -> Result<Opened, Error> {
-    open(settings, settings.encoder != EncoderChoice::Openh264)
+    open(settings, wanted_by(settings.encoder))
 }
 
-fn open(settings: &Settings, with_context: bool) -> Result<Opened, Error> {
+fn open(settings: &Settings, wants: Wants) -> Result<Opened, Error> {
     let &Settings { device, encoder, .. } = settings;
     let alone = |device| Ok(Opened { gl: Gl::open(device)?, cuda: Warmth::default() });
     // OpenH264 takes pictures from anywhere, and CUDA takes its time to start, where it does not crash.
     if device.is_none() && encoder == EncoderChoice::Openh264 {
         return alone(None);
     }
-    let Some(starting) = Starting::begin(device.unwrap_or(0), with_context) else {
+    let Some(starting) = Starting::begin(device.unwrap_or(0), wants) else {
         // Which GPU was asked for does not matter before there is a driver for NVENC.
         return match (device, encoder) {
             (Some(_), EncoderChoice::Nvenc) => Driver::load().and_then(|_| alone(device)),
@@ -152,31 +167,22 @@ pub fn open_cuda(gl: &Gl) -> Result<CudaContext, Error> {
     CudaContext::open(driver, ordinal_of(driver, gl)?)
 }
 
-/// The CUDA contexts of the GPUs that may encode what no GL drew, each opened when it is asked for: of the one that was
-/// asked for, else of all in CUDA's order. There is at least one.
+/// The compute capability, major and minor, of the GPU that draws what `gl` draws.
 ///
 /// # Errors
-/// No driver, or no such GPU; of an item, that GPU cannot be used.
-pub fn cuda_contexts(device: Option<u32>) -> Result<impl Iterator<Item = Result<CudaContext, Error>>, Error> {
+/// As of [`open_cuda`], which it needs no context for.
+pub fn capability_of(gl: &Gl) -> Result<(u32, u32), Error> {
     let driver = Driver::load()?;
-    let count = driver.count()?;
-    let ordinals = match device {
-        None if count == 0 => return Err(failed("cuDeviceGetCount", NO_DEVICE)),
-        None => 0..count,
-        Some(ordinal) if ordinal < count => ordinal..ordinal + 1,
-        Some(ordinal) => return Err(no_such_gpu(ordinal, &format!("CUDA shows {count}"))),
-    };
-    Ok(ordinals.map(|ordinal| CudaContext::open(driver, ordinal)))
+    driver.capability(ordinal_of(driver, gl)?)
 }
 
 /// The GPUs that CUDA shows beside the one that draws what `gl` draws, in its order.
 ///
 /// # Errors
 /// The driver's.
-pub fn other_gpus(gl: &Gl) -> Result<Vec<u32>, Error> {
-    let driver = Driver::load()?;
-    let this = ordinal_of(driver, gl)?;
-    Ok((0..driver.count()?).filter(|&ordinal| ordinal != this).collect())
+pub fn other_gpus(gl: &Gl) -> Result<impl Iterator<Item = Candidate> + use<>, Error> {
+    let this = ordinal_of(Driver::load()?, gl)?;
+    Ok(candidates(None)?.filter(move |candidate| candidate.ordinal() != this))
 }
 
 impl Gl {
@@ -271,7 +277,7 @@ fn open_gpu(starting: Starting, ordinal: u32, is_needed: bool) -> Result<Opened,
             its => its.map(|its| its == ordinal),
         };
         match opened.and_then(|gl| Ok(is_it(&gl)?.then_some(gl))) {
-            Ok(Some(gl)) => return Ok(Opened { gl, cuda: Warmth { _context: started.context } }),
+            Ok(Some(gl)) => return Ok(Opened { gl, cuda: Warmth { context: started.context } }),
             Ok(None) => {}
             Err(why) => {
                 tracing::debug!("a GPU that EGL shows cannot be used: {}", why.cause());
@@ -287,10 +293,6 @@ fn no_egl_gpu(ordinal: u32, seen: usize) -> Error {
         0 => no_such_gpu(ordinal, "EGL shows no NVIDIA GPU"),
         n => no_such_gpu(ordinal, &format!("EGL shows {n} NVIDIA GPU(s)")),
     }
-}
-
-fn no_such_gpu(ordinal: u32, seen: &str) -> Error {
-    Error::machine("no-such-gpu", format!("there is no GPU {ordinal}: {seen}"), "").examined_by_doctor()
 }
 
 /// Which GPU, as CUDA counts them, draws what `gl` draws: the driver's own answer.

@@ -132,6 +132,12 @@ impl fmt::Debug for Status {
     }
 }
 
+/// The error for a GPU of which it is known that it has no encoder, by its compute capability, major and minor.
+pub fn no_encoder_at((major, minor): (u32, u32)) -> Error {
+    let (code, meaning, remedy) = Status(2).meaning("");
+    Error::machine(code, meaning, remedy).caused_by(format!("no GPU of compute capability {major}.{minor} has one"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -87,6 +87,7 @@ impl Child {
             }
             Ok(())
         };
+        super::dedicated::hide_from(&mut command);
         // SAFETY: between fork and exec it makes system calls and nothing else: no allocation, no lock.
         unsafe { command.pre_exec(before_exec) };
         let mut process = command.spawn()?;

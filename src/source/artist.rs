@@ -86,6 +86,11 @@ impl Artist {
         self.cuda = Warmth::default();
     }
 
+    /// It is to be kept for a while, and its CUDA holds no more of the GPU's memory than it has to.
+    pub fn shrink(&self) {
+        self.cuda.shrink();
+    }
+
     /// Draws the picture of `tick` into the target, unless the target shows it already.
     pub fn draw(&mut self, tick: &Tick, pulse: &Pulse) -> Result<Drawn, Error> {
         let _drawing = pulse.during(Lane::Artist, Stage::Drawing);

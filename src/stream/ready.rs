@@ -26,11 +26,13 @@ impl Ready {
         let opening = vitals.pulse.during(Lane::Artist, Stage::Opening);
         let Source::Drawn(make_renderer) = source else {
             let encoder = Plan::at_the_start(settings.encoder).prepare_for_host(settings);
+            encoder.shrink();
             return Ok(Self { artist: None, encoder: Some(encoder) });
         };
         let mut artist = Artist::open(settings, &mut |gl, settings| make_renderer(gl, settings))?;
         drop(opening);
         artist.try_first(&Pacer::new(settings.frame_rate).next(Duration::ZERO), &vitals.pulse)?;
+        artist.shrink();
         Ok(Self { artist: Some(artist), encoder: None })
     }
 

@@ -13,6 +13,7 @@ use support::sim;
 
 mod apart;
 mod asked;
+mod chips;
 #[allow(dead_code, reason = "another target uses the rest")]
 #[path = "../mpegts/demux.rs"]
 mod demux;

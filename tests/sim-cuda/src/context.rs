@@ -131,6 +131,19 @@ driver_call! {
 }
 
 driver_call! {
+    fn cuCtxSetLimit(limit: u32, value: usize) {
+        let driver = driver()?;
+        current(&driver)?;
+        match limit {
+            // STACK_SIZE, PRINTF_FIFO_SIZE, MALLOC_HEAP_SIZE
+            0..=2 => LEDGER.count(&format!("limit.{limit}.{value}"), 1),
+            _ => return Err(broken(INVALID_VALUE, "unknown-limit")),
+        }
+        Ok(())
+    }
+}
+
+driver_call! {
     fn cuDevicePrimaryCtxGetState(device: i32, flags: Out<u32>, active: Out<i32>) {
         let driver = driver()?;
         let context = primary(&driver, device)?.map(|handle| &driver.contexts[&handle]);

@@ -121,11 +121,22 @@ driver_call! {
     }
 }
 
+/// Major and minor.
+fn capability(number: u32) -> (i32, i32) {
+    let told = setting::text(setting::CAPABILITY).unwrap_or_else(|| "8.6".to_owned());
+    let parse = || {
+        let all = told.split(',').collect::<Vec<_>>();
+        let (major, minor) = all[number as usize % all.len()].split_once('.')?;
+        Some((major.parse().ok()?, minor.parse().ok()?))
+    };
+    parse().unwrap_or_else(|| panic!("{}={told}: expected 9.0, or 9.0,8.9", setting::CAPABILITY))
+}
+
 driver_call! {
     fn cuDeviceComputeCapability(major: Out<i32>, minor: Out<i32>, device: i32) {
-        number(device)?;
-        major.put(8)?;
-        minor.put(6)
+        let (of_this, below) = capability(number(device)?);
+        major.put(of_this)?;
+        minor.put(below)
     }
 }
 
@@ -141,8 +152,8 @@ driver_call! {
             33 => pci_bus(number) as i32,   // PCI_BUS_ID
             34 | 50 => 0,                   // PCI_DEVICE_ID, PCI_DOMAIN_ID
             40 | 41 => 1,                   // ASYNC_ENGINE_COUNT, UNIFIED_ADDRESSING
-            75 => 8,                        // COMPUTE_CAPABILITY_MAJOR
-            76 => 6,                        // COMPUTE_CAPABILITY_MINOR
+            75 => capability(number).0,     // COMPUTE_CAPABILITY_MAJOR
+            76 => capability(number).1,     // COMPUTE_CAPABILITY_MINOR
             _ => 0,
         })
     }

@@ -103,6 +103,9 @@ driver_call! {
             return Err(failed(NO_DEVICE));
         }
         lock().devices = visible;
+        // The real driver reads it here.
+        let connections = std::env::var("CUDA_DEVICE_MAX_CONNECTIONS").unwrap_or_else(|_| "unset".to_owned());
+        LEDGER.count(&format!("connections.{connections}"), 1);
         Ok(())
     }
 }

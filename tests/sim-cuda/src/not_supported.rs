@@ -16,7 +16,7 @@ not_supported! {
     cuCoredumpSetAttributeGlobal cuCtxAttach cuCtxCreate_v3 cuCtxCreate_v4 cuCtxDetach
     cuCtxDisablePeerAccess cuCtxEnablePeerAccess cuCtxFromGreenCtx cuCtxGetCacheConfig
     cuCtxGetDevResource cuCtxGetExecAffinity cuCtxGetId cuCtxGetSharedMemConfig cuCtxRecordEvent
-    cuCtxResetPersistingL2Cache cuCtxSetCacheConfig cuCtxSetFlags cuCtxSetLimit
+    cuCtxResetPersistingL2Cache cuCtxSetCacheConfig cuCtxSetFlags
     cuCtxSetSharedMemConfig cuCtxWaitEvent cuDestroyExternalMemory cuDestroyExternalSemaphore
     cuDevResourceGenerateDesc cuDevSmResourceSplitByCount cuDeviceCanAccessPeer
     cuDeviceGetByPCIBusId cuDeviceGetDefaultMemPool cuDeviceGetDevResource

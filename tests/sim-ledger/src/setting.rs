@@ -60,7 +60,8 @@ pub const CRASH: &str = "MB_SIM_CRASH";
 /// process and library counts; lines are written at exit and whenever a session or a context ends.
 pub const REPORT: &str = "MB_SIM_REPORT";
 
-/// `null` switches the pixel work off: maps and copies move nothing, pictures are tiny and valid.
+/// `null` switches the pixel work off: maps and copies move nothing, pictures are tiny and valid. With `wait` the encoder
+/// alone is like that, and waits for the work of CUDA's default stream as one does that encodes: for a real CUDA.
 pub const ENCODE: &str = "MB_SIM_ENCODE";
 
 /// So many rows of macroblocks are coded, the lowest ones; those above are grey. A 4K picture of I_PCM macroblocks alone
@@ -86,6 +87,9 @@ pub const DRIVER_VERSION: &str = "MB_SIM_DRIVER_VERSION";
 /// How many CUDA devices the machine has, 1 unless told, or the path of a file that says so: what is written there counts
 /// from a process's `cuInit` on. `CUDA_VISIBLE_DEVICES` chooses among them.
 pub const DEVICES: &str = "MB_SIM_DEVICES";
+
+/// Compute capability of the devices, `8.6` unless told; more than one, for the machine's numbers in turn: `9.0,8.9`.
+pub const CAPABILITY: &str = "MB_SIM_CAPABILITY";
 
 /// Which of those devices draws (0 unless told): the answer of `cuGLGetDevices_v2`. `none`: OpenGL
 /// does not run on an NVIDIA device (219).
