@@ -36,7 +36,7 @@ vendor_file() {
     export __EGL_VENDOR_LIBRARY_FILENAMES=$1
 }
 
-# Sets $encode, $probe, $stage_times and $check, which run the programs.
+# Sets $encode, $chosen, $probe, $stage_times and $check, which run the programs.
 choose_drivers() {
     device_option=()
     [[ -z $device ]] || device_option=(--device "$device")
@@ -57,6 +57,8 @@ choose_drivers() {
     else
         find_driver
     fi
+    # With the machine's own encoder, also where a simulated one takes its place later.
+    chosen=("${encode[@]}")
 }
 
 # The machine's own driver, where no loader would look for it.

@@ -23,7 +23,7 @@ part_presets() {
         for preset in p1 p2 p3 p4 p5 p6 p7; do
             [[ $tuning == ull || $preset == p4 ]] || continue
             printf '\npreset %s, tuning %s\n' "$preset" "$tuning"
-            time_stages "$size" "$wanted" --preset "$preset" --tuning "$tuning" |
+            time_stages nvenc "$size" "$wanted" --preset "$preset" --tuning "$tuning" |
                 sed -n '/^stage/p; /^encode/p' || fails "$preset with $tuning: $(complaint "$work/presets.log")"
         done
     done

@@ -4,7 +4,7 @@ use crate::folder::{Folder, gpu_check, program};
 use crate::{Checked, run, sim};
 
 /// All parts, in their order.
-pub const PARTS: [&str; 19] = [
+pub const PARTS: [&str; 20] = [
     "strings",
     "doctor",
     "choice",
@@ -13,6 +13,7 @@ pub const PARTS: [&str; 19] = [
     "start",
     "kill",
     "memory",
+    "openh264",
     "stages",
     "ten",
     "load",

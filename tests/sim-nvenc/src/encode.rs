@@ -39,7 +39,8 @@ pub(crate) struct Progress {
 
 fn planes(config: &Config) -> Option<(Picture, Picture)> {
     let picture = || Picture::new(config.width, config.height);
-    (!setting::is(setting::ENCODE, "null")).then(|| (picture(), picture()))
+    let encodes = !["null", "wait"].iter().any(|how| setting::is(setting::ENCODE, how));
+    encodes.then(|| (picture(), picture()))
 }
 
 /// A NAL unit of `bytes` bytes, made once: the caller's time is measured, not this driver's.
@@ -256,6 +257,9 @@ fn encode(session: &mut Session, params: &Fields<'_, NV_ENC_PIC_PARAMS>, flags: 
     let cuda = session.cuda()?;
     if session.input_stream.is_some_and(|stream| !cuda.wait_for(stream)) {
         return Err(broken(GENERIC, "input-stream-gone"));
+    }
+    if setting::is(setting::ENCODE, "wait") && !cuda.wait_for(0) {
+        return Err(broken(GENERIC, "default-stream-failed"));
     }
     let progress = session.progress.as_mut().ok_or(failed(GENERIC))?;
     let kind = progress.kind(&config, flags, word!(pictureType))?;
