@@ -90,6 +90,13 @@ pub struct Progress {
     pub reader: Option<u64>,
 }
 
+impl Progress {
+    /// Whether it is at NVENC, or what brings pictures there.
+    pub fn is_in_nvenc(&self) -> bool {
+        self.stage == Stage::Encoding && self.chosen.as_ref().is_some_and(|chosen| chosen.encoder == "NVENC")
+    }
+}
+
 /// What a reader takes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Intake {

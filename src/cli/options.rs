@@ -259,7 +259,7 @@ impl StreamOptions {
     pub fn terms(&self) -> Terms {
         let OutputArgs { spare, spare_idle, .. } = self.output;
         let takes_turns = self.encoder != EncoderChoice::Openh264;
-        Terms { limits: self.limits(), spare, spare_idle, takes_turns }
+        Terms { limits: self.limits(), encoder: self.settings().encoder, spare, spare_idle, takes_turns }
     }
 
     /// The same stream in a format that its reader has chosen.

@@ -57,7 +57,7 @@ pub fn serve(place: &HttpPlace, terms: Terms, control: &Control, uplink: Option<
     let watcher = Watcher { control, limits: terms.limits, tell: &tell };
     // Nobody is let in before it is known that there will be something to see.
     let nobody = || false;
-    let Some(found) = find_out(&watcher, terms.takes_turns, Duration::ZERO, &nobody)? else { return Ok(()) };
+    let Some(found) = find_out(&watcher, &terms, Duration::ZERO, &nobody)? else { return Ok(()) };
     let lobby = Lobby::open(place.address, OWN_DESCRIPTORS + DESCRIPTORS * place.most_readers)?;
     let address = lobby.address()?;
     let (sender, told) = channel();
@@ -75,8 +75,8 @@ pub fn serve(place: &HttpPlace, terms: Terms, control: &Control, uplink: Option<
         ear,
         backoff: Backoff::new(WAITS),
         held: None,
-        known: found.known,
         spares: Spares::new(&terms, &found, &tell),
+        known: found.known,
     };
     tracing::info!("listening at http://{address}/stream.ts and /stream.h264");
     tell(&Event::Listening { address });
@@ -230,7 +230,7 @@ impl Broadcast<'_> {
             tracing::info!(reader, from = %guest.from, stream = media_type(format), "reader connected");
             (self.tell)(&Event::Connected { reader });
             let spare = self.spares.take(reader);
-            let errand = Errand { reader, format, limits: self.terms.limits, known: self.known, spare };
+            let errand = Errand { reader, format, limits: self.terms.limits, known: self.known.clone(), spare };
             match Serving::start(errand, guest, self.ear.clone()) {
                 Ok(serving) => drop(self.readers.insert(reader, serving)),
                 Err(error) => {

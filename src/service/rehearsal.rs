@@ -2,10 +2,12 @@
 
 use super::exit::Exit;
 use super::role::{Known, Role};
+use super::terms::Terms;
 use super::turn::Turn;
-use super::watched::{Ended, Nobody, Watcher};
+use super::watched::{Ended, Nobody, Watched, Watcher};
 use crate::error::Error;
 use crate::events::Event;
+use crate::settings::EncoderChoice;
 use std::cell::Cell;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -23,7 +25,7 @@ pub fn killed(signal: i32) -> Error {
 }
 
 /// What one has shown.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Found {
     pub known: Known,
     /// How long it took to open everything.
@@ -39,18 +41,21 @@ pub struct Found {
 /// It did not go well, or cannot be started.
 pub fn find_out(
     watcher: &Watcher<'_>,
-    takes_turns: bool,
+    terms: &Terms,
     patience: Duration,
     turn_away: &dyn Fn() -> bool,
 ) -> anyhow::Result<Option<Found>> {
     let began = Instant::now();
     let is_waiting = || began.elapsed() > patience && turn_away();
-    let _turn = takes_turns.then(|| Turn::wait(watcher.control, watcher.limits.opening, &is_waiting));
-    let found = Cell::new(Found::default());
+    let _turn = terms.takes_turns.then(|| Turn::wait(watcher.control, watcher.limits.opening, &is_waiting));
+    let known = Known::of_worker(terms.encoder);
+    let told = Cell::new((Duration::ZERO, false));
     let tell = |event: &Event| match *event {
         Event::Rehearsed { seconds, on_gpu, without_nvenc } => {
-            let opening = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-            found.set(Found { known: Known { without_nvenc }, opening, on_gpu });
+            told.set((Duration::try_from_secs_f64(seconds).unwrap_or_default(), on_gpu));
+            if without_nvenc {
+                known.do_without_nvenc();
+            }
         }
         _ => (watcher.tell)(event),
     };
@@ -58,9 +63,19 @@ pub fn find_out(
     let turn_away = || {
         let _ = turn_away();
     };
-    match rehearse(&watcher, || Known::default().same_again(Stdio::null()), &turn_away)? {
+    let rehearse = || rehearse(&watcher, || known.same_again(Stdio::null()), &turn_away);
+    let Watched { mut ended, in_nvenc, .. } = rehearse()?;
+    if let (Ended::Hung(hang), true, EncoderChoice::Auto) = (&ended, in_nvenc, terms.encoder) {
+        tracing::warn!("NVENC unavailable, falling back to OpenH264: {}", hang.in_a_line());
+        known.do_without_nvenc();
+        ended = rehearse()?.ended;
+    }
+    match ended {
         Ended::Stopped => Ok(None),
-        ended => rehearsed(ended).map(|()| Some(found.get())),
+        ended => rehearsed(ended).map(|()| {
+            let (opening, on_gpu) = told.get();
+            Some(Found { known, opening, on_gpu })
+        }),
     }
 }
 
@@ -72,18 +87,18 @@ pub fn rehearse(
     watcher: &Watcher<'_>,
     command: impl Fn() -> Command,
     while_waiting: &dyn Fn(),
-) -> anyhow::Result<Ended> {
-    let mut ended = watcher.run(command(), Role::Rehearsal, &mut Nobody, while_waiting)?.ended;
+) -> anyhow::Result<Watched> {
+    let mut watched = watcher.run(command(), Role::Rehearsal, &mut Nobody, while_waiting)?;
     for _ in 1..TRIES {
-        let Ended::Killed(signal) = ended else { break };
+        let Ended::Killed(signal) = watched.ended else { break };
         tracing::warn!("{}; trying again", killed(signal).cause());
-        ended = watcher.run(command(), Role::Rehearsal, &mut Nobody, while_waiting)?.ended;
+        watched = watcher.run(command(), Role::Rehearsal, &mut Nobody, while_waiting)?;
     }
     // It has printed it, too; whoever keeps this process running reads no log.
-    if let Ended::Failed(_, Some(failure)) = &ended {
+    if let Ended::Failed(_, Some(failure)) = &watched.ended {
         (watcher.tell)(&Event::failed(failure.clone()));
     }
-    Ok(ended)
+    Ok(watched)
 }
 
 /// What a rehearsal that ended so means for whoever has it made.

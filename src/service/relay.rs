@@ -4,17 +4,17 @@
 //! A process whose CUDA is of no use any more says so, and where its stream has come to; how often that may happen is its
 //! own account, which it hands on. One that hangs is killed, and started anew once.
 
-use super::role::Role;
+use super::role::{Known, Role};
 use super::spare::hand_over;
 use super::start::{Started, cannot_start, start};
 use super::watched::{Audience, Ended, Watched, Watcher};
 use crate::events::{Event, Failure};
 use crate::stream::Checkpoint;
 use rustix::fd::{AsFd as _, OwnedFd};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 /// Runs the processes of reader `number` one after the other, each in this `role`. The first is the `spare` if one is ready
-/// and is of any use; `command` starts the others, with `pipe` for standard output.
+/// and is of any use; the others are told what is `known`, and have `pipe` for standard output.
 ///
 /// # Errors
 /// None can be started.
@@ -23,7 +23,7 @@ pub fn relay(
     pipe: &OwnedFd,
     (number, role): (u64, Role),
     mut spare: Option<Started>,
-    command: impl Fn(Stdio) -> Command,
+    known: &Known,
     audience: &mut dyn Audience,
 ) -> anyhow::Result<Ended> {
     let mut from: Option<Checkpoint> = None;
@@ -33,19 +33,22 @@ pub fn relay(
         let started = ready.map_or_else(
             || {
                 // The reader must not find the end of its pipe between two of them, so one copy stays here.
-                let mut command = command(Stdio::from(pipe.try_clone().map_err(cannot_start)?));
+                let mut command = known.same_again(Stdio::from(pipe.try_clone().map_err(cannot_start)?));
                 command.envs(from.iter().map(Checkpoint::variable));
                 start(command, role)
             },
             Ok,
         )?;
-        let Watched { ended, checkpoint, has_written } = watcher.watch(started, role, audience, &|| {})?;
+        let Watched { ended, checkpoint, has_written, in_nvenc } = watcher.watch(started, role, audience, &|| {})?;
         let checkpoint = checkpoint.and_then(|text| Checkpoint::from_text(&text));
         let (next, failure) = match (checkpoint, &ended) {
-            (Some(checkpoint), Ended::Hung(hang)) => match checkpoint.after_a_hang() {
+            (Some(checkpoint), Ended::Hung(hang)) => match checkpoint.after_a_hang(hang, in_nvenc, known.choice) {
                 Some(next) => {
-                    let why = hang.in_a_line();
-                    tracing::warn!(reader = number, "{why}; killed its process, and starting over in a new one");
+                    let (why, by) = (hang.in_a_line(), next.by_what());
+                    tracing::warn!(reader = number, "{why}; killed its process, and starting over in a new one{by}");
+                    if !by.is_empty() {
+                        known.do_without_nvenc();
+                    }
                     (next, Failure::from(hang))
                 }
                 None => return Ok(ended),

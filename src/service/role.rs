@@ -7,6 +7,8 @@ use crate::os::process;
 use crate::settings::{EncoderChoice, Named as _, Settings};
 use rustix::process::{Pid, getppid};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The part that a process was started for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,36 +84,56 @@ impl Role {
     }
 }
 
-/// What a worker knows of its machine, for as long as it runs, and hands down to its children.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What a worker knows of its machine, for as long as it runs, and hands down to its children. Copies share it.
+#[derive(Clone, Debug)]
 pub struct Known {
-    /// There is no NVENC, and looking for it would only take time.
-    pub without_nvenc: bool,
+    /// The encoder that its streams were asked to have.
+    pub choice: EncoderChoice,
+    /// There is no NVENC, or it hangs, and looking for it would only take time.
+    without_nvenc: Arc<AtomicBool>,
 }
 
 impl Known {
     const VARIABLE: &str = "MB_ENCODE_WORKERS_FINDINGS";
     const WITHOUT_NVENC: &str = "without-nvenc";
 
-    /// What the parent of this process knows.
-    pub fn of_this_process() -> Self {
-        let value = variable(Self::VARIABLE).and_then(|value| value.into_string().ok());
-        Self::from_value(value.as_deref().unwrap_or_default(), getppid())
+    /// Of a worker that has seen nothing yet.
+    pub fn of_worker(choice: EncoderChoice) -> Self {
+        Self { choice, without_nvenc: Arc::default() }
     }
 
-    fn from_value(value: &str, parent: Option<Pid>) -> Self {
+    /// Has nobody look for NVENC any more.
+    pub fn do_without_nvenc(&self) {
+        self.without_nvenc.store(true, Ordering::Relaxed);
+    }
+
+    fn is_without_nvenc(&self) -> bool {
+        self.without_nvenc.load(Ordering::Relaxed)
+    }
+
+    /// What the parent of this process knows, for a stream that is to have this encoder.
+    pub fn of_this_process(choice: EncoderChoice) -> Self {
+        let value = variable(Self::VARIABLE).and_then(|value| value.into_string().ok());
+        Self::from_value(value.as_deref().unwrap_or_default(), getppid(), choice)
+    }
+
+    fn from_value(value: &str, parent: Option<Pid>, choice: EncoderChoice) -> Self {
         let from_parent = value.split_once(' ').filter(|(pid, _)| {
             let pid = pid.parse().ok().and_then(Pid::from_raw);
             pid.is_some() && pid == parent
         });
-        Self { without_nvenc: from_parent.is_some_and(|(_, found)| found == Self::WITHOUT_NVENC) }
+        let known = Self::of_worker(choice);
+        if from_parent.is_some_and(|(_, found)| found == Self::WITHOUT_NVENC) {
+            known.do_without_nvenc();
+        }
+        known
     }
 
     /// This very program once more, which is told of it.
-    pub fn same_again(self, stdout: Stdio) -> Command {
+    pub fn same_again(&self, stdout: Stdio) -> Command {
         let mut command = process::this_program();
         command.args(std::env::args_os().skip(1)).stdout(stdout);
-        if self.without_nvenc {
+        if self.is_without_nvenc() {
             command.env(Self::VARIABLE, format!("{} {}", std::process::id(), Self::WITHOUT_NVENC));
         }
         command
@@ -119,9 +141,9 @@ impl Known {
 
     /// The settings of a stream that does not look for what is known not to be there. What draws is as before: without a GPU
     /// that is asked for, and without one that CUDA is shown alone, it takes no CUDA to choose it.
-    pub fn apply(self, mut settings: Settings) -> Settings {
+    pub fn apply(&self, mut settings: Settings) -> Settings {
         let is_chosen_by_cuda = settings.device.is_none() && variable("CUDA_VISIBLE_DEVICES").is_some();
-        if self.without_nvenc && settings.encoder == EncoderChoice::Auto && !is_chosen_by_cuda {
+        if self.is_without_nvenc() && settings.encoder == EncoderChoice::Auto && !is_chosen_by_cuda {
             settings.encoder = EncoderChoice::Openh264;
         }
         settings
@@ -162,20 +184,23 @@ mod tests {
     #[test]
     fn only_the_own_parent_is_believed() {
         let parent = Pid::from_raw(7);
-        assert!(Known::from_value("7 without-nvenc", parent).without_nvenc);
+        let without = |value, parent| Known::from_value(value, parent, EncoderChoice::Auto).is_without_nvenc();
+        assert!(without("7 without-nvenc", parent));
         for value in ["", "8 without-nvenc", "7", "7 ", "7 nothing", "without-nvenc"] {
-            assert!(!Known::from_value(value, parent).without_nvenc, "{value:?}");
+            assert!(!without(value, parent), "{value:?}");
         }
-        assert!(!Known::from_value("7 without-nvenc", None).without_nvenc);
+        assert!(!without("7 without-nvenc", None));
     }
 
     #[test]
     fn who_asked_for_an_encoder_by_name_is_not_given_another() {
         let settings = |encoder, device| Settings { encoder, device, ..Settings::default() };
-        let known = Known { without_nvenc: true };
-        let encoder = |known: Known, choice, device| known.apply(settings(choice, device)).encoder;
-        assert_eq!(encoder(known, EncoderChoice::Auto, Some(1)), EncoderChoice::Openh264);
-        assert_eq!(encoder(known, EncoderChoice::Nvenc, Some(1)), EncoderChoice::Nvenc);
-        assert_eq!(encoder(Known::default(), EncoderChoice::Auto, Some(1)), EncoderChoice::Auto);
+        let encoder = |known: &Known, choice| known.apply(settings(choice, Some(1))).encoder;
+        let known = Known::of_worker(EncoderChoice::Auto);
+        assert_eq!(encoder(&known, EncoderChoice::Auto), EncoderChoice::Auto);
+        // What one of its readers has seen, the next one is told.
+        known.clone().do_without_nvenc();
+        assert_eq!(encoder(&known, EncoderChoice::Auto), EncoderChoice::Openh264);
+        assert_eq!(encoder(&known, EncoderChoice::Nvenc), EncoderChoice::Nvenc);
     }
 }

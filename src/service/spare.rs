@@ -54,7 +54,7 @@ impl<'a> Spares<'a> {
     /// None so far. What becomes of it is told by `tell`.
     pub fn new(terms: &Terms, found: &Found, tell: &'a dyn Fn(&Event)) -> Self {
         let is_kept = terms.spare.is_kept(found.opening, found.on_gpu);
-        let (idle, limits, known) = (terms.spare_idle.time(), terms.limits, found.known);
+        let (idle, limits, known) = (terms.spare_idle.time(), terms.limits, found.known.clone());
         Self { is_kept, idle, limits, known, tell, state: State::None, behind: None, unread: None }
     }
 

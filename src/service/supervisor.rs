@@ -21,12 +21,13 @@ use super::account::State;
 use super::door::http::TokenFile;
 use super::exit::WRONG_USE;
 use super::streams::{Mode, Streams};
-use super::watched::{Ended, Watcher};
+use super::watched::{Ended, Watched, Watcher};
 use crate::Control;
 use crate::doctor::Gpu;
 use crate::os::claim::Claim;
 use crate::os::poll;
 use crate::os::process::{self, GRACE_OF_PARENT};
+use crate::settings::EncoderChoice;
 use child::Kept;
 use entrance::Entrance;
 use folder::{claim, make_token, own_folder};
@@ -342,9 +343,12 @@ fn rehearse(args: &Supervise, control: &Control) -> anyhow::Result<()> {
             command
         };
         let watcher = Watcher { control, limits: streams.limits, tell: &|_| {} };
-        let ended = super::rehearsal::rehearse(&watcher, command, &|| {})?;
+        let Watched { ended, in_nvenc, .. } = super::rehearsal::rehearse(&watcher, command, &|| {})?;
         let wrong_use = matches!(&ended, Ended::Failed(status, _) if status.code() == Some(WRONG_USE.into()));
-        if is_exec || wrong_use {
+        let goes_on = in_nvenc && streams.encoder == EncoderChoice::Auto;
+        if let (Ended::Hung(hang), true, true) = (&ended, is_exec, goes_on) {
+            tracing::warn!("each stream is OpenH264's behind a hang of NVENC: {}", hang.in_a_line());
+        } else if is_exec || wrong_use {
             super::rehearsal::rehearsed(ended)?;
         } else if let Ended::Hung(hang) = ended {
             // A worker that only the machine keeps from working may yet work, and says so itself.

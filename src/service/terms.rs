@@ -1,11 +1,12 @@
 //! How a worker goes about it, wherever its readers come from.
 
-use crate::settings::{Limits, Spare, SpareIdle};
+use crate::settings::{EncoderChoice, Limits, Spare, SpareIdle};
 
 /// What its streams and their processes are held to.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
     pub limits: Limits,
+    pub encoder: EncoderChoice,
     /// Whether a process is kept ready for the next reader.
     pub spare: Spare,
     /// For how long, while nobody comes.

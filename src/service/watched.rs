@@ -55,6 +55,8 @@ pub struct Watched {
     pub checkpoint: Option<String>,
     /// Whether it has told of a picture that it wrote.
     pub has_written: bool,
+    /// Whether it was at NVENC when it told last.
+    pub in_nvenc: bool,
 }
 
 /// What all of them are watched with.
@@ -195,8 +197,9 @@ impl Watcher<'_> {
                 break run.ended()?;
             }
         };
-        let has_written = run.health.last.as_ref().is_some_and(|last| last.counts.totals.bytes > 0);
-        Ok(Watched { ended, checkpoint: run.checkpoint, has_written })
+        let (checkpoint, last) = (run.checkpoint, run.health.last.as_ref());
+        let has_written = last.is_some_and(|last| last.counts.totals.bytes > 0);
+        Ok(Watched { ended, checkpoint, has_written, in_nvenc: last.is_some_and(Progress::is_in_nvenc) })
     }
 }
 

@@ -46,7 +46,7 @@ pub fn serve(place: &FifoPlace, terms: Terms, control: &Control, uplink: Option<
     let watcher = Watcher { control, limits: terms.limits, tell: &tell };
     // A driver that hangs must not lock a FIFO that is there from before.
     let turn_away = || Fifo::turn_away(&place.path);
-    let Some(found) = find_out(&watcher, terms.takes_turns, PATIENCE, &turn_away)? else { return Ok(()) };
+    let Some(found) = find_out(&watcher, &terms, PATIENCE, &turn_away)? else { return Ok(()) };
     let reopened = {
         let uplink = uplink.clone();
         move || uplink.iter().for_each(|uplink| uplink.send(&Event::Reopened))
@@ -193,7 +193,7 @@ impl Worker<'_> {
     fn stream(&mut self, number: u64, pipe: OwnedFd, company: &mut Company) -> anyhow::Result<Ended> {
         let role = Role::Reader(number, None);
         let spare = self.spares.take(number);
-        let known = self.known;
+        let known = &self.known;
         let told = Cell::new(None);
         let Watcher { control, limits, tell } = self.watcher;
         let tell = |event: &Event| {
@@ -203,7 +203,7 @@ impl Worker<'_> {
         let mut audience = Beside { company, spares: &mut self.spares, told: &told };
         let watcher = Watcher { control, limits, tell: &tell };
         // `pipe` is the last copy of it here: another one would keep the end of file from the reader.
-        relay(&watcher, &pipe, (number, role), spare, |stdout| known.same_again(stdout), &mut audience)
+        relay(&watcher, &pipe, (number, role), spare, known, &mut audience)
     }
 
     /// Reports a failure, and waits a while. If it is long, readers that come are turned away.

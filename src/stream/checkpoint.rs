@@ -9,10 +9,11 @@
 
 use super::clock;
 use super::losses::Losses;
-use crate::encoder::Plan;
+use crate::encoder::{Plan, Profile};
+use crate::error::Error;
 use crate::format::Transport;
 use crate::pacer::Point;
-use crate::settings::Size;
+use crate::settings::{EncoderChoice, Size};
 use crate::source::input::Onward;
 use crate::stats::{Fallback, Snapshot};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
@@ -78,8 +79,24 @@ impl Checkpoint {
         serde_json::from_str(text).ok()
     }
 
-    /// For a stream whose process hung, and was or will be ended: what goes on, or `None` where the stream ends with it.
-    pub fn after_a_hang(mut self) -> Option<Self> {
+    /// For a stream whose process hung, and was or will be ended: what goes on, or `None` where the stream ends with it. One
+    /// that hangs in NVENC each time may go on with OpenH264: behind a fault of anybody's, NVIDIA's driver can hang wherever
+    /// GL and CUDA meet, in all processes, until the GPU is reset (Xid 109, seen with an H200 and driver 580.159.04).
+    pub fn after_a_hang(self, hang: &Error, in_nvenc: bool, choice: EncoderChoice) -> Option<Self> {
+        let without_nvenc = (in_nvenc && self.onward != Onward::Lost && choice == EncoderChoice::Auto).then(|| Self {
+            plan: Plan::Openh264(Profile::High),
+            fallback: Some(Fallback::because_of(hang)),
+            ..self.clone()
+        });
+        self.started_over().or(without_nvenc)
+    }
+
+    /// What goes on with it where that is another encoder, for the end of a sentence.
+    pub fn by_what(&self) -> &'static str {
+        if self.fallback.is_some() && matches!(self.plan, Plan::Openh264(_)) { ", with OpenH264" } else { "" }
+    }
+
+    fn started_over(mut self) -> Option<Self> {
         // Nobody has seen a picture that could stand, or there is nothing to go on with.
         let is_over = self.counts.totals.pictures == 0 || self.onward == Onward::Lost;
         (!is_over && self.losses.hung(self.at())).then_some(self)
@@ -203,8 +220,6 @@ pub struct Writing;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encoder::Profile;
-
     const PLAN: Plan = Plan::Openh264(Profile::High);
 
     fn begun(from: Option<Checkpoint>) -> Course {
@@ -253,8 +268,25 @@ mod tests {
     #[test]
     fn the_first_hang_is_got_over_and_one_that_follows_it_is_not() {
         let left = |pictures| begun(None).leave(counts(pictures)).unwrap().unwrap();
-        assert_eq!(left(0).after_a_hang(), None, "nobody has seen anything");
-        let after = left(30).after_a_hang().unwrap();
-        assert_eq!(after.after_a_hang(), None);
+        let hang = Error::machine("hang", "it hung", "");
+        let after = |it: Checkpoint| it.after_a_hang(&hang, false, EncoderChoice::Auto);
+        assert_eq!(after(left(0)), None, "nobody has seen anything");
+        assert_eq!(after(after(left(30)).unwrap()), None);
+    }
+
+    #[test]
+    fn what_hangs_in_nvenc_each_time_goes_on_without_it_where_it_may() {
+        let hang = Error::machine("hang", "it hung", "");
+        let left = |pictures| Checkpoint { plan: Plan::Nvenc, ..begun(None).leave(counts(pictures)).unwrap().unwrap() };
+        let again = left(30).after_a_hang(&hang, true, EncoderChoice::Auto).unwrap();
+        assert_eq!((again.plan, &again.fallback), (Plan::Nvenc, &None), "once");
+        for it in [again, left(0)] {
+            assert_eq!(it.clone().after_a_hang(&hang, true, EncoderChoice::Nvenc), None, "it was asked for by name");
+            assert_eq!(it.clone().after_a_hang(&hang, false, EncoderChoice::Auto), None, "what draws would hang again");
+            let lost = Checkpoint { onward: Onward::Lost, ..it.clone() };
+            assert_eq!(lost.after_a_hang(&hang, true, EncoderChoice::Auto), None, "there is nothing to go on with");
+            let without = it.after_a_hang(&hang, true, EncoderChoice::Auto).unwrap();
+            assert_eq!((without.plan, without.fallback.unwrap().code.as_str()), (PLAN, "hang"));
+        }
     }
 }

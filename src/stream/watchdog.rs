@@ -52,8 +52,8 @@ pub fn interval(limits: &Limits) -> Duration {
     (limits.picture.min(limits.opening) / 4).min(OFTEN)
 }
 
-/// Ends a process that hangs, from where another one can go on, if it can.
-pub type GiveUp<'a> = dyn Fn(&Error, Option<Checkpoint>) + Sync + 'a;
+/// Ends a process that hangs at this, from where another one can go on, if it can.
+pub type GiveUp<'a> = dyn Fn(&Error, &Progress, Option<Checkpoint>) + Sync + 'a;
 
 /// Runs `stream`, watched. With a `link` its progress is told there; without, a stream that hangs makes `give_up` end
 /// the process.
@@ -141,7 +141,7 @@ impl Watch<'_> {
             let mut progress = self.progress(awake.look(now, interval), &mut appetite, now);
             let hang = if ended { None } else { self.hang(&mut progress) };
             match (link, hang) {
-                (None, Some((hang, checkpoint))) => give_up(&hang, checkpoint),
+                (None, Some((hang, checkpoint))) => give_up(&hang, &progress, checkpoint),
                 (None, None) => {}
                 (Some(link), hang) => {
                     if let Some(checkpoint) = hang.and_then(|(_, checkpoint)| checkpoint) {
@@ -223,7 +223,7 @@ mod tests {
         let (ours, theirs) = Link::pair().unwrap();
         let vitals = Vitals::default();
         let limits = Limits { picture: Duration::from_millis(40), ..LIMITS };
-        let never = |_: &Error, _| panic!("there is a worker to do that");
+        let never = |_: &Error, _: &Progress, _| panic!("there is a worker to do that");
         let ended = watch(&vitals, &limits, Some(&theirs), &never, || {
             vitals.pulse.enter(crate::pulse::Lane::Artist, Stage::Drawing);
             std::thread::sleep(Duration::from_millis(200));

@@ -17,3 +17,4 @@ mod rehearsal;
 mod rig;
 mod stopping;
 mod supervised;
+mod without_nvenc;

@@ -58,6 +58,7 @@ pub struct Machine {
     pub folder: TempDir,
     settings: Vec<(&'static str, String)>,
     nvidia: bool,
+    encoder: &'static str,
 }
 
 impl Machine {
@@ -65,7 +66,14 @@ impl Machine {
     pub fn new(call: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let settings = vec![("MB_SIM_HANG", call.to_owned())];
-        Self { folder, settings, nvidia: !call.starts_with("egl") && !call.starts_with("gl") }
+        let nvidia = !call.starts_with("egl") && !call.starts_with("gl");
+        Self { folder, settings, nvidia, encoder: if nvidia { "nvenc" } else { "openh264" } }
+    }
+
+    /// Streams choose their encoder by themselves.
+    pub fn auto(mut self) -> Self {
+        self.encoder = "auto";
+        self
     }
 
     /// Only a worker's children of this role hang.
@@ -102,8 +110,7 @@ impl Machine {
 
     /// The options of a small stream on this machine, `options` behind them.
     pub fn small(&self, options: &[&str]) -> Vec<String> {
-        let encoder = if self.nvidia { "nvenc" } else { "openh264" };
-        let words = ["--width", "160", "--height", "96", "--fps", "30", "--encoder", encoder];
+        let words = ["--width", "160", "--height", "96", "--fps", "30", "--encoder", self.encoder];
         words.iter().chain(options).map(|&word| word.to_owned()).collect()
     }
 
@@ -297,12 +304,17 @@ pub fn up_to_last_frame(stream: &[u8], count: usize) -> Option<&[u8]> {
     (nal_units(whole).filter(|unit| is_slice(unit.nal_unit_type())).count() >= count).then_some(whole)
 }
 
-/// Checks a stream of a small size that goes on behind one hang: each of its first `count` frames is there once and is the
-/// right one, the parameter sets stay, and there is one IDR picture more.
-pub fn assert_carried_over(stream: &[u8], count: usize, what: &str) {
+/// Checks a stream of a small size: each of its first `count` frames is there once and is the right one.
+pub fn assert_shows_each_frame(stream: &[u8], count: usize, what: &str) {
     let marks = decode::all_marks(stream, SIZE);
     assert!(marks.len() >= count, "{what}: {} frames", marks.len());
     decode::assert_frames_rise_by_one(&marks);
+}
+
+/// Checks a stream of a small size that goes on behind one hang: each of its first `count` frames is there once and is the
+/// right one, the parameter sets stay, and there is one IDR picture more.
+pub fn assert_carried_over(stream: &[u8], count: usize, what: &str) {
+    assert_shows_each_frame(stream, count, what);
     let count = |kind| nal_units(stream).filter(|unit| unit.nal_unit_type() == kind).count();
     assert_eq!(count(NalUnitType::IdrSlice), 2, "{what}: IDR pictures");
     for kind in [NalUnitType::Sps, NalUnitType::Pps] {

@@ -7,7 +7,7 @@ use crate::cli::moving;
 use crate::cli::options::{Scene, StreamOptions};
 use crate::cli::output::Destination;
 use crate::control::{requests, signals};
-use crate::events::Event;
+use crate::events::{Event, Progress};
 use crate::gl::Gl;
 use crate::os::link::Link;
 use crate::os::process::{self, GRACE, GRACE_OF_PARENT};
@@ -53,7 +53,7 @@ pub fn run(options: &StreamOptions) -> anyhow::Result<()> {
         Role::Program => program(options, link.clone()),
         Role::Rehearsal => {
             watched(options, &Arc::new(Control::new()?), link.as_ref(), None, |source, vitals| {
-                let settings = options.settings();
+                let settings = known_settings(options);
                 let rehearsed = match source {
                     // Nobody watches yet, so no producer is to know of it.
                     What::Input(_) => stream::rehearse_source(&settings, Source::Fed(&mut Absent), vitals),
@@ -75,6 +75,12 @@ pub fn run(options: &StreamOptions) -> anyhow::Result<()> {
         }
     }
     ended
+}
+
+/// The settings of a stream, by what a worker knows that started this process.
+fn known_settings(options: &StreamOptions) -> Settings {
+    let settings = options.settings();
+    Known::of_this_process(settings.encoder).apply(settings)
 }
 
 /// What a person or a supervisor has started.
@@ -141,8 +147,12 @@ fn spare(options: &StreamOptions, link: Option<&Arc<Link>>) -> anyhow::Result<()
     let Some(link) = link else { return Ok(()) };
     let control = Arc::new(Control::new()?);
     signals::start(&control, GRACE, overdue)?;
-    let give_up = |hang: &Error, checkpoint: Option<Checkpoint>| give_up(hang, checkpoint, None, &control);
-    let settings = Known::of_this_process().apply(options.settings());
+    let encoder = options.settings().encoder;
+    let give_up = |hang: &Error, at: &Progress, checkpoint: Option<Checkpoint>| {
+        let next = checkpoint.and_then(|it| it.after_a_hang(hang, at.is_in_nvenc(), encoder));
+        give_up(hang, next, None, &control);
+    };
+    let settings = known_settings(options);
     let (stamp, input, limits) = (options.stamp(), options.input()?, options.limits());
     let mut scene = Scenery { options, shader: None, is_noted: true };
     let vitals = Vitals::default();
@@ -198,7 +208,7 @@ fn show(
     vitals: &Vitals,
     control: &Control,
 ) -> Result<Outcome, Error> {
-    let settings = Known::of_this_process().apply(options.settings());
+    let settings = known_settings(options);
     let stats_every = options.logging.stats_interval();
     let run = |source| stream::run_source(ready, &settings, output, source, control, stats_every, vitals);
     match what {
@@ -250,7 +260,11 @@ fn watched<T>(
     let mut scene = Scenery { options, shader: options.shader()?, is_noted };
     let mut make = |gl: &Gl, settings: &Settings| scene.make(gl, settings);
     let input = options.input()?;
-    let give_up = |hang: &Error, checkpoint: Option<Checkpoint>| give_up(hang, checkpoint, kept, control);
+    let encoder = options.settings().encoder;
+    let give_up = |hang: &Error, at: &Progress, checkpoint: Option<Checkpoint>| {
+        let next = checkpoint.and_then(|it| it.after_a_hang(hang, at.is_in_nvenc(), encoder));
+        give_up(hang, next, kept, control);
+    };
     Ok(watchdog::watch(&vitals, &options.limits(), link.map(|link| &**link), &give_up, || {
         stream(input.map_or(What::Scene(&mut make), What::Input), &vitals)
     })?)
@@ -258,9 +272,9 @@ fn watched<T>(
 
 /// Ends a process whose stream hangs, or has it go on as another one. Its other threads are left as they are: a driver that
 /// hangs would hang in its clean-up as well.
-fn give_up(hang: &Error, checkpoint: Option<Checkpoint>, kept: Option<&Link>, control: &Control) {
-    if let Some(next) = checkpoint.and_then(Checkpoint::after_a_hang) {
-        tracing::warn!("{}; starting over in a new process", hang.in_a_line());
+fn give_up(hang: &Error, next: Option<Checkpoint>, kept: Option<&Link>, control: &Control) {
+    if let Some(next) = next {
+        tracing::warn!("{}; starting over in a new process{}", hang.in_a_line(), next.by_what());
         let kept: Vec<_> = kept.iter().map(|link| link.as_fd()).collect();
         if let Err(error) = moving::take_own_place(&next, &kept, control) {
             tracing::error!("{error}");

@@ -103,7 +103,7 @@ fn serve(over: &mut Over, errand: Errand, control: &Control, ear: &Ear) -> anyho
     let tell = |event: &Event| ear.tell(Told::Event(event.clone()));
     let watcher = Watcher { control, limits, tell: &tell };
     let role = Role::Reader(reader, Some(format));
-    let ended = relay(&watcher, &theirs, (reader, role), spare, |stdout| known.same_again(stdout), &mut pump);
+    let ended = relay(&watcher, &theirs, (reader, role), spare, &known, &mut pump);
     // The last copy of it: this one would keep its end from the pump.
     drop(theirs);
     if !matches!(ended, Ok(Ended::Stopped)) {
