@@ -1,4 +1,5 @@
-//! Every figure of the README is one of the run of `scripts/bench --write` that stands in `tests/figures.md`, and says so.
+//! Every figure of the README is one of the run of `scripts/bench --write` that stands in `tests/figures.md`, or of
+//! `scripts/gpu-check` on a GPU in `tests/gpu.md`, and says so.
 
 use crate::place::REPOSITORY;
 use std::path::Path;
@@ -58,13 +59,14 @@ fn parts_of_page(page: &str) -> (&str, &str, &str) {
 /// The table of the run with this title, of which there is one.
 fn of_run<'a>(run: &'a [Table], title: &str) -> &'a Table {
     let named: Vec<_> = run.iter().filter(|table| table.head[0] == title).collect();
-    assert_eq!(named.len(), 1, "tests/figures.md has one table named {title:?}");
+    assert_eq!(named.len(), 1, "there is one table of figures named {title:?}");
     named[0]
 }
 
 #[test]
 fn every_figure_of_the_page_is_of_the_run() {
-    let (page, run) = (read("README.md"), tables(&read("tests/figures.md")));
+    let page = read("README.md");
+    let run: Vec<_> = ["tests/figures.md", "tests/gpu.md"].iter().flat_map(|run| tables(&read(run))).collect();
     let of_page = tables(parts_of_page(&page).1);
     assert!(!of_page.is_empty(), "the README has figures");
     for table in of_page {
@@ -77,6 +79,28 @@ fn every_figure_of_the_page_is_of_the_run() {
                 let at = at.unwrap_or_else(|| panic!("{}: there is no column {column}", table.head[0]));
                 assert_eq!(cell, &row[at + 1], "{}: {}: {column}", table.head[0], cells[0]);
             }
+        }
+    }
+}
+
+/// Each row names the part of the check and the figure in it that it is.
+#[test]
+fn the_gpus_figures_are_those_of_its_check() {
+    let results: serde_json::Value = serde_json::from_str(&read("tests/gpu/h200.json")).expect("results of a check");
+    assert_eq!((&results["works"], &results["simulated"]), (&true.into(), &false.into()));
+    let table = tables(&read("tests/gpu.md")).into_iter().find(|table| table.head[0].contains("H200"));
+    let table = table.expect("a table of that GPU");
+    assert_eq!(table.head[1..], ["median", "95th percentile", "part and figure"]);
+    for row in table.rows {
+        let (part, pointer) = row[3].split_once(' ').expect("a part and a figure in it");
+        let parts = results["parts"].as_array().expect("parts");
+        let figures =
+            &parts.iter().find(|it| it["part"] == part).unwrap_or_else(|| panic!("no part {part}"))["figures"];
+        let unit = row[0].rsplit_once(", ").map(|(_, unit)| if unit == "µs" { "us" } else { unit }).expect("a unit");
+        for (cell, which) in row[1..].iter().zip(["p50", "p95"]) {
+            let measured = figures.pointer(&format!("{pointer}/{which}_{unit}")).and_then(serde_json::Value::as_f64);
+            let measured = measured.unwrap_or_else(|| panic!("{}: the check has none", row[0]));
+            assert_eq!(*cell, format!("{measured:.1}"), "{}: {which}", row[0]);
         }
     }
 }
