@@ -98,6 +98,8 @@ fn a_slow_reader_costs_skipped_frames_and_nothing_else() {
     let stream = ["--fps", "30", "--encoder", "openh264", "--bitrate", "20M"];
     let door = Door::start_as(program().args(noise), &stream);
     let mut slow = door.stream("/stream.h264");
+    // The kernel would hold megabytes for it, which take long to come on a machine with other work to do.
+    rustix::net::sockopt::set_socket_recv_buffer_size(&slow.socket, 64 << 10).expect("a small buffer");
     let mut quick = door.stream("/stream.h264");
     quick.take(100_000);
     let before = door.holds();
