@@ -545,9 +545,45 @@ fn that_was_removed_with_its_folder_is_made_anew() {
     let path = folder.path().join("streams/demo.h264");
     let process = Process::start(&mut command(&path, &[]));
     process.wait_for_line("waiting for a reader");
-    std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    // Again and again: it is made anew while the folder is still being removed, too.
+    for _ in 0..50 {
+        let removed = std::fs::remove_dir_all(path.parent().unwrap());
+        assert!(removed.is_ok() || process.is_running(), "{:?}", process.lines());
+        wait_for_fifo(&path);
+    }
+    opens_in_go2rtc(&connect(&path).units(1)).unwrap();
+}
+
+/// A user has so many watches on folders, and other programs may have taken them all.
+#[test]
+fn that_was_removed_is_made_anew_without_a_watch_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("demo.h264");
+    let streams = command(&path, &[]);
+    let mut alone = std::process::Command::new("unshare");
+    alone.args([
+        "--user",
+        "--map-root-user",
+        "sh",
+        "-c",
+        "echo 0 >/proc/sys/user/max_inotify_instances; exec \"$@\"",
+        "sh",
+    ]);
+    alone.arg(streams.get_program()).args(streams.get_args());
+    for (name, value) in streams.get_envs() {
+        match value {
+            Some(value) => alone.env(name, value),
+            None => alone.env_remove(name),
+        };
+    }
+    let process = Process::start(&mut alone);
+    process.wait_for_line("waiting for a reader");
+    std::fs::remove_file(&path).unwrap();
     wait_for_fifo(&path);
     opens_in_go2rtc(&connect(&path).units(1)).unwrap();
+    let watches = std::fs::read_dir(format!("/proc/{}/fd", process.id())).unwrap();
+    let is_watch = |link: std::path::PathBuf| link.to_string_lossy().contains("inotify");
+    assert!(!watches.flatten().filter_map(|fd| std::fs::read_link(fd.path()).ok()).any(is_watch));
 }
 
 #[test]

@@ -59,12 +59,16 @@ impl Ground {
     /// # Errors
     /// As [`Ground::take`].
     pub fn keep(&mut self) -> Result<(), Error> {
-        let is_there = self.is_folder_at_path();
-        if !is_there || self.claim.as_ref().is_ok_and(|claim| !claim.is_held()) {
+        if !self.is_kept() {
             // A folder that was made for a FIFO that cannot be made then stays; it is one that there was before.
             *self = Self::take(self.at.clone())?;
         }
         Ok(())
+    }
+
+    /// Whether the folder is the one at the path, and what holds the FIFO is there.
+    pub fn is_kept(&self) -> bool {
+        self.is_folder_at_path() && self.claim.as_ref().map_or(true, Claim::is_held)
     }
 
     /// The folder.

@@ -46,6 +46,10 @@ pub struct Place {
 const AFTERWARDS: Duration = Duration::from_secs(5);
 /// How often that is looked at.
 const LOOK: Duration = Duration::from_millis(250);
+/// Somebody who removes a folder has removed what is in it and the folder itself within this.
+const REMOVED_WITHIN: Duration = Duration::from_secs(1);
+/// How often the path is looked at where the kernel tells of no change: a user has 128 such watches unless told otherwise.
+const UNWATCHED: Duration = Duration::from_secs(2);
 /// Each of them is an open descriptor.
 const MOST_GONE: usize = 32;
 
@@ -89,8 +93,7 @@ impl Place {
     /// Waits for the next reader, and makes way for the one after it.
     pub fn accept(&mut self, reopened: &dyn Fn(), over: &Control) -> Result<Option<Accepted>, Error> {
         loop {
-            self.ground.keep()?;
-            let inode = self.ground.inode(self.mode)?;
+            let inode = self.inode()?;
             let Some(accepted) = self.open_for_reader(&inode, over)? else {
                 if over.stop_requested() {
                     return Ok(None);
@@ -119,10 +122,21 @@ impl Place {
         }
     }
 
+    /// What lies at the path, made anew where it was removed, with its folder. Who removes that may still be at it.
+    fn inode(&mut self) -> Result<OwnedFd, Error> {
+        let until = Instant::now() + REMOVED_WITHIN;
+        loop {
+            let inode = self.ground.keep().and_then(|()| self.ground.inode(self.mode));
+            if inode.is_ok() || self.ground.is_kept() || Instant::now() >= until {
+                return inode;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// Blocks until a reader opens the FIFO. `None` when a stop was requested or the FIFO is no longer at its path.
     fn open_for_reader(&self, inode: &OwnedFd, control: &Control) -> Result<Option<Accepted>, Error> {
         let done = eventfd(0, EventfdFlags::CLOEXEC).map_err(|errno| self.failed(errno))?;
-        // Without it, where a user has too many watches, a FIFO that is removed is missed.
         let folder = self.watch_folder().ok();
         // It may have gone before anybody watched.
         if !self.ground.is_at_path(inode) {
@@ -186,6 +200,7 @@ impl Place {
             }
             let (mut opened, mut stop, mut changed) = (false, false, false);
             let again = self.turn_away_from_gone(Instant::now()).then_some(LOOK);
+            let again = again.or(folder.is_none().then_some(UNWATCHED));
             for (what, _) in fds.wait(again) {
                 match what {
                     Wakes::Opened => opened = true,
@@ -196,9 +211,11 @@ impl Place {
             if opened {
                 return false;
             }
-            if let (true, Some(folder)) = (changed, folder) {
+            match folder {
                 // What changed is read off the path itself; the events only say when to look.
-                let _ = rustix::io::read(folder, &mut [0u8; 4096]);
+                Some(folder) if changed => drop(rustix::io::read(folder, &mut [0u8; 4096])),
+                Some(_) => {}
+                None => changed = true,
             }
             // It may have been opened, and exchanged by this very process, since the poll.
             if stop || changed && !self.ground.is_at_path(inode) && !poll::is_readable(done) {
