@@ -44,7 +44,7 @@ pub(crate) mod watchdog;
 pub use crate::pulse::{Lane, Pulse, Stage};
 pub use crate::source::MakeRenderer;
 pub use crate::stats::{Chosen, Fallback, Snapshot, Stats};
-pub(crate) use checkpoint::Checkpoint;
+pub(crate) use checkpoint::{Afterwards, Checkpoint};
 #[cfg(feature = "cli")]
 pub(crate) use clock::since_boot;
 pub(crate) use outcome::{Moved, Outcome};

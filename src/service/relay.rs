@@ -46,10 +46,10 @@ pub fn relay(
                 Some(next) => {
                     let (why, by) = (hang.in_a_line(), next.by_what());
                     tracing::warn!(reader = number, "{why}; killed its process, and starting over in a new one{by}");
-                    if !by.is_empty() {
+                    if next.gives_up_nvenc {
                         known.do_without_nvenc();
                     }
-                    (next, Failure::from(hang))
+                    (next.from, Failure::from(hang))
                 }
                 None => return Ok(ended),
             },

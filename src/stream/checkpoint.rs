@@ -82,18 +82,15 @@ impl Checkpoint {
     /// For a stream whose process hung, and was or will be ended: what goes on, or `None` where the stream ends with it. One
     /// that hangs in NVENC each time may go on with OpenH264: behind a fault of anybody's, NVIDIA's driver can hang wherever
     /// GL and CUDA meet, in all processes, until the GPU is reset (Xid 109, seen with an H200 and driver 580.159.04).
-    pub fn after_a_hang(self, hang: &Error, in_nvenc: bool, choice: EncoderChoice) -> Option<Self> {
-        let without_nvenc = (in_nvenc && self.onward != Onward::Lost && choice == EncoderChoice::Auto).then(|| Self {
+    pub fn after_a_hang(self, hang: &Error, in_nvenc: bool, choice: EncoderChoice) -> Option<Afterwards> {
+        let may_go_on_without = in_nvenc && self.onward != Onward::Lost && choice == EncoderChoice::Auto;
+        let without_nvenc = may_go_on_without.then(|| Self {
             plan: Plan::Openh264(Profile::High),
             fallback: Some(Fallback::because_of(hang)),
             ..self.clone()
         });
-        self.started_over().or(without_nvenc)
-    }
-
-    /// What goes on with it where that is another encoder, for the end of a sentence.
-    pub fn by_what(&self) -> &'static str {
-        if self.fallback.is_some() && matches!(self.plan, Plan::Openh264(_)) { ", with OpenH264" } else { "" }
+        let again = self.started_over().map(|from| Afterwards { from, gives_up_nvenc: false });
+        again.or(without_nvenc.map(|from| Afterwards { from, gives_up_nvenc: true }))
     }
 
     fn started_over(mut self) -> Option<Self> {
@@ -105,6 +102,21 @@ impl Checkpoint {
     /// The time of its last picture, since the stream began.
     fn at(&self) -> Duration {
         self.point.last_pts().unwrap_or_default()
+    }
+}
+
+/// What goes on with a stream whose process hung.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Afterwards {
+    pub from: Checkpoint,
+    /// Whether it is OpenH264 from now on.
+    pub gives_up_nvenc: bool,
+}
+
+impl Afterwards {
+    /// What goes on where that is another encoder, for the end of a sentence.
+    pub fn by_what(&self) -> &'static str {
+        if self.gives_up_nvenc { ", with OpenH264" } else { "" }
     }
 }
 
@@ -271,7 +283,17 @@ mod tests {
         let hang = Error::machine("hang", "it hung", "");
         let after = |it: Checkpoint| it.after_a_hang(&hang, false, EncoderChoice::Auto);
         assert_eq!(after(left(0)), None, "nobody has seen anything");
-        assert_eq!(after(after(left(30)).unwrap()), None);
+        assert_eq!(after(after(left(30)).unwrap().from), None);
+    }
+
+    /// What it fell back to before is no news of this hang.
+    #[test]
+    fn a_stream_that_did_without_nvenc_already_does_not_give_it_up_again() {
+        let hang = Error::machine("hang", "it hung", "");
+        let fallback = Some(Fallback::because_of(&hang));
+        let left = Checkpoint { fallback, ..begun(None).leave(counts(30)).unwrap().unwrap() };
+        let again = left.after_a_hang(&hang, false, EncoderChoice::Auto).unwrap();
+        assert!(!again.gives_up_nvenc && again.by_what().is_empty());
     }
 
     #[test]
@@ -279,6 +301,8 @@ mod tests {
         let hang = Error::machine("hang", "it hung", "");
         let left = |pictures| Checkpoint { plan: Plan::Nvenc, ..begun(None).leave(counts(pictures)).unwrap().unwrap() };
         let again = left(30).after_a_hang(&hang, true, EncoderChoice::Auto).unwrap();
+        assert!(!again.gives_up_nvenc);
+        let again = again.from;
         assert_eq!((again.plan, &again.fallback), (Plan::Nvenc, &None), "once");
         for it in [again, left(0)] {
             assert_eq!(it.clone().after_a_hang(&hang, true, EncoderChoice::Nvenc), None, "it was asked for by name");
@@ -286,6 +310,8 @@ mod tests {
             let lost = Checkpoint { onward: Onward::Lost, ..it.clone() };
             assert_eq!(lost.after_a_hang(&hang, true, EncoderChoice::Auto), None, "there is nothing to go on with");
             let without = it.after_a_hang(&hang, true, EncoderChoice::Auto).unwrap();
+            assert!(without.gives_up_nvenc);
+            let without = without.from;
             assert_eq!((without.plan, without.fallback.unwrap().code.as_str()), (PLAN, "hang"));
         }
     }

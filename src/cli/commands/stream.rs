@@ -18,7 +18,7 @@ use crate::service::role::{Known, Role};
 use crate::service::spare::wait_for_reader;
 use crate::service::{broadcast, worker};
 use crate::source::{Absent, Bar, Renderer, Shader, ShaderScene, TestCard, input as source};
-use crate::stream::{self, Checkpoint, MakeRenderer, Outcome, Ready, Rehearsed, Source, Vitals, watchdog};
+use crate::stream::{self, Afterwards, Checkpoint, MakeRenderer, Outcome, Ready, Rehearsed, Source, Vitals, watchdog};
 use crate::{Control, Error, Output, Settings};
 use rustix::fd::AsFd as _;
 use std::path::Path;
@@ -147,12 +147,9 @@ fn spare(options: &StreamOptions, link: Option<&Arc<Link>>) -> anyhow::Result<()
     let Some(link) = link else { return Ok(()) };
     let control = Arc::new(Control::new()?);
     signals::start(&control, GRACE, overdue)?;
-    let encoder = options.settings().encoder;
-    let give_up = |hang: &Error, at: &Progress, checkpoint: Option<Checkpoint>| {
-        let next = checkpoint.and_then(|it| it.after_a_hang(hang, at.is_in_nvenc(), encoder));
-        give_up(hang, next, None, &control);
-    };
     let settings = known_settings(options);
+    // Its worker hears of a hang, and ends it.
+    let give_up = |hang: &Error, _: &Progress, _| give_up(hang, None, None, &control);
     let (stamp, input, limits) = (options.stamp(), options.input()?, options.limits());
     let mut scene = Scenery { options, shader: None, is_noted: true };
     let vitals = Vitals::default();
@@ -262,8 +259,7 @@ fn watched<T>(
     let input = options.input()?;
     let encoder = options.settings().encoder;
     let give_up = |hang: &Error, at: &Progress, checkpoint: Option<Checkpoint>| {
-        let next = checkpoint.and_then(|it| it.after_a_hang(hang, at.is_in_nvenc(), encoder));
-        give_up(hang, next, kept, control);
+        give_up(hang, checkpoint.and_then(|it| it.after_a_hang(hang, at.is_in_nvenc(), encoder)), kept, control);
     };
     Ok(watchdog::watch(&vitals, &options.limits(), link.map(|link| &**link), &give_up, || {
         stream(input.map_or(What::Scene(&mut make), What::Input), &vitals)
@@ -272,11 +268,11 @@ fn watched<T>(
 
 /// Ends a process whose stream hangs, or has it go on as another one. Its other threads are left as they are: a driver that
 /// hangs would hang in its clean-up as well.
-fn give_up(hang: &Error, next: Option<Checkpoint>, kept: Option<&Link>, control: &Control) {
+fn give_up(hang: &Error, next: Option<Afterwards>, kept: Option<&Link>, control: &Control) {
     if let Some(next) = next {
         tracing::warn!("{}; starting over in a new process{}", hang.in_a_line(), next.by_what());
         let kept: Vec<_> = kept.iter().map(|link| link.as_fd()).collect();
-        if let Err(error) = moving::take_own_place(&next, &kept, control) {
+        if let Err(error) = moving::take_own_place(&next.from, &kept, control) {
             tracing::error!("{error}");
         }
     }
