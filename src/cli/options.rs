@@ -258,8 +258,7 @@ impl StreamOptions {
     /// What a worker of this stream is held to.
     pub fn terms(&self) -> Terms {
         let OutputArgs { spare, spare_idle, .. } = self.output;
-        let takes_turns = self.encoder != EncoderChoice::Openh264;
-        Terms { limits: self.limits(), encoder: self.settings().encoder, spare, spare_idle, takes_turns }
+        Terms { limits: self.limits(), encoder: self.encoder, spare, spare_idle }
     }
 
     /// The same stream in a format that its reader has chosen.

@@ -46,22 +46,12 @@ impl Report {
 
     /// One sentence for all of it.
     pub fn verdict(&self) -> String {
-        let first = |parts: &[Part]| {
-            let broken = self.findings.iter().find(|it| parts.contains(&it.part) && it.state == State::Fail);
+        let first = |is_asked_for: &dyn Fn(Part) -> bool| {
+            let broken = self.findings.iter().find(|it| is_asked_for(it.part) && it.state == State::Fail);
             broken.map(|it| format!("{} failed", it.name()))
         };
         use Part::*;
-        let way_to_nvenc = [
-            NvidiaDevices,
-            Driver,
-            CudaDevices,
-            GlOnCuda,
-            Interop,
-            NvencLibrary,
-            NvencSession,
-            NvencH264,
-            NvencPicture,
-        ];
+        let leads_to_nvenc = |part| (NvidiaDevices..=NvencPicture).contains(&part);
         match self.works() {
             Some(Works::Nvenc) => match self.way_around() {
                 Some(why) => format!(
@@ -70,15 +60,16 @@ impl Report {
                 ),
                 None => "NVENC works, and --encoder auto takes it".to_owned(),
             },
-            Some(Works::Openh264) if self.findings.iter().any(|it| it.fatal && way_to_nvenc.contains(&it.part)) => {
+            Some(Works::Openh264) if self.findings.iter().any(|it| it.fatal && leads_to_nvenc(it.part)) => {
                 "OpenH264 works with --encoder openh264; looking for NVENC ends in a crash or a hang".to_owned()
             }
-            Some(Works::Openh264) => match first(&way_to_nvenc) {
+            Some(Works::Openh264) => match first(&leads_to_nvenc) {
                 Some(why) => format!("OpenH264 works, and --encoder auto takes it; NVENC does not ({why})"),
                 None => "OpenH264 works, and --encoder auto takes it; there is no NVIDIA driver for NVENC".to_owned(),
             },
             None => {
-                let why = first(&[EglLoader, EglDevices, GlRenderer, Openh264, Driver]).unwrap_or_default();
+                let is_needed = |part| [EglLoader, EglDevices, GlRenderer, Openh264, Driver].contains(&part);
+                let why = first(&is_needed).unwrap_or_default();
                 format!("no encoder works ({why})")
             }
         }

@@ -47,7 +47,7 @@ pub fn find_out(
 ) -> anyhow::Result<Option<Found>> {
     let began = Instant::now();
     let is_waiting = || began.elapsed() > patience && turn_away();
-    let _turn = terms.takes_turns.then(|| Turn::wait(watcher.control, watcher.limits.opening, &is_waiting));
+    let _turn = terms.takes_turns().then(|| Turn::wait(watcher.control, watcher.limits.opening, &is_waiting));
     let known = Known::of_worker(terms.encoder);
     let told = Cell::new((Duration::ZERO, false));
     let tell = |event: &Event| match *event {

@@ -11,6 +11,11 @@ pub struct Terms {
     pub spare: Spare,
     /// For how long, while nobody comes.
     pub spare_idle: SpareIdle,
+}
+
+impl Terms {
     /// Whether its rehearsal may take an encoder of the GPU.
-    pub takes_turns: bool,
+    pub fn takes_turns(&self) -> bool {
+        self.encoder != EncoderChoice::Openh264
+    }
 }
