@@ -5,5 +5,5 @@ mod choose;
 mod interop;
 
 pub use candidates::{Candidate, candidates};
-pub use choose::{Opened, Warmth, capability_of, find_gl, open_beside_cuda, open_cuda, open_gl, other_gpus};
+pub use choose::{Opened, Warmth, find_gl, gpu_of, open_beside_cuda, open_cuda, open_gl, other_gpus};
 pub use interop::{GlImages, is_apart};

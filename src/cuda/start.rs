@@ -45,10 +45,11 @@ impl Starting {
         }
         let start = move || {
             let driver = Driver::load()?;
+            let is_there = || driver.count().is_ok_and(|count| ordinal < count);
             let is_wanted = match wants {
                 Wants::Driver => false,
-                Wants::Encoder => !has(driver, ordinal) || !driver.capability(ordinal).is_ok_and(has_no_encoder),
-                Wants::Context => true,
+                Wants::Encoder => is_there() && !driver.capability(ordinal).is_ok_and(has_no_encoder),
+                Wants::Context => is_there(),
             };
             let context = is_wanted.then(|| Kept::retain(driver, ordinal)).flatten();
             Ok(Started { driver, context })
@@ -88,9 +89,6 @@ unsafe impl Send for Kept {}
 impl Kept {
     /// Of the GPU that CUDA calls `ordinal`, if it has one to give. Whoever opens it is told why not.
     fn retain(driver: &'static Driver, ordinal: u32) -> Option<Self> {
-        if !has(driver, ordinal) {
-            return None;
-        }
         let device = driver.device(ordinal).ok()?;
         driver.retain(device).ok().map(|context| Self { driver, device, context })
     }
@@ -106,10 +104,6 @@ impl Kept {
             tracing::debug!("a context that is kept does not shrink: {}", why.cause());
         }
     }
-}
-
-fn has(driver: &Driver, ordinal: u32) -> bool {
-    driver.count().is_ok_and(|count| ordinal < count)
 }
 
 impl Drop for Kept {

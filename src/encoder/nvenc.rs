@@ -6,7 +6,7 @@ use crate::codec::AccessUnit;
 use crate::cuda::CudaContext;
 use crate::error::Error;
 use crate::gl::{Gl, Nv12, Target};
-use crate::gpu::{Candidate, GlImages, candidates, capability_of, open_cuda};
+use crate::gpu::{Candidate, GlImages, candidates, gpu_of};
 use crate::nvenc::{Config, Input, Session, no_encoder_at};
 use crate::nvidia::has_no_encoder;
 use crate::settings::{EncoderChoice, Settings, Size};
@@ -78,10 +78,7 @@ impl Nvenc {
     /// Some part of the way is missing; the message says which, and what to do.
     pub fn open(gl: &Gl, settings: &Settings) -> Result<Self, Error> {
         // A machine without the driver gets no further than this, in well under a millisecond.
-        if settings.encoder != EncoderChoice::Nvenc {
-            may_have_one(capability_of(gl)?)?;
-        }
-        let context = open_cuda(gl)?;
+        let context = open_context(gpu_of(gl)?, settings)?;
         let session = open_session(&context, settings, Input::nv12)?;
         let nv12 = Nv12::new(gl, settings.size)?;
         let images = GlImages::register(&context, nv12.planes())?;
@@ -107,16 +104,11 @@ impl Nvenc {
     pub fn open_for_host(settings: &Settings) -> Result<Self, Error> {
         let mut search = Search::default();
         // As in `open`: without the driver this is the end.
-        for candidate in candidates(settings.device)? {
-            let open = || {
-                if settings.encoder != EncoderChoice::Nvenc {
-                    may_have_one(candidate.capability()?)?;
-                }
-                let context = candidate.open()?;
+        for gpu in candidates(settings.device)? {
+            let opened = open_context(gpu, settings).and_then(|context| {
                 let session = open_session(&context, settings, Input::i420)?;
                 Ok(Self::on(&context, session, Way::Host))
-            };
-            let opened = open();
+            });
             if let Some(end) = search.end(opened) {
                 return end;
             }
@@ -129,7 +121,7 @@ impl Nvenc {
     /// # Errors
     /// It does not.
     pub fn try_gpu(gpu: Candidate) -> Result<(), Error> {
-        may_have_one(gpu.capability()?)?;
+        may_have_one(gpu)?;
         Session::open(&gpu.open()?).map(drop)
     }
 
@@ -226,9 +218,19 @@ impl Drawn {
     }
 }
 
+/// Opens the context of `gpu`, unless it is known that it has no encoder. Who asks for NVENC by name has the driver asked all
+/// the same.
+fn open_context(gpu: Candidate, settings: &Settings) -> Result<CudaContext, Error> {
+    if settings.encoder != EncoderChoice::Nvenc {
+        may_have_one(gpu)?;
+    }
+    gpu.open()
+}
+
 /// Refuses a GPU of which it is known that it has no encoder: to be told so by the driver takes it longer than all else that
-/// happens before the first picture. Who asks for NVENC by name has the driver asked all the same.
-fn may_have_one(capability: (u32, u32)) -> Result<(), Error> {
+/// happens before the first picture.
+fn may_have_one(gpu: Candidate) -> Result<(), Error> {
+    let capability = gpu.capability()?;
     if has_no_encoder(capability) { Err(no_encoder_at(capability)) } else { Ok(()) }
 }
 

@@ -11,6 +11,10 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    pub(super) fn new(driver: &'static Driver, ordinal: u32) -> Self {
+        Self { driver, ordinal }
+    }
+
     /// Which one it is, as CUDA counts them.
     pub fn ordinal(self) -> u32 {
         self.ordinal
@@ -46,7 +50,7 @@ pub fn candidates(device: Option<u32>) -> Result<impl Iterator<Item = Candidate>
         Some(ordinal) if ordinal < count => ordinal..ordinal + 1,
         Some(ordinal) => return Err(no_such_gpu(ordinal, &format!("CUDA shows {count}"))),
     };
-    Ok(ordinals.map(move |ordinal| Candidate { driver, ordinal }))
+    Ok(ordinals.map(move |ordinal| Candidate::new(driver, ordinal)))
 }
 
 pub(super) fn no_such_gpu(ordinal: u32, seen: &str) -> Error {

@@ -163,17 +163,16 @@ pub fn find_gl<T>(mut suits: impl FnMut(Gl) -> Result<T, String>) -> Result<T, V
 /// # Errors
 /// That GPU is none of CUDA's, or cannot be used.
 pub fn open_cuda(gl: &Gl) -> Result<CudaContext, Error> {
-    let driver = Driver::load()?;
-    CudaContext::open(driver, ordinal_of(driver, gl)?)
+    gpu_of(gl)?.open()
 }
 
-/// The compute capability, major and minor, of the GPU that draws what `gl` draws.
+/// The GPU that draws what `gl` draws.
 ///
 /// # Errors
-/// As of [`open_cuda`], which it needs no context for.
-pub fn capability_of(gl: &Gl) -> Result<(u32, u32), Error> {
+/// That GPU is none of CUDA's.
+pub fn gpu_of(gl: &Gl) -> Result<Candidate, Error> {
     let driver = Driver::load()?;
-    driver.capability(ordinal_of(driver, gl)?)
+    Ok(Candidate::new(driver, ordinal_of(driver, gl)?))
 }
 
 /// The GPUs that CUDA shows beside the one that draws what `gl` draws, in its order.
@@ -181,7 +180,7 @@ pub fn capability_of(gl: &Gl) -> Result<(u32, u32), Error> {
 /// # Errors
 /// The driver's.
 pub fn other_gpus(gl: &Gl) -> Result<impl Iterator<Item = Candidate> + use<>, Error> {
-    let this = ordinal_of(Driver::load()?, gl)?;
+    let this = gpu_of(gl)?.ordinal();
     Ok(candidates(None)?.filter(move |candidate| candidate.ordinal() != this))
 }
 
