@@ -57,21 +57,23 @@ impl Readback {
     pub fn fetch(&mut self, target: &Target, pts: Duration, picture: &mut HostPicture) {
         assert_eq!(self.size, picture.size(), "a picture of the readback's size");
         picture.show_at(pts);
-        match &mut self.way {
-            Way::Bands(bands) => bands.fetch(target, picture),
-            Way::Planes(download) => {
-                let brought = download.bring(target, |luma, chroma| {
-                    let (y, cb, cr) = picture.planes_mut();
-                    trace_span!(target: STAGE, "planes").in_scope(|| {
-                        y.copy_from_slice(luma);
-                        color::separate(chroma, cb, cr);
-                    });
+        if let Way::Planes(download) = &self.way {
+            let is_brought = download.bring(target, |luma, chroma| {
+                let (y, cb, cr) = picture.planes_mut();
+                trace_span!(target: STAGE, "planes").in_scope(|| {
+                    y.copy_from_slice(luma);
+                    color::separate(chroma, cb, cr);
                 });
-                // A driver that has lost its GPU maps nothing, and whoever asks is told so.
-                if brought.is_none() {
-                    tracing::debug!("the GL driver maps no buffer");
-                }
+            });
+            if is_brought {
+                return;
             }
+            // Or an older picture would be shown. Who has lost the GPU is told so when it is asked.
+            tracing::debug!("the GL driver maps no buffer: reading frames back without");
+            self.way = Way::Bands(Bands::new(self.size));
+        }
+        if let Way::Bands(bands) = &mut self.way {
+            bands.fetch(target, picture);
         }
     }
 }

@@ -39,35 +39,33 @@ impl Download {
 
     /// Waits until `target` is drawn, and gives `take` what it shows: Y, a byte a pixel, and then Cb and Cr in turn, two
     /// bytes for four pixels; BT.709 in limited range, rows without padding, the **top** row first. `target` is bound
-    /// afterwards. `None` where the driver maps nothing: it has no memory, or the context is lost.
+    /// afterwards. Returns whether it did: the driver maps nothing where it has no memory, or the context is lost.
     ///
     /// # Panics
     /// `target` is of another size.
-    pub fn bring<T>(&self, target: &Target, take: impl FnOnce(&[u8], &[u8]) -> T) -> Option<T> {
+    pub fn bring(&self, target: &Target, take: impl FnOnce(&[u8], &[u8])) -> bool {
         assert_eq!(target.size(), self.size, "a target of the size that is brought");
         self.nv12.convert(target);
         let raw = self.gl.glow();
         let (luma, all) = (self.size.pixels(), self.size.pixels() / 2 * 3);
         // SAFETY: the context is current, and the buffer holds both planes, one behind the other. What is mapped is read only
         // before it is unmapped, and nothing else has the buffer.
-        let taken = unsafe {
+        let is_mapped = unsafe {
             raw.bind_buffer(glow::PIXEL_PACK_BUFFER, Some(self.buffer));
             for (plane, offset) in self.nv12.planes().iter().zip([0, luma]) {
                 plane.read_to(glow::PixelPackData::BufferOffset(offset as u32));
             }
             let mapped = raw.map_buffer_range(glow::PIXEL_PACK_BUFFER, 0, all as i32, glow::MAP_READ_BIT);
-            let taken = (!mapped.is_null()).then(|| {
+            if !mapped.is_null() {
                 let (y, cbcr) = std::slice::from_raw_parts(mapped, all).split_at(luma);
-                take(y, cbcr)
-            });
-            if taken.is_some() {
+                take(y, cbcr);
                 raw.unmap_buffer(glow::PIXEL_PACK_BUFFER);
             }
             raw.bind_buffer(glow::PIXEL_PACK_BUFFER, None);
-            taken
+            !mapped.is_null()
         };
         target.bind();
-        taken
+        is_mapped
     }
 }
 
@@ -81,5 +79,33 @@ impl Drop for Download {
 impl fmt::Debug for Download {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Download({})", self.size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_that_is_not_mapped_brings_nothing() {
+        let gl = Gl::open(None).unwrap();
+        let size = Size::new(64, 64).unwrap();
+        let (target, download) = (Target::new(&gl, size).unwrap(), Download::new(&gl, size).unwrap());
+        let raw = gl.glow();
+        // SAFETY: the context is current, and nobody reads what is mapped.
+        unsafe {
+            raw.bind_buffer(glow::PIXEL_PACK_BUFFER, Some(download.buffer));
+            // Which it cannot be twice.
+            assert!(!raw.map_buffer_range(glow::PIXEL_PACK_BUFFER, 0, 16, glow::MAP_READ_BIT).is_null());
+            raw.bind_buffer(glow::PIXEL_PACK_BUFFER, None);
+        }
+        assert!(!download.bring(&target, |_, _| panic!("there is nothing to take")));
+        // SAFETY: as above.
+        unsafe {
+            raw.bind_buffer(glow::PIXEL_PACK_BUFFER, Some(download.buffer));
+            raw.unmap_buffer(glow::PIXEL_PACK_BUFFER);
+            raw.bind_buffer(glow::PIXEL_PACK_BUFFER, None);
+        }
+        assert!(download.bring(&target, |luma, chroma| assert_eq!((luma[0], chroma[0]), (16, 128))));
     }
 }
