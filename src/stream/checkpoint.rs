@@ -81,7 +81,7 @@ impl Checkpoint {
 
     /// For a stream whose process hung, and was or will be ended: what goes on, or `None` where the stream ends with it. One
     /// that hangs in NVENC each time may go on with OpenH264: behind a fault of anybody's, NVIDIA's driver can hang wherever
-    /// GL and CUDA meet, in all processes, until the GPU is reset (Xid 109, seen with an H200 and driver 580.159.04).
+    /// GL and CUDA meet, in all processes (Xid 109, seen with an H200 and driver 580.159.04).
     pub fn after_a_hang(self, hang: &Error, in_nvenc: bool, choice: EncoderChoice) -> Option<Afterwards> {
         let may_go_on_without = in_nvenc && self.onward != Onward::Lost && choice == EncoderChoice::Auto;
         let without_nvenc = may_go_on_without.then(|| Self {
