@@ -1,7 +1,8 @@
 //! `--fifo`: the worker kills the process that hangs, says why, and has another one go on, or serves the next reader.
 
 use crate::rig::{
-    CALLS, DEADLINE, Machine, SLACK, Viewer, assert_carried_over, assert_told, at_once, until, up_to_last_frame, watch,
+    CALLS, DEADLINE, LIMITS, Machine, SLACK, Viewer, assert_carried_over, assert_told, at_once, limit, until,
+    up_to_last_frame, watch,
 };
 use crate::support::process::{Process, ready};
 use rustix::event::PollFlags;
@@ -30,14 +31,18 @@ fn message(worker: &Process) -> String {
 fn a_hang_before_the_first_frame_ends_its_readers_stream_and_the_next_reader_is_served() {
     at_once(&CALLS[..2], |(call, stage)| {
         let machine = Machine::new(call).role("reader").once();
-        let worker = start(&machine, &["--hang-timeout", "1", "--start-timeout", "1"]);
+        let worker = start(&machine, &LIMITS);
         let first = Viewer::start(&machine.fifo());
         let hung = watch(machine.wait_until_hung(1, &worker));
-        assert!(ready(hung.as_fd(), PollFlags::IN, Duration::from_secs(1) + SLACK), "{call}: it is not killed");
+        let limit = limit(stage);
+        assert!(
+            ready(hung.as_fd(), PollFlags::IN, Duration::from_secs(limit.into()) + SLACK),
+            "{call}: it is not killed"
+        );
         assert_eq!(first.wait_for_end(SLACK), 0, "{call}");
         let next = Viewer::start(&machine.fifo());
         next.wait_for_bytes(A_STREAM, DEADLINE, call);
-        assert_told(&message(&worker), 1, stage);
+        assert_told(&message(&worker), limit, stage);
         assert_eq!(machine.hung().len(), 1, "{call}");
         assert!(worker.is_running(), "{call}");
     });
@@ -88,7 +93,9 @@ fn a_picture_has_five_seconds_unless_told() {
     let hung = watch(machine.wait_until_hung(1, &worker));
     assert!(!ready(hung.as_fd(), PollFlags::IN, Duration::from_secs(4)), "ended early: {:?}", worker.lines());
     assert!(ready(hung.as_fd(), PollFlags::IN, Duration::from_secs(1) + SLACK), "it is not killed");
-    until(SLACK, "it is told", || worker.lines().iter().any(|line| line.contains("no progress for 5 s")).then_some(()));
+    let killed = std::time::Instant::now();
+    assert_told(&worker.wait_for_line("no progress for"), 5, "reading back");
+    assert!(killed.elapsed() < SLACK, "told {:?} after it was killed: {:?}", killed.elapsed(), worker.lines());
 }
 
 #[test]

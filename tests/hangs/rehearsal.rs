@@ -1,6 +1,6 @@
 //! A worker's rehearsal hangs: its FIFO is not locked meanwhile, and the worker ends with the reason.
 
-use crate::rig::{DEADLINE, Machine, SLACK, STAGES, Viewer, assert_failed_in_time, at_once, make_fifo};
+use crate::rig::{DEADLINE, LIMITS, Machine, SLACK, STAGES, Viewer, assert_failed_in_time, at_once, limit, make_fifo};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -8,12 +8,12 @@ fn a_rehearsal_that_hangs_ends_the_worker() {
     let calls = ["eglInitialize@1", "nvEncOpenEncodeSessionEx@1", "glReadPixels@1", "nvEncLockBitstream@1"];
     at_once(&calls, |call| {
         let machine = Machine::new(call).role("rehearsal");
-        let worker = machine.worker(&["--hang-timeout", "1", "--start-timeout", "1"]);
+        let worker = machine.worker(&LIMITS);
         machine.wait_until_hung(1, &worker);
         let hung = Instant::now();
         let ended = worker.wait_for(DEADLINE);
         let stage = STAGES.into_iter().find(|stage| ended.stderr.contains(stage)).unwrap_or("no stage at all");
-        assert_failed_in_time(&ended, hung, 1, stage);
+        assert_failed_in_time(&ended, hung, limit(stage), stage);
         if call.starts_with("egl") || call.contains("Open") {
             assert_eq!(stage, "opening", "{call}: {}", ended.stderr);
         }

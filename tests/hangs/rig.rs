@@ -25,6 +25,9 @@ pub const DEADLINE: Duration = Duration::from_secs(15);
 pub const SLACK: Duration = Duration::from_millis(1500);
 /// How long the program may take to end once it is asked to, while a driver hangs.
 pub const LAST_WORK: Duration = Duration::from_secs(2);
+/// Limits that a test can wait for. A busy machine may take a second for a start that goes well, and more where the drivers are
+/// not in memory.
+pub const LIMITS: [&str; 4] = ["--hang-timeout", "1", "--start-timeout", "3"];
 /// Until when all is gone that a process has started, once it is killed.
 pub const ORPHANS: Duration = Duration::from_secs(3);
 
@@ -42,6 +45,11 @@ pub const CALLS: [(&str, &str); 5] = [
     ("glReadPixels@40", "reading back"),
     ("nvEncLockBitstream@20", "encoding"),
 ];
+
+/// Which of [`LIMITS`] ends what hangs in this stage, in seconds.
+pub fn limit(stage: &str) -> u32 {
+    if stage == "opening" { 3 } else { 1 }
+}
 
 /// Runs `check` on all of `items` at the same time, where each of them waits for more than it works.
 pub fn at_once<T: Sync>(items: &[T], check: impl Fn(&T) + Sync) {
@@ -177,6 +185,15 @@ impl Machine {
             (hung.len() >= count).then(|| hung.last().copied()).flatten()
         });
         Pid::from_raw(pid).expect("a process's id")
+    }
+
+    /// Waits until a process that took its own place has come to that call once more.
+    pub fn wait_until_hung_again(&self, process: &Process) {
+        until(DEADLINE, "it hangs again", || {
+            let hangs = self.hangs();
+            assert!(hangs == 2 || process.is_running(), "it has ended: {:?}", process.lines());
+            (hangs == 2).then_some(())
+        });
     }
 
     /// The processes that were started with this folder, by anybody, and are not dead.

@@ -1,6 +1,8 @@
 //! Under a supervisor: what the status says, that a worker comes back, and that nothing outlives whom it belongs to.
 
-use crate::rig::{DEADLINE, Machine, ORPHANS, SLACK, Viewer, assert_told, at_once, kill, only_child, until, watch};
+use crate::rig::{
+    DEADLINE, LIMITS, Machine, ORPHANS, SLACK, Viewer, assert_told, at_once, kill, only_child, until, watch,
+};
 use crate::support::process::{Process, ready};
 use rustix::event::PollFlags;
 use rustix::fd::AsFd as _;
@@ -79,7 +81,7 @@ fn a_worker_whose_rehearsal_hangs_is_down_for_that_reason_and_tried_again() {
 #[test]
 fn a_worker_whose_rehearsal_hung_once_serves_readers_later() {
     let machine = Machine::new("glReadPixels@1").role("rehearsal").once();
-    let supervisor = machine.supervisor(&["--hang-timeout", "1", "--start-timeout", "1"]);
+    let supervisor = machine.supervisor(&LIMITS);
     wait_until_waiting(&machine, &supervisor);
     Viewer::start(&machine.supervised_fifo()).wait_for_bytes(20_000, DEADLINE, "a reader");
     assert_eq!(machine.hung().len(), 1);

@@ -112,7 +112,7 @@ fn a_neighbour_that_hangs_is_not_waited_for_beyond_a_start() {
     let mut first = hangs_in_its_rehearsal(folder.path(), "first.h264");
     let one = Process::start(&mut first.command);
     wait_until_hung(&first);
-    let mut second = worker(&folder.path().join("second.h264"), &["--start-timeout", "1"]);
+    let mut second = worker(&folder.path().join("second.h264"), &["--start-timeout", "3"]);
     let two = Process::start(second.command.env("XDG_RUNTIME_DIR", folder.path()));
     two.wait_for_line("waiting for a reader");
     assert!(one.is_running() && first.report().count("hang.cuInit") == 1, "{:?}", one.lines());
