@@ -67,18 +67,16 @@ impl Pacer {
     /// Where its `pts` lies ahead of `now`, wait until then. One that is late by less than one interval is still handed
     /// out, to be drawn at once; one that is later than that is skipped, and all skipped ones are counted.
     pub fn next(&mut self, now: Duration) -> Tick {
-        self.take(self.at.next.max(self.frame_rate.frames_in(now)))
-    }
-
-    /// The point after the last one, whatever the time: for streams that run as fast as they can.
-    pub fn next_unpaced(&mut self) -> Tick {
-        self.take(self.at.next)
-    }
-
-    fn take(&mut self, point: u64) -> Tick {
-        let (pts, skipped) = (self.frame_rate.time_of(point), point - self.at.next);
+        let point = self.at.next.max(self.frame_rate.frames_in(now));
+        let skipped = point - self.at.next;
         self.at.next = point + 1;
-        Tick { skipped, ..self.off_grid(pts) }
+        Tick { skipped, ..self.off_grid(self.frame_rate.time_of(point)) }
+    }
+
+    /// Picture `index`, whatever the time: for streams that run as fast as they can. They pass over no point of the grid, and
+    /// a picture that was lost is drawn anew for its own.
+    pub fn unpaced(&self, index: u64) -> Tick {
+        Tick { index, ..self.off_grid(self.frame_rate.time_of(index)) }
     }
 
     /// A picture that is due at no point of the grid, but at `pts`.
@@ -170,9 +168,13 @@ mod tests {
     }
 
     #[test]
-    fn unpaced_ticks_keep_the_grid_of_time_stamps() {
+    fn unpaced_ticks_keep_the_grid_of_time_stamps_also_where_a_picture_was_lost() {
         let mut pacer = pacer(25, 1);
-        let pts: Vec<_> = (0..3).map(|_| pacer.next_unpaced().pts).collect();
-        assert_eq!(pts, [Duration::ZERO, 40 * MS, 80 * MS]);
+        for index in 0..3u32 {
+            let (lost, tick) = (pacer.unpaced(index.into()), pacer.unpaced(index.into()));
+            assert_eq!(tick, lost);
+            assert_eq!((tick.index, tick.pts, tick.delta), (index.into(), index * 40 * MS, 40 * MS));
+            pacer.drew(&tick);
+        }
     }
 }

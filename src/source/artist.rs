@@ -194,8 +194,8 @@ mod tests {
             rgba
         };
         let mut last = None;
-        for _ in 0..4 {
-            let tick = pacer.next_unpaced();
+        for index in 0..4 {
+            let tick = pacer.unpaced(index);
             assert_eq!(artist.draw_ahead(&tick, &Pulse::default()).unwrap(), Drawn::New);
             pacer.drew(&tick);
             let drawn = row(&artist.target);

@@ -74,7 +74,7 @@ impl<'a> Schedule<'a> {
 
     /// Waits until a picture is due that the sink has room for, or returns how the stream ends.
     pub fn next(&mut self) -> Result<Tick, End> {
-        if self.is_done() { Err(End::Done) } else { self.next_wanted() }
+        if self.is_done() { Err(End::Done) } else { self.next_wanted(self.pacer.drawn()) }
     }
 
     /// As [`Schedule::next`], where the picture of `ahead` is drawn already and is not on its way yet.
@@ -84,13 +84,13 @@ impl<'a> Schedule<'a> {
         if self.pictures == Some(index) {
             return Err(End::Done);
         }
-        let tick = self.next_wanted()?;
+        let tick = self.next_wanted(index)?;
         Ok(Tick { index, delta: tick.pts - ahead.pts, ..tick })
     }
 
-    fn next_wanted(&mut self) -> Result<Tick, End> {
+    fn next_wanted(&mut self, index: u64) -> Result<Tick, End> {
         loop {
-            let tick = if self.paced { self.pacer.next(self.time.now()) } else { self.pacer.next_unpaced() };
+            let tick = if self.paced { self.pacer.next(self.time.now()) } else { self.pacer.unpaced(index) };
             if self.paced {
                 self.time.wait_until(tick.pts).map_or(Ok(()), Err)?;
             }

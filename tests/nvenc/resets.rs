@@ -4,6 +4,7 @@
 //! shown here.
 
 use crate::annex_b::{Nal, nals, pictures};
+use crate::demux::demux;
 use crate::losses::{WAITS, attempts, idrs};
 use crate::run::{Ended, Run, at_once, size};
 use crate::support::decode;
@@ -92,6 +93,16 @@ fn one_reset_costs_an_idr_and_no_picture_whatever_encodes() {
             assert_eq!(contexts, [1, 2, 0], "{what}");
         });
     }
+}
+
+#[test]
+fn a_picture_that_was_lost_is_drawn_anew_for_the_time_it_was_due() {
+    at_once(&[Software, GpuAndOpenh264], |&machine| {
+        let ended = run(machine, 9, &[("MB_ENCODE_MPEGTS", "native"), ("MB_SIM_FAULT", &reset(machine, GUILTY, 4, 1))]);
+        let times: Vec<_> = demux(&ended.assert_well().stream).iter().map(|picture| picture.pts).collect();
+        assert_eq!(attempts(&ended), WAITS[..1], "{machine:?}: {}", ended.stderr);
+        assert!(times.len() == 9 && times.windows(2).all(|pair| pair[1] - pair[0] == 1500), "{machine:?}: {times:?}");
+    });
 }
 
 #[test]
