@@ -95,7 +95,8 @@ fn a_slow_reader_costs_skipped_frames_and_nothing_else() {
     std::fs::write(&file, frames).expect("room for frames");
     let command = format!("while cat {}; do :; done", file.display());
     let noise = ["--input-command", &command, "--input-format", "gray8", "--width", "320", "--height", "240"];
-    let stream = ["--fps", "30", "--encoder", "openh264", "--bitrate", "20M"];
+    // Several of them have room in a pipe: none is skipped while one is being written.
+    let stream = ["--fps", "30", "--encoder", "openh264", "--bitrate", "4M"];
     let door = Door::start_as(program().args(noise), &stream);
     let mut slow = door.stream("/stream.h264");
     // The kernel would hold megabytes for it, which take long to come on a machine with other work to do.
@@ -104,11 +105,11 @@ fn a_slow_reader_costs_skipped_frames_and_nothing_else() {
     quick.take(100_000);
     let before = door.holds();
     let skipped = || door.metric("mb_encode_pictures_skipped_total{cause=\"held_back\"}");
-    // It takes a little now and then, far less than there is.
+    // It takes far less than there is, however busy the machine is.
     let begun = Instant::now();
     while skipped() < 30.0 {
         assert!(begun.elapsed() < crate::support::process::DEADLINE, "none is skipped");
-        slow.take(200);
+        slow.take(2000);
         quick.take(20_000);
     }
     // Who asked for figures may not have left yet.
