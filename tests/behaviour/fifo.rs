@@ -307,16 +307,28 @@ fn wakes_for_a_reader_and_says_so_when_it_comes_and_goes() {
 
 #[test]
 fn a_reader_that_leaves_is_noticed_though_nothing_is_written() {
-    let worker = Worker::start(&["--fps", "1", "--pipe-size", "256k", "--log-level", "trace"]);
-    let reader = worker.connect();
-    // The first picture is there as a whole; the second is due a second later.
-    worker.process.wait_for_line(r#""written""#);
-    let begun = Instant::now();
-    drop(reader);
-    let gone = worker.wait_until_gone(1);
-    let noticed = begun.elapsed();
-    assert!(noticed < Duration::from_millis(700), "noticed after {noticed:?}");
-    assert_eq!(gone["frames"], 1, "{gone}");
+    let notice = || {
+        let worker = Worker::start(&["--fps", "1", "--pipe-size", "256k", "--log-level", "trace"]);
+        let reader = worker.connect();
+        // The first picture is there as a whole; the second is due a second later.
+        worker.process.wait_for_line(r#""written""#);
+        let begun = Instant::now();
+        drop(reader);
+        let gone = worker.wait_until_gone(1);
+        let noticed = begun.elapsed();
+        assert_eq!(gone["frames"], 1, "{gone}");
+        noticed
+    };
+    // What waits for the second picture never is so quick, and a busy machine is not always so slow.
+    let mut late = Vec::new();
+    while late.len() < 5 {
+        let noticed = notice();
+        if noticed < Duration::from_millis(700) {
+            return;
+        }
+        late.push(noticed);
+    }
+    panic!("noticed after {late:?}");
 }
 
 #[test]
